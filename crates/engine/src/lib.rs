@@ -12,8 +12,10 @@
 //! [`Store`]: forebay_shared::store::Store
 //! [`Queue`]: forebay_shared::queue::Queue
 
+mod clock_state;
 pub mod distributed;
 pub mod embedded;
+mod off_async_threads;
 mod record;
 mod rejection;
 mod rows;

@@ -16,6 +16,9 @@ pub(crate) enum Rejection {
     /// The store is closed, unreachable, slow or busy. The call may have taken effect; it is safe to repeat.
     #[error("the store is unavailable")]
     Unavailable(#[source] Arc<dyn Error + Send + Sync>),
+    /// A value is larger than the store accepts. Nothing was written.
+    #[error("a value is larger than the store accepts")]
+    TooLarge,
     /// The store refused the statement, or its data cannot be read. A retry cannot help.
     #[error("the store is broken")]
     Broken(#[source] Arc<dyn Error + Send + Sync>),
@@ -43,6 +46,7 @@ impl Rejection {
             (Self::Full(error) | Self::Unavailable(error), _) => {
                 StoreError::Unavailable(Some(Box::new(error)))
             }
+            (Self::TooLarge, _) => StoreError::TooLarge,
             (Self::Broken(error), _) => StoreError::Broken(Box::new(error)),
         }
     }

@@ -59,6 +59,8 @@ pub(crate) struct HeadRow {
     pub(crate) class: Class,
     /// Whether the head is ready, waits, is deferred or runs.
     pub(crate) state: HeadState,
+    /// Whether a worker has claimed the job since its admission.
+    pub(crate) claimed: bool,
     /// When the job entered the lane.
     pub(crate) admitted_at: TimeMs,
     /// When the job expires.
@@ -178,6 +180,7 @@ impl LaneRow {
                 job: head.job,
                 class: head.class,
                 state,
+                claimed: head.claimed,
                 admitted_at: head.admitted_at,
                 deadline: head.deadline,
             }),

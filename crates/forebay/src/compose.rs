@@ -5,14 +5,14 @@ use std::{fs::File, io::Read, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
 use forebay_gateway::{GatewaySettings, ModelAccounts};
-use forebay_runtime::{lanes::LaneSettings, member::MemberSettings};
+use forebay_runtime::{lanes::LaneSettings, member::MemberSettings, memory::MemoryShares};
 use forebay_shared::session::SessionBounds;
 use forebay_worker::{
     WorkerSettings,
     provider::{
         CallAccounts, ProviderRegistry, ProviderSettings,
         file::ProvidersFile,
-        http::{HttpLimits, HttpSettings, Proxies, TrustedCertificates},
+        http::{HttpLimits, HttpSettings, Proxies, ReplyBudgets, TrustedCertificates},
         simulated,
     },
 };
@@ -20,13 +20,15 @@ use forebay_worker::{
 use crate::{
     engine,
     log::LogSettings,
+    memory_limit,
     settings::{Role, Settings},
 };
 
 /// The most bytes of turns that are kept of one session, as JSON.
 const SESSION_TURNS_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// The most bytes of all request bodies in memory at a time, unless one body may be larger.
-const BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// The most files that a process opens besides the connections of its slots and clients: the database, connections to Redis and
+/// RabbitMQ, idle connections to providers.
+const OTHER_FILES_MAX: usize = 128;
 /// The longest pause between two tries.
 const BACKOFF_MS_MAX: u64 = 60_000;
 
@@ -39,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) gateway: Option<GatewaySettings>,
     /// The settings of the worker, and its providers; `None` for a gateway.
     pub(crate) worker: Option<(WorkerSettings, Arc<ProviderRegistry>)>,
+    /// The variables that hold the keys of providers.
+    pub(crate) key_envs: Vec<String>,
     /// The name of the role. The process id begins with it.
     pub(crate) role: &'static str,
     /// Whether jobs that name no model get simulated replies. Then the process logs a warning at its start.
@@ -47,19 +51,44 @@ pub(crate) struct Plan {
     pub(crate) drain: Duration,
 }
 
+impl Plan {
+    /// The most files that the process opens if all its slots and connections are in use.
+    pub(crate) fn open_files(&self) -> u64 {
+        let slots = self
+            .worker
+            .as_ref()
+            .map_or(0, |(worker, _)| worker.concurrency);
+        let gateway = self.gateway.as_ref();
+        let connections = gateway.map_or(0, |gateway| gateway.connections_max);
+        (slots + connections + OTHER_FILES_MAX) as u64
+    }
+}
+
 /// Checks the settings and makes the plan.
 ///
 /// # Errors
 /// The first setting that is wrong, with the name of its variable.
 pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Plan> {
     let engine = engine::Choice::of(role, &settings)?;
-    let providers = Arc::new(providers(role, &settings)?);
+    let memory = MemoryShares::of(
+        settings
+            .memory_max
+            .unwrap_or_else(memory_limit::default_memory_max),
+    );
+    let reply_budgets = ReplyBudgets {
+        medium: memory.medium_replies.clone(),
+        large: memory.large_replies.clone(),
+    };
+    let providers = Arc::new(providers(role, &settings, reply_budgets)?);
     let default_model = settings.model.clone().or_else(|| {
         let model = providers.default_model()?;
         // A gateway without provider settings does not know the providers of its workers.
         (engine.is_embedded() || model != simulated::NAME).then(|| model.to_owned())
     });
     let simulates = settings.model.is_none() && default_model.as_deref() == Some(simulated::NAME);
+    let key_envs = providers.summaries().iter();
+    let key_envs = key_envs.filter_map(|summary| summary.key_env());
+    let key_envs = key_envs.map(str::to_owned).collect();
     let worker = WorkerSettings {
         concurrency: to_usize(settings.concurrency),
         tries_max: u32::try_from(settings.tries_max).unwrap_or(u32::MAX),
@@ -72,8 +101,9 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
     let body_bytes_max = to_usize(settings.body_bytes_max);
     let gateway = GatewaySettings {
         listen: settings.listen,
+        allowed_hosts: settings.allowed_hosts.unwrap_or_default(),
+        allowed_origins: settings.allowed_origins.unwrap_or_default(),
         body_bytes_max,
-        bodies_bytes_max: BODIES_BYTES_MAX.max(body_bytes_max),
         backlog_max: settings.backlog_max,
         default_model,
         model_accounts: model_accounts(&providers),
@@ -83,6 +113,7 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
     let member = MemberSettings {
         presence_ttl_ms: settings.presence_ms,
         sessions_max: settings.sessions_max,
+        memory,
         lanes: LaneSettings {
             session: SessionBounds {
                 ttl_ms: settings.session_ttl_s * 1_000,
@@ -101,6 +132,7 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
         member,
         gateway: (role != Some(Role::Worker)).then_some(gateway),
         worker: (role != Some(Role::Gateway)).then_some((worker, providers)),
+        key_envs,
         role: match role {
             None => "forebay",
             Some(Role::Gateway) => "gateway",
@@ -128,6 +160,7 @@ fn model_accounts(providers: &Arc<ProviderRegistry>) -> ModelAccounts {
 pub(crate) fn providers(
     role: Option<Role>,
     settings: &Settings,
+    reply_budgets: ReplyBudgets,
 ) -> anyhow::Result<ProviderRegistry> {
     ProviderRegistry::new(ProviderSettings {
         openai_api_key: settings.openai_api_key.clone(),
@@ -147,6 +180,7 @@ pub(crate) fn providers(
                 None | Some(Role::Worker) => Proxies::read(&environment_variable),
             },
             trusted: trusted_certificates(settings.ca_file.as_deref())?,
+            reply_budgets,
             ..HttpSettings::default()
         },
         file: providers_file(settings.providers_file.as_deref())?,

@@ -9,6 +9,7 @@ mod check;
 mod compose;
 mod engine;
 mod log;
+mod memory_limit;
 mod open_file_limit;
 mod run;
 mod settings;
@@ -16,7 +17,8 @@ mod signals;
 
 use std::{process::ExitCode, time::Duration};
 
-use clap::Parser;
+use anyhow::Context;
+use forebay_worker::provider::http::ReplyBudgets;
 
 pub use settings::{Cli, Command, Role, Settings};
 
@@ -26,8 +28,9 @@ const EXIT_NOT_STARTED: u8 = 2;
 /// Runs a process until it exits. A binary with a fixed `role` refuses the command for another role.
 #[must_use]
 pub fn main(role: Option<Role>) -> ExitCode {
+    forebay_allocator::give_freed_memory_back_at_once();
     // An invalid flag or variable ends the process here, with code 2 and an error that names it.
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let requested = match cli.command {
         None => None,
         Some(Command::Gateway) => Some(Role::Gateway),
@@ -37,51 +40,60 @@ pub fn main(role: Option<Role>) -> ExitCode {
     if let (Some(role), Some(requested)) = (role, requested)
         && role != requested
     {
-        eprintln!("forebay: this binary is the {role} and cannot run as {requested}");
-        return ExitCode::from(EXIT_NOT_STARTED);
+        let error = format!("this binary is the {role} and cannot run as {requested}");
+        return not_started(&anyhow::Error::msg(error));
     }
-    let plan = match compose::plan(role.or(requested), cli.settings) {
+    let started = compose::plan(role.or(requested), cli.settings)
+        .and_then(|plan| start_log(&plan.log).map(|()| plan));
+    let plan = match started {
         Ok(plan) => plan,
-        Err(error) => {
-            eprintln!("forebay: {error:#}");
-            return ExitCode::from(EXIT_NOT_STARTED);
-        }
+        Err(error) => return not_started(&error),
     };
-    log::init(&plan.log);
-    open_file_limit::raise();
-    match run::run(plan) {
+    log::unknown_variables(&Cli::unknown_variables(&plan.key_envs));
+    open_file_limit::raise_and_check(plan.open_files());
+    let exit = match run::run(plan) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(run::RunError::Start(error)) => {
-            eprintln!("forebay: {error:#}");
-            ExitCode::from(EXIT_NOT_STARTED)
-        }
+        Err(run::RunError::Start(error)) => not_started(&error),
         Err(run::RunError::Running(error)) => {
             tracing::error!(error = format!("{error:#}"), "exiting after a failure");
             ExitCode::FAILURE
         }
-    }
+    };
+    log::flush();
+    exit
+}
+
+/// Prints why the process could not start.
+fn not_started(error: &anyhow::Error) -> ExitCode {
+    log::print_error(&format!("forebay: {error:#}"));
+    ExitCode::from(EXIT_NOT_STARTED)
+}
+
+fn start_log(settings: &log::LogSettings) -> anyhow::Result<()> {
+    log::init(settings).context("the thread that writes the log could not be started")
 }
 
 /// Checks a model. Exits with 0 if the model answers, and with 1 if not.
 fn check_model(model: Option<String>, settings: &Settings) -> ExitCode {
-    let providers = match compose::providers(None, settings) {
-        Ok(providers) => providers,
-        Err(error) => {
-            eprintln!("forebay: {error:#}");
-            return ExitCode::from(EXIT_NOT_STARTED);
-        }
-    };
-    log::init(&log::LogSettings {
+    let log_settings = log::LogSettings {
         filter: settings.log.clone(),
         format: settings.log_format,
-    });
+    };
+    let started = compose::providers(None, settings, ReplyBudgets::default())
+        .and_then(|providers| start_log(&log_settings).map(|()| providers));
+    let providers = match started {
+        Ok(providers) => providers,
+        Err(error) => return not_started(&error),
+    };
     let model = model.or_else(|| settings.model.clone());
     let timeout = Duration::from_secs(settings.call_timeout_s);
-    match check::run(&providers, model, timeout) {
+    let exit = match check::run(&providers, model, timeout) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:#}");
+            log::print_error(&format!("{error:#}"));
             ExitCode::FAILURE
         }
-    }
+    };
+    log::flush();
+    exit
 }

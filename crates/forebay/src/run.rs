@@ -11,15 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{compose::Plan, engine::Engine, log, signals::Signals};
 
-// After the drain time a stop takes at most 4 s: the sum of the next three timeouts. README.md documents this sum,
-// because the supervisor's kill timeout must be longer.
+// After the drain time a stop takes at most 4 s: the sum of the next three timeouts and `log::output::FLUSH_TIMEOUT`. README.md
+// documents this sum, because the supervisor's kill timeout must be longer.
 /// The timeout for releasing running jobs, finishing open requests and leaving the fleet.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(RELEASING_MS_MAX + 500);
 /// The timeout for closing the engine. Wakes that it cannot send in this time are published again when the timers of
 /// their jobs are due.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// The timeout for blocking tasks. Tasks that still run after it are abandoned.
-const RUNTIME_TIMEOUT: Duration = Duration::from_millis(500);
+const RUNTIME_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Why a process ended without a signal.
 pub(crate) enum RunError {
@@ -130,6 +130,7 @@ async fn serve(plan: Plan, process: &ProcessId, engine: &Engine) -> Result<(), R
     tokio::select! {
         signal = signals.next() => {
             tracing::info!(signal, drain_s = plan.drain.as_secs(), "stopping");
+            member.begin_stop();
         }
         error = Part::ended_early(&mut worker) => return Err(RunError::Running(error)),
         error = Part::ended_early(&mut gateway) => return Err(RunError::Running(error)),

@@ -19,8 +19,8 @@ use crate::{problem::Problem, problem_code::ProblemCode, waiting_jobs::WaitingJo
 
 /// How long wakes may stay unconfirmed before submits are refused.
 const UNCONFIRMED_MAX: Duration = Duration::from_secs(30);
-/// How long the readiness probe fails after an admission found the store full. After that the probe succeeds, and the
-/// next submit shows whether the store has space again.
+/// How long the readiness probe fails after an admission found the store full, if the store itself does not know that it is full.
+/// After that the probe succeeds, and the next submit shows whether the store has space again.
 const STORE_FULL_TIME: Duration = Duration::from_secs(10);
 /// The longest pause that a refusal advises before the next submit, in seconds.
 const RETRY_AFTER_S_MAX: u64 = 300;
@@ -34,7 +34,7 @@ struct Readings {
     backlog_max: u64,
     /// How long the queue has confirmed no wake, although some were published.
     unconfirmed_for: Duration,
-    /// Whether the last admission found the store full, less than [`STORE_FULL_TIME`] ago.
+    /// Whether the store is full, or the last admission found it full less than [`STORE_FULL_TIME`] ago.
     is_store_full: bool,
     /// Whether the store has answered within the presence TTL.
     store_answers: bool,
@@ -45,7 +45,7 @@ struct Readings {
 enum RefusalReason {
     /// The store has not answered within the presence TTL.
     StoreUnavailable,
-    /// The last admission found the store full.
+    /// The store has no space for new jobs.
     StoreFull,
     /// The queue has confirmed no wake for [`UNCONFIRMED_MAX`].
     QueueUnhealthy,
@@ -107,16 +107,17 @@ impl Admission {
     /// The next sample, at most a second later, replaces this count. Until then two kinds of jobs are not counted:
     /// jobs of other gateways, and jobs that are admitted while the sample is being read.
     ///
-    /// This function does not check whether the store is available or full: in both cases the commit of the job fails.
-    /// Because submits are still tried, the gateway notices when the store has free space again.
+    /// This function does not check whether the store is available, or whether the last admission found it full: then the commit of
+    /// the job fails. Because submits are still tried, the gateway notices when the store has free space again. A store that knows
+    /// itself that it is full needs no submit for that.
     /// `accounts` returns the accounts that the job may wait for. It is called only while jobs wait for some account.
     pub(crate) fn reserve(
         &self,
         member: &Member,
         accounts: impl FnOnce() -> Vec<AccountKey>,
-    ) -> Result<(), Problem> {
+    ) -> Result<Reservation<'_>, Problem> {
         let readings = Readings {
-            is_store_full: false,
+            is_store_full: member.store.is_full(),
             store_answers: true,
             ..self.read(member)
         };
@@ -124,9 +125,12 @@ impl Admission {
             return Err(self.problem(reason, member));
         }
         let mut backlog = self.lock();
-        if !backlog.waiting.is_empty()
-            && let Err(full) = backlog.waiting.add(&accounts(), self.backlog_max)
-        {
+        let accounts = if backlog.waiting.is_empty() {
+            Vec::new()
+        } else {
+            accounts()
+        };
+        if let Err(full) = backlog.waiting.add(&accounts, self.backlog_max) {
             drop(backlog);
             let wait_s = full.retry_after_ms(member).div_ceil(1_000);
             return Err(full
@@ -134,7 +138,12 @@ impl Admission {
                 .retry_after(wait_s.clamp(1, RETRY_AFTER_S_MAX)));
         }
         backlog.admitted += 1;
-        Ok(())
+        Ok(Reservation {
+            admission: self,
+            sample: backlog.sample.clone(),
+            accounts,
+            is_used: false,
+        })
     }
 
     /// Returns `Ok` if a submit would be accepted now. The readiness probe calls it.
@@ -142,6 +151,15 @@ impl Admission {
         match decide(&self.read(member)) {
             Some(reason) => Err(self.problem(reason, member)),
             None => Ok(()),
+        }
+    }
+
+    /// Returns `Ok` if the store answers, so that reads are served.
+    pub(crate) fn reads_are_served(&self, member: &Member) -> Result<(), Problem> {
+        if member.presence.is_current() {
+            Ok(())
+        } else {
+            Err(self.problem(RefusalReason::StoreUnavailable, member))
         }
     }
 
@@ -168,9 +186,10 @@ impl Admission {
             live: backlog.live.saturating_add(backlog.admitted),
             backlog_max: self.backlog_max,
             unconfirmed_for: member.wakes.unconfirmed_for(),
-            is_store_full: backlog
-                .store_full_at
-                .is_some_and(|at| at.elapsed() < STORE_FULL_TIME),
+            is_store_full: member.store.is_full()
+                || backlog
+                    .store_full_at
+                    .is_some_and(|at| at.elapsed() < STORE_FULL_TIME),
             store_answers: member.presence.is_current(),
         }
     }
@@ -182,7 +201,8 @@ impl Admission {
                 Problem::new(ProblemCode::StoreUnavailable, detail).retry_after(2)
             }
             RefusalReason::StoreFull => {
-                let detail = "the store had no space for the last submitted job";
+                let detail =
+                    "new jobs are refused until the store has free space; accepted jobs continue";
                 Problem::new(ProblemCode::StoreFull, detail).retry_after(10)
             }
             RefusalReason::QueueUnhealthy => {
@@ -203,6 +223,33 @@ impl Admission {
 
     fn lock(&self) -> MutexGuard<'_, Backlog> {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A job that is counted in the backlog before it is admitted. Dropping it ends the count, unless it was used.
+pub(crate) struct Reservation<'a> {
+    admission: &'a Admission,
+    /// The sample after which the job was counted. A newer sample contains no reservations.
+    sample: Option<Arc<Counts>>,
+    accounts: Vec<AccountKey>,
+    is_used: bool,
+}
+
+impl Reservation<'_> {
+    /// Keeps the job counted, because its commit begins now.
+    pub(crate) fn use_up(mut self) {
+        self.is_used = true;
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        let mut backlog = self.admission.lock();
+        let sample = |sample: &Option<Arc<Counts>>| sample.as_ref().map(Arc::as_ptr);
+        if !self.is_used && sample(&backlog.sample) == sample(&self.sample) {
+            backlog.admitted = backlog.admitted.saturating_sub(1);
+            backlog.waiting.remove(&self.accounts);
+        }
     }
 }
 

@@ -9,27 +9,36 @@
 //! - [`settings`]: the gateway's settings.
 //! - `server`: accepts connections and enforces their time limits.
 //! - `router`: the routes. `access_log`: one log line for each request.
+//! - `web_guard`: refuses the requests of web pages that are not allowed.
+//! - `query_parameters`: refuses unknown ones. `unread_body`: discards bodies that no handler reads.
+//! - `welcome`: `GET /`, what this is and where to look.
 //! - `state`: what all handlers share.
 //! - `jobs`, `sessions`, `queues`, `providers`, `health`: the handlers, one file for each route. `path_ids`: the ids
 //!   in a path.
-//! - `request_body`: reads a body within its limits. `validation`: checks a submit's fields.
+//! - `request_body`: reads a body within its limits; `json_size`: how much memory it takes when it is parsed. `content_headers`: which
+//!   bodies are accepted. `reserved_body`: the body of a large response. `validation`: checks a submit's fields.
 //! - `idempotency`: finds the job of a repeated submit. `admission`: decides whether new jobs are accepted now.
 //! - `waiting_jobs`: limits the jobs that wait for one provider. `model_accounts`: which provider a model is for.
-//! - `store_call`: time limits and errors of store calls.
+//! - `store_call`: time limits and errors of store calls. `read_pacer`: limits the reads of waiting requests.
 //! - `problem`, `problem_code`, `retry_after`: error responses.
 
 mod access_log;
 mod admission;
+mod content_headers;
 mod health;
 mod idempotency;
 mod jobs;
+mod json_size;
 mod model_accounts;
 mod path_ids;
 mod problem;
 mod problem_code;
 mod providers;
+mod query_parameters;
 mod queues;
+mod read_pacer;
 mod request_body;
+mod reserved_body;
 mod retry_after;
 mod router;
 mod server;
@@ -37,9 +46,13 @@ mod sessions;
 pub mod settings;
 mod state;
 mod store_call;
+mod unread_body;
 mod validation;
 mod waiting_jobs;
+mod web_guard;
+mod welcome;
 
 pub use model_accounts::ModelAccounts;
 pub use server::serve;
 pub use settings::GatewaySettings;
+pub use web_guard::{AllowedHosts, AllowedOrigins};

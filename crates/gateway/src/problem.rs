@@ -6,7 +6,7 @@
 use axum::{
     http::{
         HeaderValue,
-        header::{CONNECTION, CONTENT_TYPE},
+        header::{ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
 };
@@ -31,6 +31,7 @@ pub(crate) struct Problem {
     errors: Vec<FieldError>,
     retry_after_s: Option<u64>,
     closes_connection: bool,
+    accepts_identity_only: bool,
 }
 
 #[derive(Serialize)]
@@ -52,6 +53,23 @@ impl Problem {
             errors: Vec::new(),
             retry_after_s: None,
             closes_connection: false,
+            accepts_identity_only: false,
+        }
+    }
+
+    /// A problem that one field, header or parameter causes. Its detail begins with this name.
+    pub(crate) fn with_field_error(
+        code: ProblemCode,
+        field: &str,
+        message: impl Into<String>,
+    ) -> Self {
+        let error = FieldError {
+            field: field.to_owned(),
+            message: message.into(),
+        };
+        Self {
+            errors: vec![error.clone()],
+            ..Self::new(code, format!("{}: {}", error.field, error.message))
         }
     }
 
@@ -73,10 +91,7 @@ impl Problem {
 
     /// The response to a request with one invalid field.
     pub(crate) fn invalid_field(field: &str, message: impl Into<String>) -> Self {
-        Self::invalid_fields(vec![FieldError {
-            field: field.to_owned(),
-            message: message.into(),
-        }])
+        Self::with_field_error(ProblemCode::InvalidRequest, field, message)
     }
 
     /// Adds a `Retry-After` header of this many seconds.
@@ -88,6 +103,12 @@ impl Problem {
     /// Closes the connection after the response, because the rest of the request is not read.
     pub(crate) fn closing_connection(mut self) -> Self {
         self.closes_connection = true;
+        self
+    }
+
+    /// Adds an `Accept-Encoding` header for a request whose body is compressed (RFC 9110, section 15.5.16).
+    pub(crate) fn accepting_identity(mut self) -> Self {
+        self.accepts_identity_only = true;
         self
     }
 
@@ -123,6 +144,9 @@ impl IntoResponse for Problem {
         );
         if let Some(seconds) = self.retry_after_s {
             set_retry_after(headers, seconds);
+        }
+        if self.accepts_identity_only {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         if self.closes_connection {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -7,6 +7,12 @@ use axum::http::StatusCode;
 pub(crate) enum ProblemCode {
     /// The body is not JSON, is cut off, or is nested too deeply.
     InvalidJson,
+    /// The request is not valid HTTP/1.1.
+    InvalidHttp,
+    /// The request has a query parameter that the route does not have.
+    UnknownParameter,
+    /// A web page of another origin made the request.
+    OriginNotAllowed,
     /// No route has this path.
     NotFound,
     /// No job has this id, its record has expired, or the text is not a job id.
@@ -15,6 +21,8 @@ pub(crate) enum ProblemCode {
     SessionNotFound,
     /// The route does not accept this method.
     MethodNotAllowed,
+    /// The headers did not arrive within their time limit.
+    RequestTimeout,
     /// The body did not arrive within its time limit.
     BodyTimeout,
     /// The job has already ended, so it cannot be cancelled.
@@ -23,12 +31,20 @@ pub(crate) enum ProblemCode {
     SessionBusy,
     /// The body has too many bytes.
     BodyTooLarge,
-    /// The Content-Type is not JSON.
+    /// The session is too large for one response. Its turns can be read in pages.
+    SessionTooLarge,
+    /// The target of the request is too long.
+    UriTooLong,
+    /// The Content-Type is not JSON, or the body is compressed.
     UnsupportedMediaType,
+    /// The Host is not a name of this gateway.
+    HostNotAllowed,
     /// Some fields are not valid. `errors` names each with the values that it accepts.
     InvalidRequest,
     /// An earlier request had the same idempotency key and another body.
     IdempotencyKeyReused,
+    /// The headers are too many or too large.
+    HeadersTooLarge,
     /// The session's lane is full. `Retry-After` estimates when one of its jobs has ended.
     SessionFull,
     /// A defect of the gateway or of the store.
@@ -45,6 +61,8 @@ pub(crate) enum ProblemCode {
     StoreFull,
     /// The store did not answer in time. A submit may still have been accepted.
     StoreUnavailable,
+    /// The process stops, so other gateways should get the requests.
+    Stopping,
     /// Too many requests are being handled. A submit may still have been accepted.
     Overloaded,
 }
@@ -56,17 +74,25 @@ impl ProblemCode {
         use StatusCode as S;
         match self {
             Self::InvalidJson          => (S::BAD_REQUEST, "invalid_json", "The body is not valid JSON"),
+            Self::InvalidHttp          => (S::BAD_REQUEST, "invalid_http", "The request is not valid HTTP/1.1"),
+            Self::UnknownParameter     => (S::BAD_REQUEST, "unknown_parameter", "The request has an unknown query parameter"),
+            Self::OriginNotAllowed     => (S::FORBIDDEN, "origin_not_allowed", "Web pages of this origin may not use the API"),
             Self::NotFound             => (S::NOT_FOUND, "not_found", "There is no such route"),
             Self::JobNotFound          => (S::NOT_FOUND, "job_not_found", "There is no such job"),
             Self::SessionNotFound      => (S::NOT_FOUND, "session_not_found", "There is no such session"),
             Self::MethodNotAllowed     => (S::METHOD_NOT_ALLOWED, "method_not_allowed", "The route does not accept this method"),
+            Self::RequestTimeout       => (S::REQUEST_TIMEOUT, "request_timeout", "The request did not arrive in time"),
             Self::BodyTimeout          => (S::REQUEST_TIMEOUT, "body_timeout", "The body did not arrive in time"),
             Self::JobFinished          => (S::CONFLICT, "job_finished", "The job has already ended"),
             Self::SessionBusy          => (S::CONFLICT, "session_busy", "The session has live jobs"),
             Self::BodyTooLarge         => (S::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large"),
+            Self::UriTooLong           => (S::URI_TOO_LONG, "uri_too_long", "The target of the request is too long"),
+            Self::SessionTooLarge      => (S::UNPROCESSABLE_ENTITY, "session_too_large", "The session is too large for one response"),
             Self::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body must be JSON"),
+            Self::HostNotAllowed       => (S::MISDIRECTED_REQUEST, "host_not_allowed", "The host is not a name of this gateway"),
             Self::InvalidRequest       => (S::UNPROCESSABLE_ENTITY, "invalid_request", "The request is not valid"),
             Self::IdempotencyKeyReused => (S::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "The idempotency key belongs to another request"),
+            Self::HeadersTooLarge      => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", "The headers are too many or too large"),
             Self::SessionFull          => (S::TOO_MANY_REQUESTS, "session_full", "The session has too many live jobs"),
             Self::Internal             => (S::INTERNAL_SERVER_ERROR, "internal", "An internal error occurred"),
             Self::BacklogFull          => (S::SERVICE_UNAVAILABLE, "backlog_full", "Too many jobs are live"),
@@ -74,6 +100,7 @@ impl ProblemCode {
             Self::QueueUnhealthy       => (S::SERVICE_UNAVAILABLE, "dispatch_unhealthy", "The queue does not confirm messages"),
             Self::StoreFull            => (S::SERVICE_UNAVAILABLE, "store_full", "The store has no space for new jobs"),
             Self::StoreUnavailable     => (S::SERVICE_UNAVAILABLE, "store_unavailable", "The store does not answer"),
+            Self::Stopping             => (S::SERVICE_UNAVAILABLE, "stopping", "The process stops"),
             Self::Overloaded           => (S::SERVICE_UNAVAILABLE, "overloaded", "Too many requests at once"),
         }
     }

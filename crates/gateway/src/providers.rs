@@ -32,7 +32,9 @@ struct AccountView {
     error: Option<JobError>,
     calls_per_s: Option<f64>,
     limits: LimitsView,
-    /// Null if calls are not counted, because no concurrency is configured.
+    /// The most calls in flight. Null if they are not limited.
+    concurrency: Option<u32>,
+    /// Null if calls are not counted, because their number is not limited.
     in_flight: Option<u64>,
     waiting: WaitingView,
 }
@@ -57,10 +59,15 @@ pub(crate) async fn get(State(state): State<Arc<ApiState>>) -> Result<Json<Provi
     let counts = state.counts().await?;
     let accounts = state.member.accounts.all();
     let now = state.member.store.now();
-    Ok(Json(view(accounts, &counts, now)))
+    Ok(Json(view(accounts, &counts, now, &|time| state.show(time))))
 }
 
-fn view(accounts: Vec<(AccountKey, Account)>, counts: &Counts, now: TimeMs) -> Providers {
+fn view(
+    accounts: Vec<(AccountKey, Account)>,
+    counts: &Counts,
+    now: TimeMs,
+    show: &dyn Fn(TimeMs) -> String,
+) -> Providers {
     let mut accounts: BTreeMap<AccountKey, Account> = accounts.into_iter().collect();
     let mut waiting: BTreeMap<AccountKey, WaitingView> = BTreeMap::new();
     for count in &counts.deferred {
@@ -84,7 +91,7 @@ fn view(accounts: Vec<(AccountKey, Account)>, counts: &Counts, now: TimeMs) -> P
         providers: shown
             .map(|(name, account)| {
                 let waiting = waiting.get(&name).copied().unwrap_or_default();
-                account_view(name, account, waiting, now)
+                account_view(name, account, waiting, now, show)
             })
             .collect(),
     }
@@ -95,6 +102,7 @@ fn account_view(
     account: Account,
     waiting: WaitingView,
     now: TimeMs,
+    show: &dyn Fn(TimeMs) -> String,
 ) -> AccountView {
     let calls_per_s = account.known_calls_per_second(now);
     let ConfiguredLimits {
@@ -103,13 +111,14 @@ fn account_view(
         concurrency,
     } = account.configured;
     let in_flight = account.in_flight.values().map(|calls| u64::from(*calls));
-    let in_flight = concurrency.map(|_| in_flight.sum());
+    let allowed = account.concurrency();
+    let in_flight = allowed.map(|_| in_flight.sum());
     let (phase, closing) = match account.phase {
         Phase::Open => ("open", None),
         Phase::Closed(closing) => ("closed", Some(closing)),
         Phase::Probing(closing) => ("probing", Some(closing)),
     };
-    let time_of = |time: fn(&Closing) -> TimeMs| closing.as_ref().map(|at| time(at).rfc3339());
+    let time_of = |time: fn(&Closing) -> TimeMs| closing.as_ref().map(|at| show(time(at)));
     AccountView {
         name,
         phase,
@@ -124,6 +133,7 @@ fn account_view(
             tpm: tokens_per_minute,
             concurrency,
         },
+        concurrency: allowed,
         in_flight,
         waiting,
     }
@@ -132,7 +142,9 @@ fn account_view(
 #[cfg(test)]
 mod tests {
     use forebay_shared::{
-        account::{Account, AccountEvent, AccountKey, ClosedBy, ConfiguredLimits, Refusal},
+        account::{
+            Account, AccountEvent, AccountKey, ClosedBy, ConfiguredBy, ConfiguredLimits, Refusal,
+        },
         class::Class,
         ids::ProcessId,
         job::JobError,
@@ -148,6 +160,7 @@ mod tests {
             account,
             class: Class::Batch,
             heads: 7,
+            jobs: 9,
         });
         Counts {
             deferred: deferred.collect(),
@@ -156,7 +169,8 @@ mod tests {
     }
 
     fn shown(accounts: Vec<(AccountKey, Account)>, counts: &Counts) -> Value {
-        serde_json::to_value(view(accounts, counts, TimeMs(2_000))).expect("the view is JSON")
+        serde_json::to_value(view(accounts, counts, TimeMs(2_000), &TimeMs::rfc3339))
+            .expect("the view is JSON")
     }
 
     #[test]
@@ -165,7 +179,7 @@ mod tests {
         let expected = json!({"providers": [{
             "name": "free", "phase": "open", "closed_by": null, "closed_since": null,
             "closed_until": null, "error": null, "calls_per_s": null,
-            "limits": {"rpm": null, "tpm": null, "concurrency": null}, "in_flight": null,
+            "limits": {"rpm": null, "tpm": null, "concurrency": null}, "concurrency": null, "in_flight": null,
             "waiting": {"interactive": 0, "batch": 7},
         }]});
         assert_eq!(shown(Vec::new(), &counts), expected);
@@ -179,20 +193,26 @@ mod tests {
             tokens_per_minute: None,
             concurrency: Some(5),
         };
+        let by = ConfiguredBy {
+            started_at: TimeMs(1_000),
+            process: ProcessId::fresh("worker"),
+        };
         let take = AccountEvent::Take {
             calls: 1,
             process: ProcessId::fresh("worker"),
+            more_wait: false,
         };
         let refusal = Refusal {
             cause: ClosedBy::RateLimit,
-            started_at: TimeMs(1_000),
+            taken_at: TimeMs(1_000),
+            overload_calls: None,
             retry_after_ms: Some(59_000),
             limits: None,
             error: JobError::new("rate_limited", "slow down"),
             random: 0.5,
         };
         for event in [
-            AccountEvent::Configured(limits),
+            AccountEvent::Configured { limits, by },
             take,
             AccountEvent::Refused(refusal),
         ] {
@@ -203,7 +223,7 @@ mod tests {
             "name": "openai/gpt-5", "phase": "closed", "closed_by": "rate_limit",
             "closed_since": "1970-01-01T00:00:01.000Z", "closed_until": "1970-01-01T00:01:00.000Z",
             "error": {"code": "rate_limited", "message": "slow down"}, "calls_per_s": 1.5,
-            "limits": {"rpm": 90, "tpm": null, "concurrency": 5}, "in_flight": 1,
+            "limits": {"rpm": 90, "tpm": null, "concurrency": 5}, "concurrency": 5, "in_flight": 1,
             "waiting": {"interactive": 0, "batch": 0},
         }]});
         assert_eq!(shown(vec![(key, account)], &Counts::default()), expected);

@@ -2,86 +2,93 @@
 //!
 //! No handler reads a body with axum's extractors, because they limit only the bytes of a single body.
 
-use std::{sync::Arc, time::Duration};
+mod limit;
+mod reserved_buffer;
+#[cfg(test)]
+mod tests;
 
-use axum::{
-    body::Body,
-    extract::Request,
-    http::{
-        HeaderMap,
-        header::{CONTENT_LENGTH, EXPECT},
-    },
-    middleware::Next,
-    response::{IntoResponse, Response},
+use std::{io, time::Duration};
+
+use axum::{body::Body, http::HeaderMap};
+use bytes::Bytes;
+use forebay_runtime::{
+    byte_budget::ReservedBytes, memory::MemoryShares, off_async_threads::off_async_threads,
 };
-use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout, timeout_at},
+use tokio::time::{Instant, timeout_at};
+
+use self::{
+    limit::{content_length, too_large},
+    reserved_buffer::{MEMORY_WAIT, ReservedBuffer, SMALL_BODY_BYTES},
+};
+use crate::{
+    json_size::parsed_bytes, problem::Problem, problem_code::ProblemCode, settings::GatewaySettings,
 };
 
-use crate::{problem::Problem, problem_code::ProblemCode, settings::GatewaySettings};
+pub(crate) use self::limit::{discard, refuse_too_large};
 
-/// One permit of the byte budget reserves this many bytes.
-const PERMIT_BYTES: usize = 1_024;
-/// A body reserves at most this many bytes before its first byte arrives. Each time it outgrows its reservation, it
-/// reserves at least this many more. So a client that sends slowly, or sends nothing, reserves little.
-const RESERVE_STEP_BYTES: usize = 64 * 1_024;
-/// The limits on discarding a body that is too large. If the body were not read, the connection would close while the
-/// client sends. Many clients then report a broken connection instead of the response.
-const DISCARD_BYTES_MAX: usize = 32 * 1024 * 1024;
-const DISCARD_TIME: Duration = Duration::from_secs(3);
+/// A small body whose values take more bytes counts as a large body.
+const PARSED_SMALL_BYTES: u64 = 512 * 1_024;
+/// A body whose values take more than this many times its bytes is refused if it does not fit into the budget. Other bodies
+/// are parsed alone then.
+const PARSED_FACTOR_MAX: u64 = 4;
+/// A body of more bytes is worked on off the async threads, so that it does not hold up other requests.
+const LONG_WORK_BYTES: usize = 256 * 1_024;
 
-/// Reads bodies. All bodies in memory share one byte budget.
+/// Reads bodies, within the memory that the process has for them.
 pub(crate) struct BodyReader {
-    budget: Arc<Semaphore>,
+    memory: MemoryShares,
     body_bytes_max: usize,
     read_timeout: Duration,
 }
 
-/// A complete body. Its bytes count against the budget until the permit is dropped.
+/// A complete body. Its bytes stay reserved until this is dropped.
 pub(crate) struct BufferedBody {
     pub(crate) bytes: Bytes,
-    pub(crate) permit: OwnedSemaphorePermit,
+    /// `None` for an empty body, and once the reservation belongs to the job.
+    reserved: Option<ReservedBytes>,
+}
+
+impl BufferedBody {
+    /// Does work that takes long for a large body. A large body does not hold up other requests.
+    pub(crate) fn compute<T>(&self, work: impl FnOnce(&Bytes) -> T) -> T {
+        if self.is_long_work() {
+            off_async_threads(|| work(&self.bytes))
+        } else {
+            work(&self.bytes)
+        }
+    }
+
+    /// Whether work on the body takes so long that it is done off the async threads.
+    pub(crate) fn is_long_work(&self) -> bool {
+        self.bytes.len() > LONG_WORK_BYTES
+    }
 }
 
 impl BodyReader {
-    pub(crate) fn new(settings: &GatewaySettings) -> Self {
-        let bytes_max = settings.bodies_bytes_max.max(settings.body_bytes_max);
+    pub(crate) fn new(memory: MemoryShares, settings: &GatewaySettings) -> Self {
         Self {
-            budget: Arc::new(Semaphore::new(permits(bytes_max) as usize)),
+            memory,
             body_bytes_max: settings.body_bytes_max,
             read_timeout: Duration::from_millis(settings.body_timeout_ms),
         }
     }
 
-    /// Reads a body to its end. Only the first reservation waits for the budget. If the budget is used up, a later
-    /// reservation fails, and the body is refused. Otherwise bodies that hold reservations could wait for each other for
-    /// ever.
+    /// Reads a body to its end. The time limit is for the client: it does not count the time in which the body waits for memory.
     pub(crate) async fn read(
         &self,
         headers: &HeaderMap,
         mut body: Body,
     ) -> Result<BufferedBody, Problem> {
+        let expected_bytes = content_length(headers).unwrap_or(usize::MAX);
+        let bytes_max = expected_bytes.min(self.body_bytes_max);
+        let mut buffer = ReservedBuffer::new(&self.memory, bytes_max);
         let deadline = Instant::now() + self.read_timeout;
-        let first_reservation_bytes = content_length(headers)
-            .unwrap_or(RESERVE_STEP_BYTES)
-            .min(RESERVE_STEP_BYTES);
-        let reserving =
-            Arc::clone(&self.budget).acquire_many_owned(permits(first_reservation_bytes));
-        let Ok(Ok(mut permit)) = timeout_at(deadline, reserving).await else {
-            return Err(budget_used_up());
-        };
-        let mut buffer = BytesMut::with_capacity(first_reservation_bytes);
         loop {
-            let frame = match timeout_at(deadline, body.frame()).await {
+            let frame = match timeout_at(deadline + buffer.waited(), body.frame()).await {
                 Ok(None) => break,
                 Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(_))) => {
-                    let detail = "the connection ended before the whole body had arrived";
-                    return Err(Problem::new(ProblemCode::InvalidJson, detail).closing_connection());
-                }
+                Ok(Some(Err(error))) => return Err(unreadable(&error).closing_connection()),
                 Err(_) => {
                     let seconds = self.read_timeout.as_secs();
                     let detail = format!("the whole body must arrive within {seconds} s");
@@ -92,39 +99,77 @@ impl BodyReader {
             let Ok(data) = frame.into_data() else {
                 continue;
             };
-            if buffer.len() + data.len() > self.body_bytes_max {
-                drop((permit, buffer));
-                discard(body).await;
-                return Err(too_large(self.body_bytes_max));
-            }
-            self.reserve_up_to(&mut permit, buffer.len() + data.len())?;
-            buffer.extend_from_slice(&data);
+            let problem = if buffer.len() + data.len() > bytes_max {
+                too_large(self.body_bytes_max)
+            } else if !buffer.append(&data).await {
+                budget_used_up()
+            } else {
+                continue;
+            };
+            drop((data, buffer));
+            discard(body).await;
+            return Err(problem);
         }
-        Ok(BufferedBody {
-            bytes: buffer.freeze(),
-            permit,
-        })
+        let (bytes, reserved) = buffer.into_parts();
+        Ok(BufferedBody { bytes, reserved })
     }
 
-    /// Extends a reservation until it covers a body of this many bytes.
-    fn reserve_up_to(
+    /// Reserves the memory for what a body becomes: its parsed values, and the job's documents. The caller keeps it until the
+    /// job is stored.
+    ///
+    /// Those who wait hold only the bytes of their bodies, and those who do not wait never ask for more of that memory. So
+    /// bodies cannot wait for each other for ever.
+    pub(crate) async fn reserve_parsed(
         &self,
-        permit: &mut OwnedSemaphorePermit,
-        bytes: usize,
-    ) -> Result<(), Problem> {
-        let missing_permits = (permits(bytes) as usize).saturating_sub(permit.num_permits());
-        if missing_permits == 0 {
-            return Ok(());
+        body: &mut BufferedBody,
+    ) -> Result<Option<ReservedBytes>, Problem> {
+        let body_bytes = body.bytes.len() as u64;
+        let parsed = body.compute(|bytes| parsed_bytes(bytes));
+        let bytes = parsed + body_bytes;
+        if body.bytes.len() <= SMALL_BODY_BYTES
+            && parsed <= PARSED_SMALL_BYTES
+            && let Some(reserved) = &mut body.reserved
+            && reserved.try_extend(bytes)
+        {
+            return Ok(body.reserved.take());
         }
-        let step = u32::try_from(missing_permits)
-            .unwrap_or(u32::MAX)
-            .max(permits(RESERVE_STEP_BYTES));
-        let added_permits = Arc::clone(&self.budget)
-            .try_acquire_many_owned(step)
-            .map_err(|_| budget_used_up())?;
-        permit.merge(added_permits);
-        Ok(())
+        let budget = &self.memory.parsed_bodies;
+        if bytes > budget.total() && parsed / PARSED_FACTOR_MAX > body_bytes {
+            let detail = format!(
+                "the values of the body would take {} MiB of memory, and this gateway has {} MiB for them; \
+                 send fewer values, or strings instead of long lists",
+                parsed >> 20,
+                budget.total() >> 20
+            );
+            return Err(Problem::new(ProblemCode::BodyTooLarge, detail));
+        }
+        match budget.reserve(bytes, MEMORY_WAIT).await {
+            Some(reserved) => Ok(Some(reserved)),
+            None => Err(budget_used_up()),
+        }
     }
+}
+
+/// The problem for a body that ended early, or whose chunks (RFC 9112, section 7.1) are malformed.
+fn unreadable(error: &axum::Error) -> Problem {
+    let mut source = Some(error as &dyn std::error::Error);
+    while let Some(error) = source {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if matches!(
+            kind,
+            Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+        ) {
+            let message = "is chunked, but the chunks of the body are malformed";
+            return Problem::with_field_error(
+                ProblemCode::InvalidHttp,
+                "Transfer-Encoding",
+                message,
+            );
+        }
+        source = error.source();
+    }
+    let message = "ended with the connection before all of it had arrived";
+    Problem::with_field_error(ProblemCode::InvalidJson, "body", message)
 }
 
 fn budget_used_up() -> Problem {
@@ -134,49 +179,4 @@ fn budget_used_up() -> Problem {
     )
     .retry_after(1)
     .closing_connection()
-}
-
-/// Refuses a request whose `Content-Length` is over the limit, on any route, before its body is read.
-pub(crate) async fn refuse_too_large(bytes_max: usize, request: Request, next: Next) -> Response {
-    if content_length(request.headers()).is_none_or(|bytes| bytes <= bytes_max) {
-        return next.run(request).await;
-    }
-    // A client that sends `Expect: 100-continue` has sent no body yet, so nothing is discarded.
-    if !request.headers().contains_key(EXPECT) {
-        discard(request.into_body()).await;
-    }
-    too_large(bytes_max).into_response()
-}
-
-fn content_length(headers: &HeaderMap) -> Option<usize> {
-    let text = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
-    // A number too large to parse is over every limit.
-    Some(text.parse().unwrap_or(usize::MAX))
-}
-
-fn permits(bytes: usize) -> u32 {
-    let permits = bytes
-        .div_ceil(PERMIT_BYTES)
-        .clamp(1, Semaphore::MAX_PERMITS);
-    u32::try_from(permits).unwrap_or(u32::MAX)
-}
-
-fn too_large(bytes_max: usize) -> Problem {
-    let detail = format!("a body may have at most {bytes_max} bytes");
-    Problem::new(ProblemCode::BodyTooLarge, detail).closing_connection()
-}
-
-/// Reads a body and drops its data, within the limits on discarding.
-async fn discard(mut body: Body) {
-    let discarding = async {
-        let mut bytes = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            bytes += frame.data_ref().map_or(0, Bytes::len);
-            if bytes > DISCARD_BYTES_MAX {
-                break;
-            }
-        }
-    };
-    // The response is the same whether the body ended within the limits or not.
-    let _ = timeout(DISCARD_TIME, discarding).await;
 }

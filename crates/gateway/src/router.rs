@@ -12,12 +12,18 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    access_log, health, jobs, problem::Problem, problem_code::ProblemCode, providers, queues,
-    request_body, sessions, state::ApiState,
+    access_log, health, jobs,
+    problem::Problem,
+    problem_code::ProblemCode,
+    providers, query_parameters, queues, request_body, sessions,
+    state::ApiState,
+    unread_body,
+    web_guard::{self, WebGuard},
+    welcome,
 };
 
 /// The API as an axum router.
-pub(crate) fn router(state: Arc<ApiState>) -> Router {
+pub(crate) fn router(state: Arc<ApiState>, web_guard: WebGuard) -> Router {
     let body_bytes_max = state.settings.body_bytes_max;
     Router::new()
         .route("/v1/jobs", post(jobs::submit::post))
@@ -31,22 +37,28 @@ pub(crate) fn router(state: Arc<ApiState>) -> Router {
         .route("/v1/providers", get(providers::get))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .route("/readyz/submits", get(health::readyz_submits))
+        .route("/", get(welcome::get))
+        .route_layer(middleware::from_fn(query_parameters::refuse_unknown))
         .fallback(unknown_route)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(state)
         .layer(middleware::from_fn(move |request, next| {
             request_body::refuse_too_large(body_bytes_max, request, next)
         }))
+        .layer(middleware::from_fn_with_state(
+            Arc::new(web_guard),
+            web_guard::guard,
+        ))
+        .layer(middleware::from_fn(unread_body::discard_unread))
         .layer(CatchPanicLayer::custom(panic_response))
         .layer(middleware::from_fn(access_log::log_request))
 }
 
 async fn unknown_route(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(100).collect();
-    Problem::new(
-        ProblemCode::NotFound,
-        format!("no route has the path {path}"),
-    )
+    let detail = format!("no route has the path {path}; GET / lists the routes");
+    Problem::new(ProblemCode::NotFound, detail)
 }
 
 /// axum adds the header `Allow` to this response.

@@ -2,7 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::model_accounts::ModelAccounts;
+use crate::{
+    model_accounts::ModelAccounts,
+    web_guard::{AllowedHosts, AllowedOrigins},
+};
 
 /// The gateway's settings.
 #[derive(Clone, Debug)]
@@ -10,11 +13,12 @@ pub struct GatewaySettings {
     /// The address to listen on. The caller of [`serve`](crate::serve) opens the listener; `serve` itself
     /// does not read this setting.
     pub listen: SocketAddr,
+    /// The hosts that requests may name, in addition to the names of this machine.
+    pub allowed_hosts: AllowedHosts,
+    /// The origins of web pages that may use the API.
+    pub allowed_origins: AllowedOrigins,
     /// The most bytes of one request's body; 1 KiB to 1 GiB.
     pub body_bytes_max: usize,
-    /// The most bytes of all bodies in memory; at least `body_bytes_max`. At this limit further requests wait, at most
-    /// `body_timeout_ms`.
-    pub bodies_bytes_max: usize,
     /// The most live jobs in the store, at least 1. At this number submits are refused with 503.
     pub backlog_max: u64,
     /// The model of a submit that names no model. With `None`, such a submit is refused.
@@ -31,7 +35,8 @@ pub struct GatewaySettings {
     pub header_timeout_ms: u64,
     /// The time limit for a request's body, in milliseconds.
     pub body_timeout_ms: u64,
-    /// How long a client may read nothing of a response, in milliseconds.
+    /// How long the writes of a response may be blocked because its client reads too slowly, in milliseconds. A second more for
+    /// each 4 KiB that are written meanwhile.
     pub write_timeout_ms: u64,
     /// How long open requests may take to finish when the gateway stops, in milliseconds.
     pub drain_ms: u64,
@@ -41,8 +46,9 @@ impl Default for GatewaySettings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            allowed_hosts: AllowedHosts::default(),
+            allowed_origins: AllowedOrigins::default(),
             body_bytes_max: 10 * 1024 * 1024,
-            bodies_bytes_max: 256 * 1024 * 1024,
             backlog_max: 100_000,
             default_model: None,
             model_accounts: ModelAccounts::default(),

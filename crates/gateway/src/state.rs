@@ -1,25 +1,46 @@
 //! The state that all handlers share: the fleet member, the settings, and the bounds on memory and
 //! waiting requests.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
-use forebay_runtime::member::Member;
+use forebay_runtime::{byte_budget::ReservedBytes, member::Member};
 use forebay_shared::{
     class::Class,
     ids::{JobId, TenantId},
-    store::{Counts, JobRecord},
+    store::{Counts, FoundJob, INLINE_BYTES_MAX, JobRecord},
+    time::TimeMs,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admission::Admission, problem::Problem, request_body::BodyReader, retry_after,
-    settings::GatewaySettings, store_call,
+    admission::Admission, problem::Problem, problem_code::ProblemCode, read_pacer::ReadPacer,
+    request_body::BodyReader, retry_after, settings::GatewaySettings, store_call,
 };
 
 /// Counts of this age or older are not shown. Then they are read from the store, so the client gets an error if the store
 /// is unavailable.
 const COUNTS_AGE_MAX: Duration = Duration::from_secs(3);
+
+/// How long a request may wait for the memory of its response.
+const READ_WAIT: Duration = Duration::from_secs(5);
+
+/// How many bytes a response takes for each stored byte of an outcome: the text, its values, and the response.
+const BYTES_FOR_EACH_OUTCOME: u64 = 4;
+
+/// A job, and the memory that is reserved for it if its outcome is large.
+pub(crate) struct ReadJob {
+    pub(crate) record: JobRecord,
+    pub(crate) reserved: Option<ReservedBytes>,
+}
+
+impl Deref for ReadJob {
+    type Target = JobRecord;
+
+    fn deref(&self) -> &JobRecord {
+        &self.record
+    }
+}
 
 /// The state that all handlers share.
 pub(crate) struct ApiState {
@@ -31,6 +52,8 @@ pub(crate) struct ApiState {
     pub(crate) bodies: BodyReader,
     /// One permit for each request that may wait for a job to end.
     pub(crate) wait_permits: Semaphore,
+    /// Limits the reads of requests that wait without notices.
+    pub(crate) read_pacer: ReadPacer,
     /// Cancelled when the gateway stops. Waiting requests then answer at once.
     pub(crate) stop: CancellationToken,
 }
@@ -44,17 +67,54 @@ impl ApiState {
         Self {
             tenant: TenantId::default(),
             admission: Admission::new(settings.backlog_max),
-            bodies: BodyReader::new(&settings),
+            bodies: BodyReader::new(member.memory.clone(), &settings),
             wait_permits: Semaphore::new(settings.waits_max.min(Semaphore::MAX_PERMITS)),
+            read_pacer: ReadPacer::default(),
             member,
             settings,
             stop,
         }
     }
 
-    /// Reads a job of the tenant from the store.
-    pub(crate) async fn read_job(&self, job: JobId) -> Result<Option<JobRecord>, Problem> {
-        store_call::with_timeout(self.member.store.job(&self.tenant, job)).await
+    /// Finds a job of the tenant in the store. A large outcome is not read.
+    pub(crate) async fn find_job(&self, job: JobId) -> Result<Option<FoundJob>, Problem> {
+        let store = &self.member.store;
+        let found = store.find_job(&self.tenant, job, INLINE_BYTES_MAX);
+        store_call::with_timeout(found).await
+    }
+
+    /// Reads a job of the tenant from the store. A large outcome is read once there is memory for it.
+    pub(crate) async fn read_job(&self, job: JobId) -> Result<Option<ReadJob>, Problem> {
+        let bytes = match self.find_job(job).await? {
+            None => return Ok(None),
+            Some(FoundJob::Record(record)) => {
+                return Ok(Some(ReadJob {
+                    record: *record,
+                    reserved: None,
+                }));
+            }
+            Some(FoundJob::LargeOutcome { bytes, .. }) => bytes,
+        };
+        let reserved = self
+            .reserve_read(bytes.saturating_mul(BYTES_FOR_EACH_OUTCOME))
+            .await?;
+        let read = self.member.store.job(&self.tenant, job);
+        let record = store_call::with_long_timeout(read).await?;
+        Ok(record.map(|record| ReadJob {
+            record,
+            reserved: Some(reserved),
+        }))
+    }
+
+    /// Reserves memory for a large response. Waits for a short time.
+    pub(crate) async fn reserve_read(&self, bytes: u64) -> Result<ReservedBytes, Problem> {
+        let reserved = self.member.memory.reads.reserve(bytes, READ_WAIT).await;
+        reserved.ok_or_else(no_read_memory)
+    }
+
+    /// Writes a time of the store's clock as users see it: by the system's clock, which may have been set since.
+    pub(crate) fn show(&self, time: TimeMs) -> String {
+        self.member.store.to_utc(time).rfc3339()
     }
 
     /// The counts of all jobs, at most [`COUNTS_AGE_MAX`] old.
@@ -71,4 +131,10 @@ impl ApiState {
     pub(crate) fn poll_after_s(&self, class: Class) -> u64 {
         retry_after::poll_after_s(&self.member.gauge, class)
     }
+}
+
+/// The problem for a response whose memory is not free.
+pub(crate) fn no_read_memory() -> Problem {
+    let detail = "too many large responses are in memory";
+    Problem::new(ProblemCode::Overloaded, detail).retry_after(2)
 }

@@ -14,13 +14,41 @@ use crate::{problem::Problem, problem_code::ProblemCode};
 /// The time limit of one call to the store.
 pub(crate) const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The time limit of a call to the store that reads or writes something large.
+pub(crate) const LARGE_STORE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Waits for a call to the store, at most [`STORE_TIMEOUT`]. A timeout counts as an unavailable store.
 pub(crate) async fn with_timeout<T>(
     call: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, Problem> {
-    match timeout(STORE_TIMEOUT, call).await {
-        Ok(result) => result.map_err(|error| store_problem(&error)),
-        Err(_) => Err(store_problem(&StoreError::Unavailable(None))),
+    within_timeout(call)
+        .await
+        .map_err(|error| store_problem(&error))
+}
+
+/// Like [`with_timeout`], for callers that handle some errors themselves.
+pub(crate) async fn within_timeout<T>(
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    within(STORE_TIMEOUT, call).await
+}
+
+/// Like [`with_timeout`], for a call that reads something large.
+pub(crate) async fn with_long_timeout<T>(
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, Problem> {
+    within(LARGE_STORE_TIMEOUT, call)
+        .await
+        .map_err(|error| store_problem(&error))
+}
+
+async fn within<T>(
+    time: Duration,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    match timeout(time, call).await {
+        Ok(result) => result,
+        Err(_) => Err(StoreError::Unavailable(None)),
     }
 }
 
@@ -38,6 +66,11 @@ pub(crate) fn store_problem(error: &StoreError) -> Problem {
                 "new jobs are refused until the store has free space; accepted jobs continue";
             Problem::new(ProblemCode::StoreFull, detail).retry_after(10)
         }
+        StoreError::TooLarge => {
+            tracing::warn!("a request failed: it is larger than the store accepts");
+            let detail = "the job is larger than the store accepts";
+            Problem::new(ProblemCode::BodyTooLarge, detail)
+        }
         StoreError::Newer(document) => {
             tracing::warn!(%document, "a request failed: a newer release stored the document; upgrade this gateway");
             let detail = "a newer release of Forebay stored this; repeat the request, because a gateway of that release can answer it";
@@ -54,6 +87,10 @@ pub(crate) fn store_problem(error: &StoreError) -> Problem {
 pub(crate) fn lane_problem(error: &LaneError) -> Problem {
     match error {
         LaneError::Store(error) => store_problem(error),
+        LaneError::NoMemory => {
+            let detail = "too many large requests are in memory";
+            Problem::new(ProblemCode::Overloaded, detail).retry_after(1)
+        }
         LaneError::Contended => {
             let detail = "too many requests change this session at the same time";
             Problem::new(ProblemCode::Overloaded, detail).retry_after(1)

@@ -35,15 +35,15 @@ pub(crate) struct AccountFull {
 }
 
 impl WaitingJobs {
-    /// The waiting jobs of a sample. Only heads of lanes are counted, not the jobs behind them. A job that waits for a model's
-    /// account also counts for the provider's account if `is_limited` returns true for the latter.
+    /// The waiting jobs of a sample. A job behind a waiting job of its session waits for the same account. A job that waits for a
+    /// model's account also counts for the provider's account if `is_limited` returns true for the latter.
     pub(crate) fn of(counts: &Counts, is_limited: impl Fn(&AccountKey) -> bool) -> Self {
         let mut jobs = HashMap::new();
         for count in &counts.deferred {
-            *jobs.entry(count.account.clone()).or_default() += count.heads;
+            *jobs.entry(count.account.clone()).or_default() += count.jobs;
             let provider = AccountKey::of_provider(count.account.provider());
             if provider != count.account && is_limited(&provider) {
-                *jobs.entry(provider).or_default() += count.heads;
+                *jobs.entry(provider).or_default() += count.jobs;
             }
         }
         Self { jobs }
@@ -81,6 +81,15 @@ impl WaitingJobs {
             }
         }
         Ok(())
+    }
+
+    /// Ends the count of a job that [`Self::add`] counted.
+    pub(crate) fn remove(&mut self, accounts: &[AccountKey]) {
+        for account in accounts {
+            if let Some(waiting) = self.jobs.get_mut(account) {
+                *waiting = waiting.saturating_sub(1);
+            }
+        }
     }
 }
 
@@ -130,8 +139,11 @@ fn expected_wait_ms(account: &Account, jobs: u64, now: TimeMs) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use forebay_shared::{
-        account::{Account, AccountEvent, AccountKey, ClosedBy, ConfiguredLimits, Refusal},
+        account::{
+            Account, AccountEvent, AccountKey, ClosedBy, ConfiguredBy, ConfiguredLimits, Refusal,
+        },
         class::Class,
+        ids::ProcessId,
         job::JobError,
         store::{Counts, DeferredCount},
         time::TimeMs,
@@ -142,10 +154,11 @@ mod tests {
     const NOW: TimeMs = TimeMs(1_000_000);
 
     fn waiting(account: &AccountKey, interactive: u64, batch: u64) -> WaitingJobs {
-        let count = |class, heads| DeferredCount {
+        let count = |class, jobs| DeferredCount {
             account: account.clone(),
             class,
-            heads,
+            heads: 1,
+            jobs,
         };
         let counts = Counts {
             deferred: vec![
@@ -164,7 +177,8 @@ mod tests {
             deferred: vec![DeferredCount {
                 account: model.clone(),
                 class: Class::Batch,
-                heads: 50,
+                heads: 5,
+                jobs: 50,
             }],
             ..Counts::default()
         };
@@ -213,7 +227,8 @@ mod tests {
         assert_eq!(expected_wait_ms(&account, 10, NOW), None);
         let refusal = Refusal {
             cause: ClosedBy::Unavailable,
-            started_at: NOW,
+            taken_at: NOW,
+            overload_calls: None,
             retry_after_ms: Some(7_000),
             limits: None,
             error: JobError::new("provider_unavailable", "away"),
@@ -226,7 +241,11 @@ mod tests {
             requests_per_minute: Some(120),
             ..ConfiguredLimits::default()
         };
-        account.apply(&AccountEvent::Configured(limits), NOW);
+        let by = ConfiguredBy {
+            started_at: NOW,
+            process: ProcessId::fresh("worker"),
+        };
+        account.apply(&AccountEvent::Configured { limits, by }, NOW);
         assert_eq!(expected_wait_ms(&account, 10, later), Some(10_000));
     }
 }

@@ -104,12 +104,10 @@ impl Gauge {
         else {
             return false;
         };
-        let ready = self
-            .counts()
-            .map_or(0, |(counts, _)| counts.class(class).live.ready);
+        let ready = self.ready(class);
         // While jobs end, workers take wakes, so the depth may have fallen since it was recorded.
         let is_stalled = self.drained_per_s(class) <= 0.0;
-        is_stalled && u64::try_from(ready).is_ok_and(|ready| ready > 0 && depth >= ready)
+        is_stalled && ready > 0 && depth >= ready
     }
 
     /// How many jobs of a class have ended per second, over the last seconds.
@@ -132,14 +130,19 @@ impl Gauge {
         drained / seconds
     }
 
-    /// How long a ready head of a class is expected to wait for a worker, in milliseconds.
+    /// How many heads of a class a worker could run now, by the newest counts.
     #[must_use]
-    pub fn expected_wait_ms(&self, class: Class) -> u64 {
+    pub fn ready(&self, class: Class) -> u64 {
         let ready = self
             .counts()
             .map_or(0, |(counts, _)| counts.class(class).live.ready);
-        let ready = u64::try_from(ready).unwrap_or(0);
-        time_to_drain_ms(ready, self.drained_per_s(class))
+        u64::try_from(ready).unwrap_or(0)
+    }
+
+    /// How long a ready head of a class is expected to wait for a worker, in milliseconds.
+    #[must_use]
+    pub fn expected_wait_ms(&self, class: Class) -> u64 {
+        time_to_drain_ms(self.ready(class), self.drained_per_s(class))
     }
 
     /// The expected time until `jobs` live jobs of both classes have ended, in milliseconds.

@@ -4,12 +4,20 @@
 //! In reading order:
 //! - [`lanes`]: changes a lane by an event, and commits the result.
 //! - [`wakes`], [`presence`], [`gauge`], [`accounts`], [`sweeper`]: the loops.
+//! - [`byte_budget`], [`memory`]: bound the memory that jobs, requests and responses take.
+//! - [`off_async_threads`]: runs a long computation beside the async threads.
 //! - [`member`]: a process of the fleet, which owns the lanes and runs the loops.
+//!
+//! [`log_limit`] bounds the log lines of events that may occur often.
 
 pub mod accounts;
+pub mod byte_budget;
 pub mod gauge;
 pub mod lanes;
+pub mod log_limit;
 pub mod member;
+pub mod memory;
+pub mod off_async_threads;
 pub mod presence;
 pub mod sweeper;
 pub mod wakes;

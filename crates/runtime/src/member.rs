@@ -9,6 +9,7 @@ use crate::{
     accounts::{Accounts, AccountsLoop},
     gauge::Gauge,
     lanes::{LaneSettings, Lanes},
+    memory::MemoryShares,
     presence::Presence,
     sweeper::{ResumeLoop, Sweeper, SweeperSettings},
     wakes::Wakes,
@@ -22,6 +23,8 @@ pub struct MemberSettings {
     pub presence_ttl_ms: u64,
     /// The most sessions that are kept. `None` means no limit.
     pub sessions_max: Option<u64>,
+    /// The shares of the memory of this process.
+    pub memory: MemoryShares,
     /// The settings that apply to every commit of this process.
     pub lanes: LaneSettings,
 }
@@ -44,8 +47,11 @@ pub struct Member {
     pub presence: Presence,
     /// The accounts of the providers.
     pub accounts: Accounts,
+    /// The shares of the memory of this process.
+    pub memory: MemoryShares,
     tasks: TaskTracker,
     stop: CancellationToken,
+    stopping: CancellationToken,
     failed: CancellationToken,
 }
 
@@ -75,7 +81,8 @@ impl Member {
             Wakes::new(Arc::clone(&queue), Arc::clone(&store), Arc::clone(&gauge));
         let (presence, presence_loop) =
             Presence::new(Arc::clone(&store), id.clone(), settings.presence_ttl_ms);
-        let lanes = Lanes::new(Arc::clone(&store), wakes.clone(), settings.lanes);
+        let reads = settings.memory.reads.clone();
+        let lanes = Lanes::new(Arc::clone(&store), wakes.clone(), settings.lanes, reads);
         let accounts = Accounts::new(Arc::clone(&store), id.clone());
         let (is_elected, is_sweeper) = watch::channel(false);
         let resume_loop = ResumeLoop {
@@ -118,6 +125,10 @@ impl Member {
         spawn(Box::pin(
             async move { sampled_gauge.run(&*sampled_store).await },
         ));
+        let reported_lanes = lanes.clone();
+        spawn(Box::pin(async move {
+            reported_lanes.report_failed_jobs().await;
+        }));
         tasks.close();
         Self {
             id,
@@ -128,8 +139,10 @@ impl Member {
             gauge,
             presence,
             accounts,
+            memory: settings.memory.clone(),
             tasks,
             stop,
+            stopping: CancellationToken::new(),
             failed,
         }
     }
@@ -138,6 +151,17 @@ impl Member {
     /// process would look healthy and leave its jobs undone.
     pub async fn failed(&self) {
         self.failed.cancelled().await;
+    }
+
+    /// Records that the process was told to stop. Its loops run until [`leave`](Self::leave).
+    pub fn begin_stop(&self) {
+        self.stopping.cancel();
+    }
+
+    /// Whether the process was told to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
     }
 
     /// Leaves the fleet: ends the loops, the term as sweeper and the presence. So the other processes need not wait until

@@ -182,13 +182,33 @@ pub fn read<T: Document>(json: &[u8]) -> Result<T, ReadError> {
     })
 }
 
+/// Checks that this process can act on a document, without reading the whole document into memory.
+///
+/// # Errors
+/// [`ReadError`] for a higher version than [`Document::KNOWN`], and for text that is not JSON.
+pub fn check_version<T: Document>(json: &[u8]) -> Result<(), ReadError> {
+    let found = serde_json::from_slice::<Versioned>(json).map_err(|source| ReadError::Invalid {
+        name: T::NAME,
+        source,
+    })?;
+    if found.v > T::KNOWN {
+        return Err(ReadError::Newer(NewerDocument {
+            name: T::NAME,
+            found: found.v,
+            known: T::KNOWN,
+        }));
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    #[serde(default)]
+    v: DocumentVersion,
+}
+
 /// The version of an invalid document, or [`DocumentVersion::FIRST`] if its field `v` is invalid too.
 fn version(json: &[u8]) -> DocumentVersion {
-    #[derive(Deserialize)]
-    struct Versioned {
-        #[serde(default)]
-        v: DocumentVersion,
-    }
     serde_json::from_slice(json).map_or(DocumentVersion::FIRST, |Versioned { v }| v)
 }
 

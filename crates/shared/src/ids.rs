@@ -26,23 +26,35 @@ fn is_name(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"._:@-".contains(&byte))
 }
 
+/// The most bytes of a session's id.
+const SESSION_ID_BYTES_MAX: usize = 200;
+const SESSION_ID_ALLOWED: &str =
+    "a string of 1 to 200 bytes of UTF-8 without control characters, and not . or ..";
+
+/// Most texts are session ids. `.` and `..` are not, because HTTP clients remove them from paths.
+fn is_session_id(text: &str) -> bool {
+    (1..=SESSION_ID_BYTES_MAX).contains(&text.len())
+        && !matches!(text, "." | "..")
+        && !text.chars().any(char::is_control)
+}
+
 macro_rules! name {
-    ($(#[$doc:meta])* $type:ident, $kind:literal) => {
+    ($(#[$doc:meta])* $type:ident, $kind:literal, $is_valid:path, $allowed:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $type(Arc<str>);
 
         impl $type {
-            /// Checks the form: 1 to 128 characters from `A-Z a-z 0-9 . _ : @ -`.
+            /// Checks the form.
             ///
             /// # Errors
-            /// [`InvalidId`] for any other text.
+            /// [`InvalidId`], which describes the form, for any other text.
             pub fn parse(text: &str) -> Result<Self, InvalidId> {
-                if is_name(text) {
+                if $is_valid(text) {
                     Ok(Self(text.into()))
                 } else {
-                    Err(InvalidId { kind: $kind, allowed: NAME_ALLOWED })
+                    Err(InvalidId { kind: $kind, allowed: $allowed })
                 }
             }
 
@@ -76,15 +88,22 @@ macro_rules! name {
 
 name! {
     /// The owner of jobs and sessions. It is always `default`, because there are no API keys yet.
-    TenantId, "tenant"
+    ///
+    /// It has 1 to 128 characters from `A-Z a-z 0-9 . _ : @ -`.
+    TenantId, "tenant", is_name, NAME_ALLOWED
 }
 name! {
     /// The id of a conversation. The client chooses it within its tenant.
-    SessionId, "session_id"
+    ///
+    /// It has 1 to 200 bytes of UTF-8 without control characters, and is not `.` or `..`. Two ids are the same if their bytes
+    /// are the same: no Unicode normalisation is applied.
+    SessionId, "session_id", is_session_id, SESSION_ID_ALLOWED
 }
 name! {
     /// The id of one process from its start to its end: a gateway, a worker, or both in one.
-    ProcessId, "process id"
+    ///
+    /// It has 1 to 128 characters from `A-Z a-z 0-9 . _ : @ -`.
+    ProcessId, "process id", is_name, NAME_ALLOWED
 }
 
 impl Default for TenantId {
@@ -333,8 +352,37 @@ mod tests {
     }
 
     #[test]
+    fn any_other_text_is_a_session_id() {
+        let tenant = TenantId::default();
+        let longest = "é".repeat(100);
+        for text in [
+            "a/b",
+            "/",
+            "ada+x@example.com",
+            "ünï",
+            "a b",
+            " ",
+            "...",
+            "s/default/x",
+            "{16}",
+            "a|b;c",
+            "🦀",
+            &longest,
+        ] {
+            let session = SessionId::parse(text).expect("the id is valid");
+            let id = JobId::fresh(&tenant, Some(&session));
+            let lane = LaneKey::of(&tenant, Some(&session), id);
+            assert_eq!(LaneKey::parse(&lane.to_string()), Ok(lane), "{text:?}");
+        }
+    }
+
+    #[test]
     fn invalid_names_are_refused() {
         for text in ["", "a b", "a/b", "a\0b", "é", "a\nb", &"x".repeat(129)] {
+            assert!(TenantId::parse(text).is_err(), "{text:?} is accepted");
+        }
+        let too_long = "é".repeat(101);
+        for text in ["", ".", "..", "a\0b", "a\nb", "\u{7f}", "\u{85}", &too_long] {
             assert!(SessionId::parse(text).is_err(), "{text:?} is accepted");
         }
         for text in [

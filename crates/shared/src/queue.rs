@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 
-use crate::{class::Class, wake::Wake};
+use crate::{class::Class, ids::JobId, wake::Wake};
 
 /// Why a call of the queue failed. A lost wake does no harm, because the job's timer requests the wake again.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// The queue has no space for more messages until consumers take some.
+    /// The queue has no space for more messages until consumers take some. Only a queue with a capacity returns this.
     #[error("the queue is full")]
     Full,
     /// The queue does not respond, or is blocked. A later retry can help.
@@ -44,9 +44,28 @@ pub trait Queue: Send + Sync {
     /// [`QueueError`] if the queue cannot be reached.
     async fn depth(&self, class: Class) -> Result<u64, QueueError>;
 
+    /// How full the queue of a class is. `None` if it has no capacity. A queue with a capacity belongs to one process.
+    fn space(&self, _class: Class) -> Option<QueueSpace> {
+        None
+    }
+
+    /// Whether a queue with a capacity holds a wake of a job. A queue without a capacity need not know it.
+    fn has_wake(&self, _class: Class, _job: JobId) -> bool {
+        false
+    }
+
     /// Whether wakes survive a restart of all processes. If they do not, the first sweeper after a start wakes every
     /// ready head.
     fn survives_restart(&self) -> bool;
+}
+
+/// How full a queue with a capacity is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueSpace {
+    /// How many wakes wait.
+    pub waiting: usize,
+    /// How many further wakes the queue takes.
+    pub free: usize,
 }
 
 /// A stream of wakes.

@@ -1,6 +1,10 @@
 //! A session: the turns of one conversation, kept outside every process.
 
-use crate::{time::TimeMs, turn::Turn};
+use crate::{
+    document::{self, ReadError},
+    time::TimeMs,
+    turn::Turn,
+};
 
 /// The bounds of a session in the store. Every commit that changes a session contains them, so engines need no
 /// settings.
@@ -31,6 +35,46 @@ pub struct Conversation {
     pub turns: Vec<Turn>,
     /// The newest token count of an input of the session, if a provider has reported one.
     pub token_measure: Option<TokenMeasure>,
+}
+
+/// A turn of a session, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTurn {
+    /// The position of the turn in its session. It never changes, also when older turns are dropped.
+    pub number: u64,
+    /// The turn as JSON.
+    pub json: Vec<u8>,
+}
+
+impl StoredTurn {
+    /// Parses the turn.
+    ///
+    /// # Errors
+    /// [`ReadError`] if this process cannot act on the turn.
+    pub fn parse(&self) -> Result<Turn, ReadError> {
+        document::read(&self.json)
+    }
+}
+
+/// A session without its turns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// How many turns the session has. Their numbers follow each other.
+    pub turn_count: u64,
+    /// The number of the oldest turn.
+    pub first_turn: u64,
+    /// The bytes of all turns as stored.
+    pub turns_bytes: u64,
+    /// All turns, oldest first, if they have at most [`INLINE_BYTES_MAX`](crate::store::INLINE_BYTES_MAX) bytes.
+    pub turns: Option<Vec<StoredTurn>>,
+    /// When the first job of the session was accepted.
+    pub created_at: TimeMs,
+    /// When a commit last changed the session.
+    pub updated_at: TimeMs,
+    /// When the session expires unless it is used; `None` while it has live jobs.
+    pub expires_at: Option<TimeMs>,
+    /// The number of jobs of the session that have not ended.
+    pub live_jobs: usize,
 }
 
 /// A session, as a read returns it.

@@ -89,6 +89,31 @@ impl Turn {
     }
 }
 
+impl Turn {
+    /// The bytes of the turn as JSON, as the store counts them.
+    #[must_use]
+    pub fn json_bytes(&self) -> usize {
+        let mut counter = ByteCounter(0);
+        // A turn always has a JSON form, and the counter accepts all bytes.
+        let _ = serde_json::to_writer(&mut counter, self);
+        counter.0
+    }
+}
+
+/// Counts the bytes that are written to it.
+struct ByteCounter(usize);
+
+impl std::io::Write for ByteCounter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The content of a turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]

@@ -2,7 +2,7 @@
 //! the job of a call.
 //!
 //! A notice can be outdated or lost. So a notice only makes the call check its job, and each call also checks
-//! its job at intervals (`attempt/watch.rs`).
+//! its job at intervals (`attempt/watch.rs`). While there is no subscription, the calls check their jobs more often.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,6 +21,8 @@ const CHECK_BATCH_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Forwards notices. Never returns.
 pub(crate) async fn run(member: Arc<Member>, in_flight: Arc<InFlightJobs>) {
+    // The calls that have not checked their jobs since the subscription ended.
+    let mut unchecked = Vec::new();
     loop {
         match member.store.watch(Topic::Calls(member.id.clone())).await {
             Ok(mut notices) => {
@@ -35,7 +37,14 @@ pub(crate) async fn run(member: Arc<Member>, in_flight: Arc<InFlightJobs>) {
                 tracing::debug!("the subscription to call notices ended; subscribing again");
             }
             Err(error) => {
-                tracing::debug!(%error, "could not subscribe to call notices; trying again");
+                tracing::debug!(%error, "could not subscribe to call notices; some calls check their jobs, then trying again");
+                // At most one batch for each attempt to subscribe, so that the checks do not overload the store.
+                if unchecked.is_empty() {
+                    unchecked = in_flight.all();
+                }
+                for job in unchecked.drain(..unchecked.len().min(CHECK_BATCH)) {
+                    in_flight.request_check(job);
+                }
             }
         }
         sleep(RESUBSCRIBE_DELAY).await;

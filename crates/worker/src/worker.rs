@@ -10,9 +10,12 @@ use tokio_util::{
 };
 
 use crate::{
-    accounts, call_notices, drain::drain, intake::Intake, providers::Providers,
-    settings::WorkerSettings, worker_context::WorkerContext,
+    accounts, call_notices, drain::drain, in_flight::InFlightJobs, intake::Intake,
+    providers::Providers, settings::WorkerSettings, worker_context::WorkerContext,
 };
+
+/// The most requests that are in memory at once to look for tool results in them.
+const RESULTS_READS_MAX: usize = 4;
 
 /// Runs jobs until `stop` is cancelled, then drains.
 ///
@@ -35,12 +38,15 @@ pub async fn run(
     {
         return;
     }
+    let (in_flight, missed_wakes) = InFlightJobs::new(Arc::clone(&member.queue));
     let worker = Arc::new(WorkerContext {
         member,
         providers,
         settings,
-        in_flight: Arc::default(),
+        in_flight: Arc::new(in_flight),
         results_wait_permits: Arc::new(Semaphore::new(settings.results_waits_max)),
+        results_read_permits: Arc::new(Semaphore::new(RESULTS_READS_MAX)),
+        memory_wait_permits: Semaphore::new((settings.concurrency / 4).max(1)),
         context_limits: Arc::default(),
         attempts: TaskTracker::new(),
         stop,
@@ -51,6 +57,6 @@ pub async fn run(
     let _configure = AbortOnDropHandle::new(tokio::spawn(configure));
     let notices = call_notices::run(Arc::clone(&worker.member), Arc::clone(&worker.in_flight));
     let _notices = AbortOnDropHandle::new(tokio::spawn(notices));
-    Intake::new(Arc::clone(&worker)).run().await;
+    Intake::new(Arc::clone(&worker), missed_wakes).run().await;
     drain(&worker).await;
 }

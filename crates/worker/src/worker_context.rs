@@ -25,6 +25,10 @@ pub(crate) struct WorkerContext {
     pub(crate) context_limits: Arc<ContextLimits>,
     /// The free permits for jobs that wait for tool results without using a slot.
     pub(crate) results_wait_permits: Arc<Semaphore>,
+    /// The free permits for reading requests to look for tool results in them. They bound how many such requests are in memory.
+    pub(crate) results_read_permits: Arc<Semaphore>,
+    /// The free permits for jobs that wait for memory while they use a slot.
+    pub(crate) memory_wait_permits: Semaphore,
     /// The tasks of the running attempts.
     pub(crate) attempts: TaskTracker,
     /// Cancelled when the worker must stop: it then claims no more jobs.

@@ -4,6 +4,7 @@
 //! - [`client`]: a client of Forebay's API that retries while a process restarts
 //! - [`order`]: the check that the turns of a session never race
 //! - [`fleet`]: gateways and workers over real RabbitMQ and Redis servers
+//! - [`fake_clock`]: a system clock that a test sets while processes run
 //! - [`slowdown`]: how busy the machine is, for bounds on times
 //! - [`readme`]: the README's commands, programs and files, for tests that run them
 //!
@@ -11,6 +12,7 @@
 //! The message of the panic shows what the processes answered or logged.
 
 pub mod client;
+pub mod fake_clock;
 pub mod fleet;
 pub mod order;
 pub mod process;

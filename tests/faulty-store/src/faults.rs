@@ -7,6 +7,8 @@ use futures_util::future::BoxFuture;
 pub enum StoreCall {
     /// `load`.
     Load,
+    /// `run_inputs`.
+    RunInputs,
     /// `commit`.
     Commit,
     /// `heads`.
@@ -21,14 +23,24 @@ pub enum StoreCall {
     DueTimers,
     /// `move_timers`.
     MoveTimers,
-    /// `job`.
+    /// `remove_orphan_timers`.
+    RemoveOrphanTimers,
+    /// `find_job`, and `job`, which calls it.
     Job,
     /// `request`.
     Request,
+    /// `request_bytes`.
+    RequestBytes,
     /// `set_idempotency_key`.
     SetIdempotencyKey,
-    /// `session`.
-    Session,
+    /// `idempotency_key`.
+    IdempotencyKey,
+    /// `swap_idempotency_key`.
+    SwapIdempotencyKey,
+    /// `session_info`, and `session`, which calls it.
+    SessionInfo,
+    /// `session_turns`.
+    SessionTurns,
     /// `remove_session`.
     RemoveSession,
     /// `evict_sessions`.
@@ -70,10 +82,14 @@ pub enum Fault {
     LoseResponseAndGoDown,
     /// The call fails because the store is full, and has no effect.
     Full,
+    /// The call fails because what it writes is larger than the store accepts, and has no effect.
+    TooLarge,
     /// The call fails and has no effect. A retry cannot help.
     Broken,
     /// The call panics.
     Panic,
     /// The call waits for this future and then goes to the working store.
     After(BoxFuture<'static, ()>),
+    /// The call takes effect, and its response waits for this future.
+    RespondAfter(BoxFuture<'static, ()>),
 }

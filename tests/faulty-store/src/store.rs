@@ -15,11 +15,11 @@ use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::Request,
     lane::LiveProcesses,
-    session::Session,
+    session::{SessionInfo, StoredTurn},
     store::{
-        AccountSwap, Commit, CommitResult, Counts, DeferredHead, Head, HeadFilter,
-        IdempotencyEntry, JobRecord, LoadedLane, Notices, SessionRemoval, SetKeyResult, Store,
-        StoreError, StoredAccount, Timer, TimerMove, Topic,
+        AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
+        IdempotencyEntry, LoadedLane, Notices, RunInputs, SessionRemoval, SetKeyResult, Store,
+        StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -132,6 +132,7 @@ impl FaultyStore {
                 self.fail(StoreError::Unavailable(None))
             }
             Some(Fault::Full) => self.fail(StoreError::Full),
+            Some(Fault::TooLarge) => self.fail(StoreError::TooLarge),
             Some(Fault::Broken) => {
                 self.fail(StoreError::Broken("a fault that the test planned".into()))
             }
@@ -139,6 +140,11 @@ impl FaultyStore {
             Some(Fault::After(condition)) => {
                 condition.await;
                 inner_call.await
+            }
+            Some(Fault::RespondAfter(condition)) => {
+                let response = inner_call.await;
+                condition.await;
+                response
             }
         }
     }
@@ -159,6 +165,14 @@ impl Store for FaultyStore {
         self.inner.now()
     }
 
+    fn is_full(&self) -> bool {
+        self.mode() == StoreMode::Full || self.inner.is_full()
+    }
+
+    fn to_utc(&self, time: TimeMs) -> TimeMs {
+        self.inner.to_utc(time)
+    }
+
     async fn load(
         &self,
         lane: &LaneKey,
@@ -167,6 +181,15 @@ impl Store for FaultyStore {
     ) -> Result<LoadedLane, StoreError> {
         let inner_call = self.inner.load(lane, outcomes_of, run_inputs_of);
         self.forward(StoreCall::Load, inner_call).await
+    }
+
+    async fn run_inputs(
+        &self,
+        lane: &LaneKey,
+        job: JobId,
+    ) -> Result<Option<RunInputs>, StoreError> {
+        let inner_call = self.inner.run_inputs(lane, job);
+        self.forward(StoreCall::RunInputs, inner_call).await
     }
 
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
@@ -190,7 +213,7 @@ impl Store for FaultyStore {
         self.forward(StoreCall::Heads, inner_call).await
     }
 
-    async fn accounts(&self) -> Result<Vec<StoredAccount>, StoreError> {
+    async fn accounts(&self) -> Result<StoredAccounts, StoreError> {
         let inner_call = self.inner.accounts();
         self.forward(StoreCall::Accounts, inner_call).await
     }
@@ -220,14 +243,30 @@ impl Store for FaultyStore {
         self.forward(StoreCall::MoveTimers, inner_call).await
     }
 
-    async fn job(&self, tenant: &TenantId, job: JobId) -> Result<Option<JobRecord>, StoreError> {
-        let inner_call = self.inner.job(tenant, job);
+    async fn remove_orphan_timers(&self, timers: &[Timer]) -> Result<Vec<bool>, StoreError> {
+        let inner_call = self.inner.remove_orphan_timers(timers);
+        self.forward(StoreCall::RemoveOrphanTimers, inner_call)
+            .await
+    }
+
+    async fn find_job(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+        outcome_bytes_max: u64,
+    ) -> Result<Option<FoundJob>, StoreError> {
+        let inner_call = self.inner.find_job(tenant, job, outcome_bytes_max);
         self.forward(StoreCall::Job, inner_call).await
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {
         let inner_call = self.inner.request(job);
         self.forward(StoreCall::Request, inner_call).await
+    }
+
+    async fn request_bytes(&self, jobs: &[JobId]) -> Result<Vec<u64>, StoreError> {
+        let inner_call = self.inner.request_bytes(jobs);
+        self.forward(StoreCall::RequestBytes, inner_call).await
     }
 
     async fn set_idempotency_key(
@@ -241,14 +280,48 @@ impl Store for FaultyStore {
         self.forward(StoreCall::SetIdempotencyKey, inner_call).await
     }
 
-    async fn session(
+    async fn idempotency_key(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+    ) -> Result<Option<IdempotencyEntry>, StoreError> {
+        let inner_call = self.inner.idempotency_key(tenant, key);
+        self.forward(StoreCall::IdempotencyKey, inner_call).await
+    }
+
+    async fn swap_idempotency_key(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+        expected: &IdempotencyEntry,
+        next: &IdempotencyEntry,
+        ttl_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let inner_call = self
+            .inner
+            .swap_idempotency_key(tenant, key, expected, next, ttl_ms);
+        self.forward(StoreCall::SwapIdempotencyKey, inner_call)
+            .await
+    }
+
+    async fn session_info(
         &self,
         tenant: &TenantId,
         session: &SessionId,
         ttl_ms: u64,
-    ) -> Result<Option<Session>, StoreError> {
-        let inner_call = self.inner.session(tenant, session, ttl_ms);
-        self.forward(StoreCall::Session, inner_call).await
+    ) -> Result<Option<SessionInfo>, StoreError> {
+        let inner_call = self.inner.session_info(tenant, session, ttl_ms);
+        self.forward(StoreCall::SessionInfo, inner_call).await
+    }
+
+    async fn session_turns(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        range: TurnRange,
+    ) -> Result<Vec<StoredTurn>, StoreError> {
+        let inner_call = self.inner.session_turns(tenant, session, range);
+        self.forward(StoreCall::SessionTurns, inner_call).await
     }
 
     async fn remove_session(

@@ -16,7 +16,7 @@ use super::{
     state::State,
 };
 
-/// How long a refusal takes, because a rate limit is reached. Real services refuse a call much faster than they reply.
+/// How long a refusal takes, because a limit is reached. Real services refuse a call much faster than they reply.
 const REFUSAL_LATENCY: Duration = Duration::from_millis(20);
 
 /// What is sent to the client.
@@ -114,8 +114,13 @@ fn check(request: &ChatRequest, state: &State) -> Result<(), ProviderError> {
 async fn decide(request: &ChatRequest, state: &State) -> Delivery {
     let verdict = state.rate_limits.decide(&request.model);
     let is_accepted = verdict.as_ref().is_none_or(|verdict| verdict.is_accepted);
-    let mut delivery = if is_accepted {
+    let permit = state.capacity.enter();
+    let mut delivery = if is_accepted && permit.is_some() {
         reply(request, state).await
+    } else if is_accepted {
+        tokio::time::sleep(REFUSAL_LATENCY).await;
+        let error = ProviderError::new(503, "The server is overloaded.");
+        Delivery::Complete(error_response(request.dialect, &error))
     } else {
         tokio::time::sleep(REFUSAL_LATENCY).await;
         let error = ProviderError::new(429, "Rate limit reached.");

@@ -15,6 +15,7 @@
 
 mod answer;
 mod calls;
+mod capacity;
 mod gate;
 mod limit;
 mod llm;

@@ -12,6 +12,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use super::{
     answer::answer,
     calls::Calls,
+    capacity::Capacity,
     gate::{Barrier, Gate},
     gemini::Signatures,
     http_server::HttpServer,
@@ -67,6 +68,7 @@ impl Builder {
             log: RequestLog::new(),
             script: Script::default(),
             rate_limits: RateLimits::default(),
+            capacity: Capacity::default(),
             signatures: Signatures::default(),
             latency: Mutex::new((self.latency, StdRng::seed_from_u64(self.seed))),
         });
@@ -157,6 +159,11 @@ impl ScriptedLlm {
     /// Limits the rate of the later calls of one model.
     pub fn set_rate_limit_of_model(&self, model: &str, limit: Option<RateLimit>) {
         self.state.rate_limits.set_for_model(model, limit);
+    }
+
+    /// Limits how many later calls are in flight. A call beyond the limit is answered with 503.
+    pub fn set_capacity(&self, calls_max: u32) {
+        self.state.capacity.set(calls_max);
     }
 
     /// Closes the port and all connections. From now on connections are refused, until

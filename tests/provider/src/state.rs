@@ -7,7 +7,10 @@ use std::{
 
 use rand::{RngExt, rngs::StdRng};
 
-use super::{gemini::Signatures, limit::RateLimits, request_log::RequestLog, script::Script};
+use super::{
+    capacity::Capacity, gemini::Signatures, limit::RateLimits, request_log::RequestLog,
+    script::Script,
+};
 
 /// How long a reply takes, unless the reply has a latency of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,7 @@ pub(super) struct State {
     pub(super) log: RequestLog,
     pub(super) script: Script,
     pub(super) rate_limits: RateLimits,
+    pub(super) capacity: Capacity,
     pub(super) signatures: Signatures,
     /// The latency of the replies, and the generator of random latencies.
     pub(super) latency: Mutex<(Latency, StdRng)>,

@@ -1,5 +1,5 @@
 //! The accounts of providers. They are in memory and end with the process, because no other process uses this store.
-//! After a restart, the first refused calls create them again.
+//! After a restart, the sweeper or the first refused call creates them again.
 
 use std::{
     collections::BTreeMap,

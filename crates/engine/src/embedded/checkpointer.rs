@@ -20,13 +20,20 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
-use super::durability::Durability;
+use super::{
+    disk_space::{DiskSpace, is_disk_full},
+    durability::Durability,
+};
 
 /// The log is copied when it has this many pages of 4 KiB. A longer log saves copies, because a page that
 /// was written several times is copied once. A shorter log makes reads faster.
 const COPY_FROM_PAGES: u32 = 8_000;
+/// The log is copied when it has this many pages while the disk is full.
+const COPY_FROM_PAGES_IF_FULL: u32 = 64;
+/// The bytes of a page.
+const PAGE_BYTES: u64 = 4_096;
 /// When the log has this many pages, the writing thread waits for the copy, so that the log stays bounded. A long
 /// read, such as a backup, still makes the log longer, because SQLite copies no page that was written after the read began.
 const WAIT_FROM_PAGES: u32 = 4 * COPY_FROM_PAGES;
@@ -48,6 +55,7 @@ pub(super) struct CheckpointTrigger {
     /// Whether a copy was requested and is not completed yet.
     is_requested: bool,
     durability: Arc<Durability>,
+    space: Arc<DiskSpace>,
 }
 
 /// The loop of the checkpointer's thread.
@@ -57,6 +65,7 @@ pub(super) struct Checkpointer {
     requested: mpsc::Receiver<()>,
     done: mpsc::SyncSender<()>,
     durability: Arc<Durability>,
+    space: Arc<DiskSpace>,
     sync: Box<dyn FnMut() -> io::Result<()> + Send>,
 }
 
@@ -67,6 +76,7 @@ pub(super) fn new(
     writer_db: &mut Connection,
     checkpointer_db: Connection,
     durability: &Arc<Durability>,
+    space: &Arc<DiskSpace>,
     sync: impl FnMut() -> io::Result<()> + Send + 'static,
 ) -> rusqlite::Result<(CheckpointTrigger, Checkpointer)> {
     let log_pages = Arc::<AtomicU32>::default();
@@ -84,6 +94,7 @@ pub(super) fn new(
         done,
         is_requested: false,
         durability: Arc::clone(durability),
+        space: Arc::clone(space),
     };
     let checkpointer = Checkpointer {
         db: checkpointer_db,
@@ -91,6 +102,7 @@ pub(super) fn new(
         requested,
         done: done_sender,
         durability: Arc::clone(durability),
+        space: Arc::clone(space),
         sync: Box::new(sync),
     };
     Ok((trigger, checkpointer))
@@ -104,6 +116,18 @@ impl CheckpointTrigger {
             return;
         }
         let log_pages = self.log_pages.load(Ordering::Relaxed);
+        let is_space_scarce = self.space.check(u64::from(log_pages) * PAGE_BYTES);
+        if self.space.is_full() {
+            // The log is overwritten from its start after each copy, so it needs no further space.
+            if log_pages >= COPY_FROM_PAGES_IF_FULL {
+                self.copy_all(db);
+            }
+            return;
+        }
+        if is_space_scarce {
+            self.copy_all(db);
+            return;
+        }
         if !self.is_requested {
             self.is_requested = log_pages >= COPY_FROM_PAGES && self.request.send(()).is_ok();
             return;
@@ -116,6 +140,31 @@ impl CheckpointTrigger {
         if is_done {
             self.is_requested = false;
             checkpoint(db, &self.durability);
+        }
+    }
+
+    /// Copies the complete log on a disk that is full or almost full. Releases the reserve if the copy needs space. Returns
+    /// whether the next transaction can overwrite the log.
+    pub(super) fn copy_all(&mut self, db: &Connection) -> bool {
+        self.until_idle();
+        loop {
+            match checkpoint(db, &self.durability) {
+                Checkpoint::Copied(pages) => {
+                    let is_complete = pages >= self.log_pages.load(Ordering::Relaxed);
+                    if is_complete {
+                        // The next transaction begins a new log.
+                        self.log_pages.store(0, Ordering::Relaxed);
+                    }
+                    return is_complete;
+                }
+                Checkpoint::Full => {
+                    self.space.set_full();
+                    if !self.space.release_step() {
+                        return false;
+                    }
+                }
+                Checkpoint::Postponed | Checkpoint::Failed => return false,
+            }
         }
     }
 
@@ -148,6 +197,11 @@ impl Checkpointer {
                         break;
                     }
                 }
+                Checkpoint::Full => {
+                    // The writing thread copies while the disk is full.
+                    self.space.set_full();
+                    return;
+                }
                 Checkpoint::Postponed => {
                     thread::sleep(RETRY_DELAY);
                     return;
@@ -170,7 +224,9 @@ impl Checkpointer {
 enum Checkpoint {
     /// This many pages of the log are copied.
     Copied(u32),
-    /// The disk is full, or another program copies the log at the same time. The log still contains all changes.
+    /// The disk is full. The log still contains all changes.
+    Full,
+    /// Another program copies the log at the same time.
     Postponed,
     /// The disk failed, now or before.
     Failed,
@@ -188,13 +244,7 @@ fn checkpoint(db: &Connection, durability: &Durability) -> Checkpoint {
     match copied {
         Ok(Ok(pages)) => Checkpoint::Copied(pages),
         Ok(Err(_)) => Checkpoint::Postponed,
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
-            tracing::warn!(
-                %error,
-                "the disk is full: the write-ahead log grows until there is space to copy it into the database"
-            );
-            Checkpoint::Postponed
-        }
+        Err(error) if is_disk_full(&error) => Checkpoint::Full,
         Err(error) => {
             tracing::error!(
                 %error,

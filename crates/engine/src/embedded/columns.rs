@@ -74,15 +74,22 @@ impl FromSql for JobIdColumn {
     }
 }
 
-/// A lane's key in a column.
-pub(super) struct LaneKeyColumn(pub(super) LaneKey);
+/// A lane's key in a column. `None` if this release cannot read it: a newer release may have written it.
+pub(super) struct LaneKeyColumn(pub(super) Option<LaneKey>);
 
 impl FromSql for LaneKeyColumn {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        LaneKey::parse(value.as_str()?)
-            .map(Self)
-            .map_err(FromSqlError::other)
+        Ok(Self(LaneKey::parse(value.as_str()?).ok()))
     }
+}
+
+/// The first `limit` rows that are not `None`. A row with the key of a lane that this release cannot read is `None`. Such rows are
+/// skipped, so that they hide no others.
+pub(super) fn first_readable<T>(
+    rows: impl Iterator<Item = rusqlite::Result<Option<T>>>,
+    limit: usize,
+) -> rusqlite::Result<Vec<T>> {
+    rows.filter_map(Result::transpose).take(limit).collect()
 }
 
 /// The version of a lane, in the column `token`.

@@ -19,7 +19,16 @@ pub(super) struct CountDeltas {
     /// writes.
     rows: Vec<(String, CountRow)>,
     /// One sum for each account and class.
-    deferred: Vec<(AccountKey, Class, i64)>,
+    deferred: Vec<(AccountKey, Class, DeferredDelta)>,
+}
+
+/// What the commits of one transaction add to the counts of an account and class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct DeferredDelta {
+    /// Heads that wait for the account.
+    pub(super) heads: i64,
+    /// Jobs behind such heads.
+    pub(super) behind: i64,
 }
 
 impl CountDeltas {
@@ -37,22 +46,25 @@ impl CountDeltas {
         }
     }
 
-    /// Adds a change of the number of heads that wait for an account.
-    pub(super) fn add_deferred(&mut self, account: &AccountKey, class: Class, heads: i64) {
-        let is_same = |sum: &&mut (AccountKey, Class, i64)| (&sum.0, sum.1) == (account, class);
-        match self.deferred.iter_mut().find(is_same) {
-            Some((.., sum)) => *sum += heads,
-            None => self.deferred.push((account.clone(), class, heads)),
-        }
+    /// The sum of an account and class.
+    pub(super) fn deferred_of(&mut self, account: &AccountKey, class: Class) -> &mut DeferredDelta {
+        let is_same = |sum: &(AccountKey, Class, _)| (&sum.0, sum.1) == (account, class);
+        let position = self.deferred.iter().position(is_same);
+        let position = position.unwrap_or_else(|| {
+            let sum = (account.clone(), class, DeferredDelta::default());
+            self.deferred.push(sum);
+            self.deferred.len() - 1
+        });
+        &mut self.deferred[position].2
     }
 
     /// Writes the sums.
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
         let mut rows = self.rows.iter();
         rows.try_for_each(|(tenant, row)| write(db, tenant, row))?;
-        let deferred = self.deferred.iter().filter(|(.., heads)| *heads != 0);
-        for (account, class, heads) in deferred {
-            write_deferred(db, account, *class, *heads)?;
+        let is_change = |(.., sum): &&(_, _, DeferredDelta)| *sum != DeferredDelta::default();
+        for (account, class, sum) in self.deferred.iter().filter(is_change) {
+            write_deferred(db, account, *class, *sum)?;
         }
         Ok(())
     }
@@ -85,14 +97,16 @@ fn write_deferred(
     db: &Connection,
     account: &AccountKey,
     class: Class,
-    heads: i64,
+    sum: DeferredDelta,
 ) -> rusqlite::Result<()> {
     let name = (account.as_str(), class.as_str());
     db.prepare_cached(
-        "INSERT INTO deferred_counts (account, class, heads) VALUES (?1, ?2, ?3)
-         ON CONFLICT (account, class) DO UPDATE SET heads = heads + excluded.heads",
+        "INSERT INTO deferred_counts (account, class, heads, behind) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (account, class) DO UPDATE SET
+             heads = heads + excluded.heads,
+             behind = behind + excluded.behind",
     )?
-    .execute((name.0, name.1, heads))?;
+    .execute((name.0, name.1, sum.heads, sum.behind))?;
     // Without this, the table would keep a row for each model that a client ever named.
     db.prepare_cached(
         "DELETE FROM deferred_counts WHERE account = ?1 AND class = ?2 AND heads = 0",
@@ -139,13 +153,15 @@ pub(super) fn read(db: &Connection, now: TimeMs) -> rusqlite::Result<Counts> {
 }
 
 fn read_deferred(db: &Connection) -> rusqlite::Result<Vec<DeferredCount>> {
-    db.prepare_cached("SELECT account, class, heads FROM deferred_counts")?
+    db.prepare_cached("SELECT account, class, heads, behind FROM deferred_counts")?
         .query_map([], |row| {
             let ClassColumn(class) = row.get(1)?;
+            let heads = u64_or_zero(row.get(2)?);
             Ok(DeferredCount {
                 account: AccountKey::from_text(row.get(0)?),
                 class,
-                heads: u64_or_zero(row.get(2)?),
+                heads,
+                jobs: heads + u64_or_zero(row.get(3)?),
             })
         })?
         .collect()

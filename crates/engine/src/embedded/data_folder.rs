@@ -48,7 +48,11 @@ impl DataFolder {
             }
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
-        write_holder(&mut lock).map_err(unusable)?;
+        match write_holder(&mut lock) {
+            // Without its id, the error of a second process is only less clear.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            result => result.map_err(unusable)?,
+        }
         let database = open_private(&path.join(DATABASE)).map_err(unusable)?;
         Ok(Self {
             path: path.to_owned(),
@@ -73,7 +77,7 @@ impl DataFolder {
     }
 }
 
-fn open_private(path: &Path) -> io::Result<File> {
+pub(super) fn open_private(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
         .write(true)

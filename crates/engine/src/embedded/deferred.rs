@@ -1,16 +1,17 @@
-//! The index of deferred heads: one row for each lane whose head waits for its provider.
+//! The index of deferred heads: one row for each lane whose head waits for its provider. Their counts are in
+//! [`counts`](super::counts).
 
-use forebay_shared::store::{DeferredChange, DeferredHead};
+use forebay_shared::store::{BehindChange, DeferredChange, DeferredHead};
 use rusqlite::Connection;
 
 use super::{
-    columns::{JobIdColumn, LaneKeyColumn, TimeColumn, size},
+    columns::{JobIdColumn, LaneKeyColumn, TimeColumn, first_readable},
     counts::CountDeltas,
 };
 
 /// The heads of an account and a class that were admitted first.
-const OLDEST: &str = "SELECT lane, job FROM deferred WHERE account = ?1 AND class = ?2
-     ORDER BY admitted_at, lane LIMIT ?3";
+const OLDEST: &str = "SELECT lane, job, claimed FROM deferred WHERE account = ?1 AND class = ?2
+     ORDER BY admitted_at, lane";
 
 /// Writes what a commit changes in the index. Runs no statement for a commit that changes nothing in it.
 pub(super) fn write(
@@ -22,12 +23,12 @@ pub(super) fn write(
     if let Some(entry) = &change.remove {
         db.prepare_cached("DELETE FROM deferred WHERE lane = ?1")?
             .execute([lane])?;
-        counts.add_deferred(&entry.account, entry.class, -1);
+        counts.deferred_of(&entry.account, entry.class).heads -= 1;
     }
     if let Some(entry) = &change.add {
         db.prepare_cached(
-            "INSERT INTO deferred (lane, job, account, class, admitted_at)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO deferred (lane, job, account, class, admitted_at, claimed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute((
             lane,
@@ -35,8 +36,17 @@ pub(super) fn write(
             entry.account.as_str(),
             entry.class.as_str(),
             TimeColumn(entry.admitted_at),
+            entry.claimed,
         ))?;
-        counts.add_deferred(&entry.account, entry.class, 1);
+        counts.deferred_of(&entry.account, entry.class).heads += 1;
+    }
+    for BehindChange {
+        account,
+        class,
+        jobs,
+    } in &change.behind
+    {
+        counts.deferred_of(account, *class).behind += jobs;
     }
     Ok(())
 }
@@ -48,12 +58,13 @@ pub(super) fn heads(
     class: &str,
     limit: usize,
 ) -> rusqlite::Result<Vec<DeferredHead>> {
-    db.prepare_cached(OLDEST)?
-        .query_map((account, class, size(limit)), |row| {
-            let (LaneKeyColumn(lane), JobIdColumn(job)) = (row.get(0)?, row.get(1)?);
-            Ok(DeferredHead { lane, job })
-        })?
-        .collect()
+    let mut select = db.prepare_cached(OLDEST)?;
+    let heads = select.query_map((account, class), |row| {
+        let (LaneKeyColumn(lane), JobIdColumn(job)) = (row.get(0)?, row.get(1)?);
+        let claimed = row.get(2)?;
+        Ok(lane.map(|lane| DeferredHead { lane, job, claimed }))
+    })?;
+    first_readable(heads, limit)
 }
 
 #[cfg(test)]
@@ -68,7 +79,7 @@ mod tests {
         let plan: Vec<String> = db
             .prepare(&format!("EXPLAIN QUERY PLAN {}", super::OLDEST))
             .unwrap()
-            .query_map(("acme", "batch", 10), |row| row.get("detail"))
+            .query_map(("acme", "batch"), |row| row.get("detail"))
             .unwrap()
             .collect::<Result<_, _>>()
             .unwrap();

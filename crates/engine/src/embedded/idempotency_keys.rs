@@ -15,14 +15,44 @@ pub(super) struct NewKey {
     pub(super) ttl_ms: u64,
 }
 
+/// Reads the entry of a key, as JSON.
+pub(super) fn read(
+    db: &Connection,
+    tenant: &str,
+    key: &str,
+    now: TimeMs,
+) -> rusqlite::Result<Option<String>> {
+    db.prepare_cached("SELECT entry FROM keys WHERE tenant = ?1 AND key = ?2 AND expires_at > ?3")?
+        .query_row((tenant, key, TimeColumn(now)), |row| row.get(0))
+        .optional()
+}
+
+/// Replaces a key whose entry is `expected`, or is the new entry already. Returns whether it has the new entry now.
+pub(super) fn swap(
+    db: &Connection,
+    expected: &str,
+    new: &NewKey,
+    now: TimeMs,
+) -> rusqlite::Result<bool> {
+    let replaced = db
+        .prepare_cached(
+            "UPDATE keys SET entry = ?1, expires_at = ?2
+                 WHERE tenant = ?3 AND key = ?4 AND expires_at > ?5 AND entry IN (?6, ?1)",
+        )?
+        .execute((
+            &new.entry,
+            TimeColumn(now.plus_ms(new.ttl_ms)),
+            &new.tenant,
+            &new.key,
+            TimeColumn(now),
+            expected,
+        ))?;
+    Ok(replaced > 0)
+}
+
 /// Sets a key if it is not set. Otherwise returns the stored entry, as JSON.
 pub(super) fn set(db: &Connection, new: &NewKey, now: TimeMs) -> rusqlite::Result<Option<String>> {
-    let found = db
-        .prepare_cached(
-            "SELECT entry FROM keys WHERE tenant = ?1 AND key = ?2 AND expires_at > ?3",
-        )?
-        .query_row((&new.tenant, &new.key, TimeColumn(now)), |row| row.get(0))
-        .optional()?;
+    let found = read(db, &new.tenant, &new.key, now)?;
     if found.is_none() {
         db.prepare_cached(
             "INSERT OR REPLACE INTO keys (tenant, key, expires_at, entry) VALUES (?1, ?2, ?3, ?4)",

@@ -4,13 +4,14 @@
 use forebay_shared::{
     document,
     ids::JobId,
-    store::{JobRecord, StoreError},
+    job::Status,
+    store::{FoundJob, StoreError},
     time::TimeMs,
 };
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{
-    columns::{JobIdColumn, TimeColumn, int, size},
+    columns::{EndedStatusColumn, JobIdColumn, TimeColumn, int, size, u64_or_zero},
     deletion_budget::DeletionBudget,
 };
 use crate::{
@@ -95,39 +96,64 @@ pub(super) struct RawJob {
     outcome: Option<String>,
     /// The document of the job's lane, which contains the job's entry; `None` if the job has ended.
     lane: Option<String>,
+    /// The size and the status of an outcome that is too large to be read.
+    large_outcome: Option<(u64, Status)>,
 }
 
-/// Reads the job if it belongs to the tenant.
+/// Reads the job if it belongs to the tenant. An outcome of more than `outcome_bytes_max` bytes is not read.
 pub(super) fn read(
     db: &Connection,
     tenant: &str,
     id: JobId,
+    outcome_bytes_max: u64,
     now: TimeMs,
 ) -> rusqlite::Result<Option<RawJob>> {
     db.prepare_cached(
-        "SELECT jobs.meta, outcomes.doc,
+        "SELECT jobs.meta, octet_length(outcomes.doc), outcomes.status,
+             CASE WHEN octet_length(outcomes.doc) <= ?4 THEN outcomes.doc END,
              (SELECT lanes.doc FROM timers JOIN lanes ON lanes.key = timers.lane
               WHERE timers.job = jobs.id)
          FROM jobs LEFT JOIN outcomes USING (n)
          WHERE id = ?1 AND tenant = ?2 AND (forget_at IS NULL OR forget_at > ?3)",
     )?
-    .query_row((JobIdColumn(id), tenant, TimeColumn(now)), |row| {
-        Ok(RawJob {
-            meta: row.get(0)?,
-            outcome: row.get(1)?,
-            lane: row.get(2)?,
-        })
-    })
+    .query_row(
+        (
+            JobIdColumn(id),
+            tenant,
+            TimeColumn(now),
+            int(outcome_bytes_max),
+        ),
+        |row| {
+            let outcome: Option<String> = row.get(3)?;
+            let large_outcome = match row.get::<_, Option<i64>>(1)? {
+                Some(bytes) if outcome.is_none() => {
+                    let EndedStatusColumn(status) = row.get(2)?;
+                    Some((u64_or_zero(bytes), status))
+                }
+                _ => None,
+            };
+            Ok(RawJob {
+                meta: row.get(0)?,
+                large_outcome,
+                outcome,
+                lane: row.get(4)?,
+            })
+        },
+    )
     .optional()
 }
 
 impl RawJob {
     /// Parses the documents.
-    pub(super) fn parse(self) -> Result<JobRecord, StoreError> {
+    pub(super) fn parse(self) -> Result<FoundJob, StoreError> {
+        if let Some((bytes, status)) = self.large_outcome {
+            return Ok(FoundJob::LargeOutcome { bytes, status });
+        }
         let lane = self.lane.map(|doc| document::read(doc.as_bytes()));
         let lane = lane.transpose()?;
         let outcome = self.outcome.as_deref().map(str::as_bytes);
-        record::read(self.meta.as_bytes(), outcome, lane)
+        let record = record::read(self.meta.as_bytes(), outcome, lane)?;
+        Ok(FoundJob::Record(Box::new(record)))
     }
 }
 
@@ -139,6 +165,16 @@ pub(super) fn request(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Resu
     )?
     .query_row((JobIdColumn(id), TimeColumn(now)), |row| row.get(0))
     .optional()
+}
+
+/// The size of each job's request, in bytes; 0 without a record.
+pub(super) fn request_bytes(db: &Connection, jobs: &[JobId]) -> rusqlite::Result<Vec<u64>> {
+    let mut select = db.prepare_cached("SELECT octet_length(request) FROM jobs WHERE id = ?1")?;
+    let sizes = jobs.iter().map(|job| {
+        let bytes = select.query_row([JobIdColumn(*job)], |row| row.get(0));
+        Ok(u64_or_zero(bytes.optional()?.unwrap_or(0)))
+    });
+    sizes.collect()
 }
 
 /// Deletes at most `limit` expired records. Stops when the time budget of the write is spent, but deletes at least one

@@ -7,15 +7,18 @@ use forebay_shared::{
     job::Request,
     lane::OutcomeSummary,
     session::{Conversation, TokenMeasure},
-    store::{Head, HeadFilter, LaneVersion, LoadedLane, RunInputs, StoreError},
+    store::{
+        Head, HeadFilter, INLINE_BYTES_MAX, LaneVersion, LoadedLane, LoadedRunInputs, RunInputs,
+        StoreError,
+    },
     time::TimeMs,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use super::{
     columns::{
-        EndedStatusColumn, JobIdColumn, LaneKeyColumn, NameColumn, TimeColumn, VersionColumn, size,
-        u64_or_zero,
+        EndedStatusColumn, JobIdColumn, LaneKeyColumn, NameColumn, TimeColumn, VersionColumn,
+        first_readable, u64_or_zero,
     },
     sessions::{self, SessionKey},
 };
@@ -25,12 +28,24 @@ use super::{
 pub(super) struct RawLane {
     doc: Option<(LaneVersion, String)>,
     outcomes: Vec<(JobId, OutcomeSummary)>,
-    run_inputs: Option<RawRunInputs>,
+    run_inputs: Option<LoadedRawInputs>,
 }
 
 #[derive(Debug)]
-struct RawRunInputs {
+struct LoadedRawInputs {
     job: JobId,
+    inputs: RawInputs,
+}
+
+#[derive(Debug)]
+enum RawInputs {
+    Inline(RawRunInputs),
+    LeftOut { bytes: u64 },
+}
+
+/// What a worker needs to run a job, not parsed yet.
+#[derive(Debug)]
+pub(super) struct RawRunInputs {
     meta: String,
     request: String,
     turns: Vec<String>,
@@ -72,7 +87,7 @@ pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite:
         })
         .optional()?;
     let run_inputs = match query.run_inputs_of {
-        Some(job) => read_run_inputs(db, query, job, now)?,
+        Some(job) => load_run_inputs(db, query, job, now)?,
         None => None,
     };
     let mut outcomes = Vec::new();
@@ -115,19 +130,63 @@ fn read_outcome(
     .optional()
 }
 
-fn read_run_inputs(
+/// Reads the run inputs of a job if they are small and no head of the lane runs. Otherwise, reads only their size.
+fn load_run_inputs(
     db: &Connection,
     query: &LaneQuery,
     job: JobId,
     now: TimeMs,
-) -> rusqlite::Result<Option<RawRunInputs>> {
+) -> rusqlite::Result<Option<LoadedRawInputs>> {
     // Every live job has a timer, and no other job has one.
+    let found = db
+        .prepare_cached(
+            "SELECT octet_length(request) + coalesce((SELECT turns_bytes FROM sessions
+                 WHERE tenant = ?3 AND session = ?4
+                   AND (expires_at IS NULL OR expires_at > ?5)), 0),
+                 (SELECT head_state FROM lanes WHERE key = ?2) IS 'running'
+             FROM jobs JOIN timers ON timers.job = jobs.id
+             WHERE jobs.id = ?1 AND timers.lane = ?2",
+        )?
+        .query_row(
+            (
+                JobIdColumn(job),
+                &query.lane,
+                query.session.as_ref().map(|key| &key.tenant),
+                query.session.as_ref().map(|key| &key.session),
+                TimeColumn(now),
+            ),
+            |row| Ok((u64_or_zero(row.get(0)?), row.get::<_, bool>(1)?)),
+        )
+        .optional()?;
+    let Some((bytes, head_runs)) = found else {
+        return Ok(None);
+    };
+    let inputs = if bytes <= INLINE_BYTES_MAX && !head_runs {
+        let session = query.session.as_ref();
+        match run_inputs(db, &query.lane, session, job, now)? {
+            Some(inputs) => RawInputs::Inline(inputs),
+            None => return Ok(None),
+        }
+    } else {
+        RawInputs::LeftOut { bytes }
+    };
+    Ok(Some(LoadedRawInputs { job, inputs }))
+}
+
+/// Reads what a worker needs to run a job, if the job is live.
+pub(super) fn run_inputs(
+    db: &Connection,
+    lane: &str,
+    session: Option<&SessionKey>,
+    job: JobId,
+    now: TimeMs,
+) -> rusqlite::Result<Option<RawRunInputs>> {
     let found = db
         .prepare_cached(
             "SELECT meta, request FROM jobs JOIN timers ON timers.job = jobs.id
              WHERE jobs.id = ?1 AND timers.lane = ?2",
         )?
-        .query_row((JobIdColumn(job), &query.lane), |row| {
+        .query_row((JobIdColumn(job), lane), |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .optional()?;
@@ -136,7 +195,7 @@ fn read_run_inputs(
     };
     let mut turns = Vec::new();
     let mut token_measure = None;
-    if let Some(key) = &query.session {
+    if let Some(key) = session {
         let found = db
             .prepare_cached(
                 "SELECT n, turns, sent_bytes, input_tokens FROM sessions
@@ -159,7 +218,6 @@ fn read_run_inputs(
         }
     }
     Ok(Some(RawRunInputs {
-        job,
         meta,
         request,
         turns,
@@ -189,7 +247,7 @@ impl RawLane {
             None => forebay_shared::lane::Lane::default(),
         };
         let run_inputs = match self.run_inputs {
-            Some(raw) if lane.find(raw.job).is_some() => Some(raw.parse()?),
+            Some(raw) if lane.find(raw.job).is_some() => Some(raw.inputs.parse()?),
             _ => None,
         };
         Ok(LoadedLane {
@@ -201,16 +259,27 @@ impl RawLane {
     }
 }
 
+impl RawInputs {
+    fn parse(self) -> Result<LoadedRunInputs, StoreError> {
+        Ok(match self {
+            Self::Inline(raw) => LoadedRunInputs::Inline(Box::new(raw.parse()?)),
+            Self::LeftOut { bytes } => LoadedRunInputs::LeftOut { bytes },
+        })
+    }
+}
+
 impl RawRunInputs {
-    fn parse(self) -> Result<RunInputs, StoreError> {
+    /// Parses the documents.
+    pub(super) fn parse(self) -> Result<RunInputs, StoreError> {
         let mut request: Request = document::read(self.request.as_bytes())?;
+        drop(self.request);
         // The request stays in memory while the provider call runs.
         request.input.shrink_to_fit();
         Ok(RunInputs {
             meta: document::read(self.meta.as_bytes())?,
             request,
             conversation: Conversation {
-                turns: sessions::parse_turns(&self.turns)?,
+                turns: sessions::parse_turns(self.turns)?,
                 token_measure: self.token_measure,
             },
         })
@@ -231,14 +300,14 @@ pub(super) fn heads(
             (row.get("at")?, row.get("admitted_at")?);
         let TimeColumn(deadline) = row.get("deadline")?;
         let worker: Option<NameColumn<_>> = row.get("worker")?;
-        Ok(Head {
+        Ok(lane.map(|lane| Head {
             lane,
             job,
             admitted_at,
             deadline,
             timer,
             worker: worker.map(|NameColumn(worker)| worker),
-        })
+        }))
     };
     let (state, class) = match filter {
         HeadFilter::Running => ("running", None),
@@ -246,15 +315,15 @@ pub(super) fn heads(
     };
     // CROSS JOIN makes SQLite scan the lanes first, in the order of their keys. So a page can start after the last lane of
     // the page before.
-    db.prepare_cached(
+    let mut select = db.prepare_cached(
         "SELECT key, head, worker, at, timers.admitted_at, deadline
          FROM lanes CROSS JOIN timers ON timers.job = lanes.head
          WHERE head_state = :state AND (:class IS NULL OR lanes.class = :class) AND key > :after
-         ORDER BY key LIMIT :limit",
-    )?
-    .query_map(
-        named_params! {":state": state, ":class": class, ":after": after, ":limit": size(limit)},
+         ORDER BY key",
+    )?;
+    let heads = select.query_map(
+        named_params! {":state": state, ":class": class, ":after": after},
         head,
-    )?
-    .collect()
+    )?;
+    first_readable(heads, limit)
 }

@@ -9,6 +9,8 @@
 //! - `checkpointer` copies SQLite's write-ahead log into the database,
 //! - `readers` run reads.
 //!
+//! `disk_space` keeps space on the disk, so that accepted jobs can finish when the disk is full.
+//!
 //! ARCHITECTURE.md, "The threads around SQLite", explains why each thread exists.
 //!
 //! `store_impl` implements the trait `Store`. `commit` writes the rows of a commit; `lanes`, `jobs`, `timers`, `sessions`,
@@ -24,6 +26,7 @@ mod counts;
 mod data_folder;
 mod deferred;
 mod deletion_budget;
+mod disk_space;
 mod durability;
 mod fleet;
 mod idempotency_keys;
@@ -89,11 +92,12 @@ impl Embedded {
         let folder = Arc::new(data_folder::DataFolder::lock(data_dir)?);
         let database = folder.database();
         let durability = Arc::<durability::Durability>::default();
-        let mut db = schema::open_writer(&database)?;
         let unusable = |source| OpenError::Folder {
             path: data_dir.to_owned(),
             source,
         };
+        let space = Arc::new(disk_space::DiskSpace::open(data_dir).map_err(unusable)?);
+        let mut db = open_writer(&database, &space)?;
         let mut sync = syncer::sync_log_of(&database).map_err(unusable)?;
         sync().map_err(unusable)?;
         let sync = wrap(Box::new(sync));
@@ -103,14 +107,26 @@ impl Embedded {
             &mut db,
             schema::open_checkpointer(&database)?,
             &durability,
+            &space,
             move || synced_folder.sync_database(),
         )
         .map_err(|source| OpenError::Database {
             path: database.clone(),
             source,
         })?;
-        let (writer, writer_loop) =
-            writer::Writer::new(db, Arc::clone(&durability), committed, checkpoints);
+        let clock = system_clock::SystemClock::start(&db);
+        let clock = Arc::new(clock.map_err(|source| OpenError::Database {
+            path: database.clone(),
+            source,
+        })?);
+        let (writer, writer_loop) = writer::Writer::new(
+            db,
+            Arc::clone(&durability),
+            committed,
+            checkpoints,
+            Arc::clone(&space),
+            Arc::clone(&clock),
+        );
         let connections = (0..READERS)
             .map(|_| schema::open_reader(&database))
             .collect::<Result<_, _>>()?;
@@ -146,7 +162,8 @@ impl Embedded {
                 writer,
                 readers,
                 durability,
-                clock: system_clock::SystemClock::default(),
+                space,
+                clock,
                 fleet: fleet::MemoryFleet::default(),
                 accounts: accounts::MemoryAccounts::default(),
                 watchers: Arc::default(),
@@ -196,6 +213,23 @@ impl Embedded {
         });
         if !matches!(panicked.await, Ok(0)) {
             tracing::error!("a thread of the database panicked; the next start recovers the data");
+        }
+    }
+}
+
+/// Opens the connection that writes. If the disk is full, releases the reserve until the log of an earlier process is copied.
+fn open_writer(
+    database: &Path,
+    space: &disk_space::DiskSpace,
+) -> Result<rusqlite::Connection, OpenError> {
+    loop {
+        match schema::open_writer(database) {
+            Err(OpenError::Database { source, .. })
+                if disk_space::is_disk_full(&source) && space.release_step() =>
+            {
+                space.set_full();
+            }
+            opened => return opened,
         }
     }
 }

@@ -30,6 +30,11 @@ impl PackedWake {
         }
     }
 
+    /// The job to wake.
+    pub(super) const fn job(&self) -> JobId {
+        self.job
+    }
+
     /// Restores the wake. `None` if the names cannot be parsed, which never happens, because [`of`](Self::of) wrote them.
     pub(super) fn unpack(&self, class: Class) -> Option<Wake> {
         let (tenant, session, model, permit, traceparent) =

@@ -2,22 +2,22 @@
 //! process ends. The sweeper's first pass after a start wakes every lane that has work.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use forebay_shared::{
     class::Class,
-    queue::{Consumer, Delivery, Disposition, Queue, QueueError},
+    ids::JobId,
+    queue::{Consumer, Delivery, Disposition, Queue, QueueError, QueueSpace},
     wake::Wake,
 };
 use tokio::sync::{Notify, Semaphore};
 
 use super::packed_wake::PackedWake;
 
-/// The most wakes of one class that wait. Further publishes fail. Their jobs' timers are not parked, so the sweeper
-/// publishes the wakes again when the timers are due.
+/// The most wakes of one class that wait. Further publishes fail. The sweeper wakes their jobs when half of the queue is free.
 pub const QUEUE_CAPACITY: usize = 131_072;
 
 /// The queue in memory.
@@ -37,7 +37,32 @@ struct ClassQueue {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<PackedWake>,
+    /// How many wakes of each job wait.
+    wakes_of: HashMap<JobId, u32>,
     is_closed: bool,
+}
+
+impl State {
+    fn push_back(&mut self, wake: &Wake) {
+        *self.wakes_of.entry(wake.job).or_default() += 1;
+        self.waiting.push_back(PackedWake::of(wake));
+    }
+
+    fn push_front(&mut self, wake: &Wake) {
+        *self.wakes_of.entry(wake.job).or_default() += 1;
+        self.waiting.push_front(PackedWake::of(wake));
+    }
+
+    fn pop_front(&mut self) -> Option<PackedWake> {
+        let wake = self.waiting.pop_front()?;
+        if let Entry::Occupied(mut count) = self.wakes_of.entry(wake.job()) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        Some(wake)
+    }
 }
 
 impl MemoryQueue {
@@ -65,7 +90,7 @@ impl ClassQueue {
 
     fn requeue(&self, wake: &Wake) {
         // The queue may exceed its capacity by the number of unsettled deliveries.
-        self.state().waiting.push_front(PackedWake::of(wake));
+        self.state().push_front(wake);
         self.added.notify_one();
     }
 }
@@ -82,7 +107,7 @@ impl Queue for MemoryQueue {
             if state.waiting.len() >= QUEUE_CAPACITY {
                 return Err(QueueError::Full);
             }
-            state.waiting.push_back(PackedWake::of(wake));
+            state.push_back(wake);
         }
         queue.added.notify_one();
         Ok(())
@@ -110,6 +135,18 @@ impl Queue for MemoryQueue {
         Ok(u64::try_from(waiting).unwrap_or(u64::MAX))
     }
 
+    fn space(&self, class: Class) -> Option<QueueSpace> {
+        let waiting = self.class_queue(class).state().waiting.len();
+        Some(QueueSpace {
+            waiting,
+            free: QUEUE_CAPACITY.saturating_sub(waiting),
+        })
+    }
+
+    fn has_wake(&self, class: Class, job: JobId) -> bool {
+        self.class_queue(class).state().wakes_of.contains_key(&job)
+    }
+
     fn survives_restart(&self) -> bool {
         false
     }
@@ -131,7 +168,7 @@ impl MemoryConsumer {
             // missed.
             added.as_mut().enable();
             // There is no await between the `pop_front` and the return, so a dropped call loses no wake.
-            let taken = self.queue.state().waiting.pop_front();
+            let taken = self.queue.state().pop_front();
             if let Some(wake) = taken.and_then(|wake| wake.unpack(self.class)) {
                 let queue = Arc::clone(&self.queue);
                 return Some(Delivery::new(wake, move |wake, disposition| {
@@ -172,24 +209,56 @@ mod tests {
 
     use super::*;
 
+    fn new_wake() -> Wake {
+        let tenant = TenantId::default();
+        Wake {
+            v: Wake::VERSION,
+            job: JobId::fresh(&tenant, None),
+            tenant,
+            session: None,
+            class: Class::Interactive,
+            model: None,
+            permit: None,
+            admitted_at: TimeMs(1),
+            sent_at: TimeMs(1),
+            traceparent: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_space_and_the_jobs_with_wakes_follow_the_queue() {
+        let (queue, class) = (MemoryQueue::default(), Class::Interactive);
+        let waiting = |queue: &MemoryQueue| {
+            let space = queue.space(class).unwrap();
+            assert_eq!(space.waiting + space.free, QUEUE_CAPACITY);
+            space.waiting
+        };
+        let wake = new_wake();
+        for published in 0..2 {
+            assert_eq!(queue.has_wake(class, wake.job), published > 0);
+            assert_eq!(waiting(&queue), published);
+            queue.publish(&wake).await.unwrap();
+        }
+        let mut consumer = queue.consume(class, 8).await.unwrap();
+        let first = consumer.next().await.unwrap();
+        assert!(queue.has_wake(class, wake.job), "a second wake waits");
+        let second = consumer.next().await.unwrap();
+        assert!(!queue.has_wake(class, wake.job));
+        second.requeue();
+        assert!(queue.has_wake(class, wake.job));
+        assert!(!queue.has_wake(Class::Batch, wake.job));
+        consumer.next().await.unwrap().ack();
+        first.ack();
+        assert!(!queue.has_wake(class, wake.job));
+        assert_eq!(waiting(&queue), 0);
+    }
+
     #[tokio::test]
     async fn a_requeued_wake_is_delivered_first() {
         let queue = MemoryQueue::default();
-        let tenant = TenantId::default();
         let mut jobs = Vec::new();
         for _ in 0..3 {
-            let wake = Wake {
-                v: Wake::VERSION,
-                job: JobId::fresh(&tenant, None),
-                tenant: tenant.clone(),
-                session: None,
-                class: Class::Interactive,
-                model: None,
-                permit: None,
-                admitted_at: TimeMs(1),
-                sent_at: TimeMs(1),
-                traceparent: None,
-            };
+            let wake = new_wake();
             queue.publish(&wake).await.unwrap();
             jobs.push(wake.job);
         }

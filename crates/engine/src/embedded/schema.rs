@@ -8,10 +8,13 @@ use super::open_error::OpenError;
 
 /// The migrations, in order. Each migration leads to the next version of the schema. `PRAGMA user_version` is the number
 /// of migrations that were applied to a file. Never change or remove a migration; only append.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+    include_str!("schema/5.sql"),
+    include_str!("schema/6.sql"),
 ];
 /// "FBAY" in ASCII. It marks a SQLite file as a database of Forebay.
 const APPLICATION_ID: i64 = 0x4642_4159;
@@ -155,7 +158,7 @@ mod tests {
         let OpenError::Newer { found, known, .. } = error else {
             panic!("{error:?}");
         };
-        assert_eq!((found, known), (99, 3));
+        assert_eq!((found, known), (99, 6));
     }
 
     #[test]
@@ -171,7 +174,7 @@ mod tests {
             let version: i64 = db
                 .pragma_query_value(None, "user_version", |row| row.get(0))
                 .unwrap();
-            assert_eq!(version, 3);
+            assert_eq!(version, 6);
         }
     }
 
@@ -228,6 +231,57 @@ mod tests {
                 .unwrap();
             assert_eq!(found, 1, "{table_and_column}");
         }
+    }
+
+    #[test]
+    fn deferred_heads_of_an_older_release_get_their_counts_and_flags() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("forebay.db");
+        let db = Connection::open(&path).unwrap();
+        for migration in &MIGRATIONS[..3] {
+            db.execute_batch(migration).unwrap();
+        }
+        db.pragma_update(None, "application_id", APPLICATION_ID)
+            .unwrap();
+        db.pragma_update(None, "user_version", 3).unwrap();
+        for (lane, jobs, account, claimed) in [
+            ("s/default/a", 3, Some("acme"), false),
+            ("s/default/b", 1, Some("acme"), true),
+            ("s/default/c", 5, Some("acme"), false),
+            ("s/default/d", 9, Some("other"), true),
+            ("s/default/e", 7, None, true),
+        ] {
+            let doc = format!(r#"{{"entries": [{{"claimed": {claimed}}}, {{"claimed": false}}]}}"#);
+            let row = "INSERT INTO lanes (key, token, entries, doc) VALUES (?1, x'00', ?2, ?3)";
+            db.execute(row, (lane, jobs, doc)).unwrap();
+            let row = "INSERT INTO deferred VALUES (?1, x'00', ?2, 'batch', 1)";
+            if account.is_some() {
+                db.execute(row, (lane, account)).unwrap();
+            }
+        }
+        db.execute_batch(
+            "INSERT INTO deferred_counts VALUES ('acme', 'batch', 3), ('other', 'batch', 1)",
+        )
+        .unwrap();
+        drop(db);
+
+        let db = open_writer(&path).unwrap();
+        let behind: Vec<(i64, i64)> = db
+            .prepare("SELECT heads, behind FROM deferred_counts ORDER BY account")
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(behind, [(3, 6), (1, 8)]);
+        let claimed: Vec<bool> = db
+            .prepare("SELECT claimed FROM deferred ORDER BY lane")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(claimed, [false, true, false, true]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
+use super::disk_space::is_disk_full;
 use crate::rejection::Rejection;
 
 /// The engine is closed, so its threads refuse calls.
@@ -18,10 +19,11 @@ pub(super) struct DiskFailed;
 
 impl From<rusqlite::Error> for Rejection {
     fn from(error: rusqlite::Error) -> Self {
+        let is_full = is_disk_full(&error);
         let code = error.sqlite_error_code();
         let error = Arc::new(error);
         match code {
-            Some(ErrorCode::DiskFull) => Self::Full(error),
+            _ if is_full => Self::Full(error),
             Some(
                 ErrorCode::DatabaseBusy
                 | ErrorCode::DatabaseLocked
@@ -30,6 +32,7 @@ impl From<rusqlite::Error> for Rejection {
                 | ErrorCode::OutOfMemory
                 | ErrorCode::SystemIoFailure,
             ) => Self::Unavailable(error),
+            Some(ErrorCode::TooBig) => Self::TooLarge,
             _ => Self::Broken(error),
         }
     }
@@ -49,8 +52,12 @@ mod tests {
     fn errors_are_classified_by_whether_a_retry_can_help() {
         let full = rejection(ffi::SQLITE_FULL);
         assert!(matches!(full, Rejection::Full(_)), "{full:?}");
+        let full = rejection(ffi::SQLITE_IOERR_SHMSIZE);
+        assert!(matches!(full, Rejection::Full(_)), "{full:?}");
         let busy = rejection(ffi::SQLITE_BUSY);
         assert!(matches!(busy, Rejection::Unavailable(_)), "{busy:?}");
+        let too_large = rejection(ffi::SQLITE_TOOBIG);
+        assert!(matches!(too_large, Rejection::TooLarge), "{too_large:?}");
         let corrupt = rejection(ffi::SQLITE_CORRUPT);
         assert!(matches!(corrupt, Rejection::Broken(_)), "{corrupt:?}");
     }

@@ -7,8 +7,15 @@ use forebay_shared::store::StoreError;
 use rusqlite::Connection;
 
 use super::{
-    accounts::MemoryAccounts, durability::Durability, fleet::MemoryFleet, readers::Readers,
-    sqlite_error::DiskFailed, system_clock::SystemClock, watchers::Watchers, writer::Writer,
+    accounts::MemoryAccounts,
+    disk_space::{DiskSpace, WriteKind},
+    durability::Durability,
+    fleet::MemoryFleet,
+    readers::Readers,
+    sqlite_error::DiskFailed,
+    system_clock::SystemClock,
+    watchers::Watchers,
+    writer::Writer,
 };
 use crate::rejection::{OnStoreFull, Rejection};
 
@@ -17,7 +24,8 @@ pub(super) struct SqliteStore {
     pub(super) writer: Writer,
     pub(super) readers: Readers,
     pub(super) durability: Arc<Durability>,
-    pub(super) clock: SystemClock,
+    pub(super) space: Arc<DiskSpace>,
+    pub(super) clock: Arc<SystemClock>,
     pub(super) fleet: MemoryFleet,
     pub(super) accounts: MemoryAccounts,
     pub(super) watchers: Arc<Watchers>,
@@ -98,9 +106,13 @@ impl SqliteStore {
         T: Send + 'static,
         S: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
+        let kind = match on_store_full {
+            OnStoreFull::Refuse => WriteKind::NewJob,
+            OnStoreFull::Retry => WriteKind::Other,
+        };
         let result = self
             .writer
-            .run(move |transaction| statements(transaction.db), |_| {})
+            .run(kind, move |transaction| statements(transaction.db), |_| {})
             .await;
         result.map_err(|rejection| rejection.into_store_error(on_store_full))
     }

@@ -10,11 +10,11 @@ use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::Request,
     lane::LiveProcesses,
-    session::Session,
+    session::{SessionInfo, StoredTurn},
     store::{
-        AccountSwap, Commit, CommitResult, Counts, DeferredHead, Head, HeadFilter,
-        IdempotencyEntry, JobRecord, LoadedLane, Notices, SessionRemoval, SetKeyResult, Store,
-        StoreError, StoredAccount, Timer, TimerMove, Topic,
+        AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
+        INLINE_BYTES_MAX, IdempotencyEntry, LoadedLane, Notices, RunInputs, SessionRemoval,
+        SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -23,6 +23,7 @@ use rusqlite::Connection;
 use super::{
     commit::SqlCommit,
     counts, deferred,
+    disk_space::{DiskFull, WriteKind},
     idempotency_keys::{self, NewKey},
     jobs,
     lanes::{self, LaneQuery},
@@ -31,7 +32,8 @@ use super::{
     timers,
 };
 use crate::{
-    rejection::{OnStoreFull, broken_data},
+    off_async_threads::off_async_threads,
+    rejection::{OnStoreFull, Rejection, broken_data},
     rows::CommitRows,
 };
 
@@ -39,6 +41,14 @@ use crate::{
 impl Store for SqliteStore {
     fn now(&self) -> TimeMs {
         self.clock.now()
+    }
+
+    fn is_full(&self) -> bool {
+        self.space.is_full()
+    }
+
+    fn to_utc(&self, time: TimeMs) -> TimeMs {
+        self.clock.to_utc(time)
     }
 
     async fn load(
@@ -58,13 +68,34 @@ impl Store for SqliteStore {
         raw.parse()
     }
 
+    async fn run_inputs(
+        &self,
+        lane: &LaneKey,
+        job: JobId,
+    ) -> Result<Option<RunInputs>, StoreError> {
+        let session = lane.session();
+        let session = session.map(|session| SessionKey::new(lane.tenant(), session));
+        let (key, now) = (lane.to_string(), self.now());
+        // The caller's claim is committed and synced, and this read sees nothing that matters and is newer.
+        let raw = self
+            .read_unsynced(move |db| lanes::run_inputs(db, &key, session.as_ref(), job, now))
+            .await?;
+        raw.map(|raw| off_async_threads(|| raw.parse())).transpose()
+    }
+
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
-        let mut rows = CommitRows::of(commit)?;
-        let on_store_full = if rows.jobs.is_empty() {
-            OnStoreFull::Retry
+        let (kind, on_store_full) = if !commit.admitted.is_empty() {
+            (WriteKind::NewJob, OnStoreFull::Refuse)
+        } else if commit.run_inputs_of.is_some() {
+            // Only a claim reads run inputs.
+            (WriteKind::Claim, OnStoreFull::Retry)
         } else {
-            OnStoreFull::Refuse
+            (WriteKind::Other, OnStoreFull::Retry)
         };
+        if self.space.refuses(kind) {
+            return Err(Rejection::Full(Arc::new(DiskFull)).into_store_error(on_store_full));
+        }
+        let mut rows = CommitRows::of(commit)?;
         let notices = std::mem::take(&mut rows.notices);
         let sql_commit = SqlCommit::new(commit, rows);
         let watchers = Arc::clone(&self.watchers);
@@ -72,6 +103,7 @@ impl Store for SqliteStore {
         let result = self
             .writer
             .run(
+                kind,
                 move |transaction| sql_commit.write(transaction, now),
                 move |conflict| {
                     if conflict.is_none() {
@@ -100,8 +132,11 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn accounts(&self) -> Result<Vec<StoredAccount>, StoreError> {
-        Ok(self.accounts.all())
+    async fn accounts(&self) -> Result<StoredAccounts, StoreError> {
+        Ok(StoredAccounts {
+            accounts: self.accounts.all(),
+            unreadable: Vec::new(),
+        })
     }
 
     async fn swap_account(&self, swap: &AccountSwap) -> Result<bool, StoreError> {
@@ -140,19 +175,45 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn job(&self, tenant: &TenantId, job: JobId) -> Result<Option<JobRecord>, StoreError> {
+    async fn remove_orphan_timers(&self, timers: &[Timer]) -> Result<Vec<bool>, StoreError> {
+        if timers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let timers = timers.to_vec();
+        self.write(OnStoreFull::Retry, move |db| {
+            timers::remove_orphans(db, &timers)
+        })
+        .await
+    }
+
+    async fn find_job(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+        outcome_bytes_max: u64,
+    ) -> Result<Option<FoundJob>, StoreError> {
         let (tenant, now) = (tenant.to_string(), self.now());
         let raw = self
-            .read(move |db| jobs::read(db, &tenant, job, now))
+            .read(move |db| jobs::read(db, &tenant, job, outcome_bytes_max, now))
             .await?;
-        raw.map(jobs::RawJob::parse).transpose()
+        let parse = |raw: jobs::RawJob| match outcome_bytes_max {
+            0..=INLINE_BYTES_MAX => raw.parse(),
+            _ => off_async_threads(|| raw.parse()),
+        };
+        raw.map(parse).transpose()
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {
         let now = self.now();
         let doc = self.read(move |db| jobs::request(db, job, now)).await?;
-        doc.map(|doc| Ok(document::read(doc.as_bytes())?))
+        doc.map(|doc| off_async_threads(|| Ok(document::read(doc.as_bytes())?)))
             .transpose()
+    }
+
+    async fn request_bytes(&self, jobs: &[JobId]) -> Result<Vec<u64>, StoreError> {
+        let jobs = jobs.to_vec();
+        self.read_unsynced(move |db| jobs::request_bytes(db, &jobs))
+            .await
     }
 
     async fn set_idempotency_key(
@@ -180,12 +241,47 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn session(
+    async fn idempotency_key(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+    ) -> Result<Option<IdempotencyEntry>, StoreError> {
+        let (tenant, key, now) = (tenant.to_string(), key.to_owned(), self.now());
+        let doc = self
+            .read(move |db| idempotency_keys::read(db, &tenant, &key, now))
+            .await?;
+        doc.map(|doc| Ok(document::read(doc.as_bytes())?))
+            .transpose()
+    }
+
+    async fn swap_idempotency_key(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+        expected: &IdempotencyEntry,
+        next: &IdempotencyEntry,
+        ttl_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let expected = serde_json::to_string(expected).map_err(broken_data)?;
+        let new = NewKey {
+            tenant: tenant.to_string(),
+            key: key.to_owned(),
+            entry: serde_json::to_string(next).map_err(broken_data)?,
+            ttl_ms,
+        };
+        let now = self.now();
+        self.write(OnStoreFull::Retry, move |db| {
+            idempotency_keys::swap(db, &expected, &new, now)
+        })
+        .await
+    }
+
+    async fn session_info(
         &self,
         tenant: &TenantId,
         session: &SessionId,
         ttl_ms: u64,
-    ) -> Result<Option<Session>, StoreError> {
+    ) -> Result<Option<SessionInfo>, StoreError> {
         let now = self.now();
         let lane = LaneKey::Session {
             tenant: tenant.clone(),
@@ -195,18 +291,30 @@ impl Store for SqliteStore {
         let key = SessionKey::new(tenant, session);
         let used_key = key.clone();
         // The use is recorded first, so that the session cannot expire before the read.
-        let exists = self
-            .write(OnStoreFull::Retry, move |db| {
+        let used = self
+            .write(OnStoreFull::Refuse, move |db| {
                 sessions::touch(db, &used_key, now, ttl_ms)
             })
-            .await?;
-        if !exists {
-            return Ok(None);
+            .await;
+        match used {
+            Ok(false) => return Ok(None),
+            // A full disk must not prevent reads. This use does not count.
+            Ok(true) | Err(StoreError::Full) => {}
+            Err(error) => return Err(error),
         }
-        let raw = self
-            .read(move |db| sessions::read(db, &lane, &key, now))
-            .await?;
-        raw.map(sessions::RawSession::parse).transpose()
+        self.read(move |db| sessions::info(db, &lane, &key, now))
+            .await
+    }
+
+    async fn session_turns(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        range: TurnRange,
+    ) -> Result<Vec<StoredTurn>, StoreError> {
+        let (key, now) = (SessionKey::new(tenant, session), self.now());
+        self.read(move |db| sessions::turns_from(db, &key, now, range))
+            .await
     }
 
     async fn remove_session(
@@ -254,9 +362,16 @@ impl Store for SqliteStore {
         me: &ProcessId,
         presence_ttl_ms: u64,
     ) -> Result<LiveProcesses, StoreError> {
-        // Presence is kept in memory. The empty write fails if this process cannot write, so that such a process does
-        // not count as alive.
-        self.write(OnStoreFull::Retry, |_| Ok(())).await?;
+        // Presence is kept in memory. The write is usually empty. It fails if this process cannot write, so that such a
+        // process does not count as alive. With a full disk it is alive: it serves reads, and its calls go on.
+        let clock = Arc::clone(&self.clock);
+        let saved = self
+            .write(OnStoreFull::Refuse, move |db| clock.save_while_idle(db))
+            .await;
+        match saved {
+            Ok(()) | Err(StoreError::Full) => {}
+            Err(error) => return Err(error),
+        }
         let now = self.now();
         let alive = self.fleet.renew_presence(me, presence_ttl_ms, now);
         Ok(LiveProcesses {

@@ -22,6 +22,8 @@ async fn set_key(store: &dyn Store, key: &str) -> Result<SetKeyResult, StoreErro
         job: JobId::fresh(&tenant, None),
         body_sha256: "00".repeat(32),
         created_at: TimeMs(1),
+        refused: false,
+        revision: 0,
         unknown: UnknownFields::NONE,
     };
     store

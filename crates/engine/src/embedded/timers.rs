@@ -7,7 +7,7 @@ use forebay_shared::{
 };
 use rusqlite::Connection;
 
-use super::columns::{JobIdColumn, LaneKeyColumn, TimeColumn, size};
+use super::columns::{JobIdColumn, LaneKeyColumn, TimeColumn, first_readable};
 use crate::rows::TimerRow;
 
 /// Sets a job's timer. Creates it if there is none.
@@ -44,12 +44,34 @@ pub(super) fn delete(db: &Connection, job: JobId) -> rusqlite::Result<()> {
 
 /// Returns the timers that are due, earliest first.
 pub(super) fn due(db: &Connection, now: TimeMs, limit: usize) -> rusqlite::Result<Vec<Timer>> {
-    db.prepare_cached("SELECT job, lane, at FROM timers WHERE at <= ?1 ORDER BY at LIMIT ?2")?
-        .query_map((TimeColumn(now), size(limit)), |row| {
-            let (JobIdColumn(job), LaneKeyColumn(lane), TimeColumn(at)) =
-                (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok(Timer { job, lane, at })
-        })?
+    let mut select =
+        db.prepare_cached("SELECT job, lane, at FROM timers WHERE at <= ?1 ORDER BY at")?;
+    let timers = select.query_map([TimeColumn(now)], |row| {
+        let (JobIdColumn(job), LaneKeyColumn(lane), TimeColumn(at)) =
+            (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(lane.map(|lane| Timer { job, lane, at }))
+    })?;
+    first_readable(timers, limit)
+}
+
+/// Deletes each timer that still has the time that was read, if the document of its lane does not contain the job's id. Returns
+/// for each timer whether it was deleted.
+pub(super) fn remove_orphans(db: &Connection, timers: &[Timer]) -> rusqlite::Result<Vec<bool>> {
+    let mut delete = db.prepare_cached(
+        "DELETE FROM timers WHERE job = ?1 AND at = ?2 AND lane = ?3
+         AND NOT EXISTS (SELECT 1 FROM lanes WHERE key = ?3 AND instr(doc, ?4) > 0)",
+    )?;
+    timers
+        .iter()
+        .map(|timer| {
+            let params = (
+                JobIdColumn(timer.job),
+                TimeColumn(timer.at),
+                timer.lane.to_string(),
+                timer.job.to_string(),
+            );
+            Ok(delete.execute(params)? > 0)
+        })
         .collect()
 }
 
@@ -67,4 +89,39 @@ pub(super) fn move_each(db: &Connection, moves: &[TimerMove]) -> rusqlite::Resul
             Ok(update.execute(params)? > 0)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_shared::{
+        class::Class,
+        ids::{LaneKey, TenantId},
+    };
+
+    use super::*;
+    use crate::embedded::schema;
+
+    #[test]
+    fn timers_with_unreadable_lanes_hide_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = schema::open_writer(&folder.path().join("forebay.db")).unwrap();
+        let new_job = || JobId::fresh(&TenantId::default(), None);
+        let set_timer = |job, lane: &str, at| {
+            let timer = TimerRow {
+                job,
+                at: TimeMs(at),
+                class: Class::Batch,
+                is_queued: true,
+                admitted_at: TimeMs(1),
+            };
+            set(&db, lane, "default", &timer).unwrap();
+        };
+        (0..20).for_each(|at| set_timer(new_job(), "newer", at));
+        let job = new_job();
+        let lane = LaneKey::of(&TenantId::default(), None, job);
+        set_timer(job, &lane.to_string(), 30);
+        let found = due(&db, TimeMs(30), 2).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].job, job);
+    }
 }

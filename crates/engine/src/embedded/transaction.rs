@@ -4,7 +4,7 @@ use std::sync::mpsc;
 
 use rusqlite::Connection;
 
-use super::counts::CountDeltas;
+use super::{counts::CountDeltas, disk_space::WriteKind};
 use crate::rejection::Rejection;
 
 /// An open transaction. Each write runs its statements in it.
@@ -18,6 +18,9 @@ pub(super) struct Transaction<'a> {
 pub(super) trait QueuedWrite: Send {
     /// Runs the statements. If the transaction is rolled back, this is called again in another transaction.
     fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()>;
+
+    /// Which work the write belongs to.
+    fn kind(&self) -> WriteKind;
 
     /// Answers the caller, once the write is durable or has failed.
     fn answer(self: Box<Self>, result: Result<(), Rejection>);

@@ -6,6 +6,8 @@
 //! If one write of a group fails, the group is rolled back, and each write gets a transaction of its own. A
 //! savepoint around each write would avoid the rollback, but it would always cost a copy of every page that a write
 //! changes.
+//!
+//! If the disk is full, writes that do not admit a job are tried again with space of the reserve (`disk_space`).
 
 use std::sync::{
     Arc,
@@ -19,8 +21,10 @@ use super::{
     checkpointer::CheckpointTrigger,
     closeable_sender::CloseableSender,
     counts::CountDeltas,
+    disk_space::{DiskSpace, WriteKind, is_disk_full},
     durability::Durability,
     sqlite_error::{DiskFailed, EngineClosed},
+    system_clock::SystemClock,
     transaction::{CommittedSender, CommittedTransaction, QueuedWrite, Transaction, reject_all},
 };
 use crate::rejection::Rejection;
@@ -45,6 +49,8 @@ pub(super) struct WriterLoop {
     durability: Arc<Durability>,
     committed: CommittedSender,
     checkpoints: CheckpointTrigger,
+    space: Arc<DiskSpace>,
+    clock: Arc<SystemClock>,
 }
 
 impl Writer {
@@ -54,6 +60,8 @@ impl Writer {
         durability: Arc<Durability>,
         committed: CommittedSender,
         checkpoints: CheckpointTrigger,
+        space: Arc<DiskSpace>,
+        clock: Arc<SystemClock>,
     ) -> (Self, WriterLoop) {
         let (sender, writes) = CloseableSender::channel(CAPACITY);
         let transactions = Arc::<AtomicU64>::default();
@@ -68,6 +76,8 @@ impl Writer {
             durability,
             committed,
             checkpoints,
+            space,
+            clock,
         };
         (writer, writer_loop)
     }
@@ -75,7 +85,12 @@ impl Writer {
     /// Runs `statements` in a transaction. When this returns, either all or none of their changes are on the disk.
     /// `statements` may run twice; then the changes of the first run are rolled back. `on_synced` runs once the
     /// transaction is on the disk, even if the caller is gone.
-    pub(super) async fn run<T, S, A>(&self, statements: S, on_synced: A) -> Result<T, Rejection>
+    pub(super) async fn run<T, S, A>(
+        &self,
+        kind: WriteKind,
+        statements: S,
+        on_synced: A,
+    ) -> Result<T, Rejection>
     where
         T: Send + 'static,
         S: Fn(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
@@ -83,6 +98,7 @@ impl Writer {
     {
         let (answer_sender, answer) = oneshot::channel();
         let write = PendingWrite {
+            kind,
             statements,
             on_synced,
             output: None,
@@ -130,22 +146,51 @@ impl WriterLoop {
     }
 
     /// Runs a group of writes in one transaction. If one of them fails, each write gets a transaction of its own.
-    fn write(&self, mut group: Vec<Box<dyn QueuedWrite>>) {
-        if self.durability.has_failed() {
-            reject_all(group, &Rejection::unavailable(DiskFailed));
-            return;
+    fn write(&mut self, mut group: Vec<Box<dyn QueuedWrite>>) {
+        let mut is_log_copied = false;
+        loop {
+            if self.durability.has_failed() {
+                reject_all(group, &Rejection::unavailable(DiskFailed));
+                return;
+            }
+            self.transactions.fetch_add(1, Ordering::Relaxed);
+            let (error, is_in_write) = match self.execute("BEGIN IMMEDIATE") {
+                Ok(()) => match self.run_and_commit(&mut group) {
+                    Ok(number) => return self.send_to_syncer(number, group),
+                    Err(error) => (error, true),
+                },
+                Err(error) => (error, false),
+            };
+            if is_in_write && group.len() > 1 {
+                return group.into_iter().for_each(|write| self.write(vec![write]));
+            }
+            // An error of BEGIN has nothing to do with one of the writes, so they are not repeated one by one.
+            if !self.make_space(&error, &group, &mut is_log_copied) {
+                return reject_all(group, &error.into());
+            }
         }
-        self.transactions.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = self.execute("BEGIN IMMEDIATE") {
-            // No single write caused this error, so the writes are not repeated one by one.
-            reject_all(group, &error.into());
-            return;
+    }
+
+    /// Makes space for a write that found the disk full. Returns whether the write can be tried again.
+    fn make_space(
+        &mut self,
+        error: &rusqlite::Error,
+        group: &[Box<dyn QueuedWrite>],
+        is_log_copied: &mut bool,
+    ) -> bool {
+        if !is_disk_full(error) {
+            return false;
         }
-        match self.run_and_commit(&mut group) {
-            Ok(number) => self.send_to_syncer(number, group),
-            Err(error) if group.len() == 1 => reject_all(group, &error.into()),
-            Err(_) => group.into_iter().for_each(|write| self.write(vec![write])),
+        self.space.set_full();
+        let mut kinds = group.iter().map(|write| write.kind());
+        if kinds.all(|kind| kind == WriteKind::NewJob) {
+            return false;
         }
+        // After the first copy, the transaction overwrites the log. If the transaction is longer than the log, only the
+        // reserve helps.
+        let can_overwrite = !*is_log_copied && self.checkpoints.copy_all(&self.db);
+        *is_log_copied = true;
+        can_overwrite || self.space.release_step()
     }
 
     /// Sends a transaction to the syncing thread.
@@ -181,6 +226,7 @@ impl WriterLoop {
     }
 
     fn run_all(&self, writes: &mut [Box<dyn QueuedWrite>]) -> rusqlite::Result<()> {
+        let changes_before = self.db.total_changes();
         let mut transaction = Transaction {
             db: &self.db,
             counts: CountDeltas::default(),
@@ -188,7 +234,11 @@ impl WriterLoop {
         for write in writes {
             write.run(&mut transaction)?;
         }
-        transaction.counts.write(&self.db)
+        transaction.counts.write(&self.db)?;
+        if self.db.total_changes() > changes_before {
+            self.clock.save_with_data(&self.db)?;
+        }
+        Ok(())
     }
 
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {
@@ -198,6 +248,7 @@ impl WriterLoop {
 
 /// A write, and the channel to answer its caller.
 struct PendingWrite<T, S, A> {
+    kind: WriteKind,
     statements: S,
     on_synced: A,
     /// What the statements returned, once they have run.
@@ -214,6 +265,10 @@ where
     fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
         self.output = Some((self.statements)(transaction)?);
         Ok(())
+    }
+
+    fn kind(&self) -> WriteKind {
+        self.kind
     }
 
     fn answer(self: Box<Self>, result: Result<(), Rejection>) {

@@ -35,7 +35,9 @@ fn after(swap: &AccountSwap) -> StoredAccount {
 }
 
 async fn all(store: &dyn Store) -> Vec<StoredAccount> {
-    let mut accounts = store.accounts().await.unwrap();
+    let read = store.accounts().await.unwrap();
+    assert!(read.unreadable.is_empty(), "{:?}", read.unreadable);
+    let mut accounts = read.accounts;
     accounts.sort_by(|one, other| one.key.cmp(&other.key));
     accounts
 }

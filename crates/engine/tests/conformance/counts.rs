@@ -129,6 +129,7 @@ async fn assert_consistent(
     let mut jobs = BTreeSet::new();
     let mut oldest_waiting = BTreeMap::new();
     let mut deferred: BTreeMap<(AccountKey, Class), BTreeSet<(LaneKey, JobId)>> = BTreeMap::new();
+    let mut waiting_jobs: BTreeMap<(AccountKey, Class), u64> = BTreeMap::new();
     let mut heads: BTreeMap<&str, BTreeSet<(LaneKey, JobId)>> = BTreeMap::new();
     for test_lane in lanes {
         let lane = test_lane.load(&[]).await.lane;
@@ -149,7 +150,9 @@ async fn assert_consistent(
             Some(HeadState::Ready(class)) => class.as_str(),
             Some(HeadState::Deferred(account, class)) => {
                 let head = (test_lane.key(), lane.entries[0].job);
-                deferred.entry((account, class)).or_default().insert(head);
+                let key = (account, class);
+                *waiting_jobs.entry(key.clone()).or_default() += lane.entries.len() as u64;
+                deferred.entry(key).or_default().insert(head);
                 continue;
             }
             Some(HeadState::Waiting) | None => continue,
@@ -212,6 +215,7 @@ async fn assert_consistent(
             .collect();
         assert_eq!(found, heads, "heads that wait for {account}");
         expected_counts.push(DeferredCount {
+            jobs: waiting_jobs[&(account.clone(), class)],
             account,
             class,
             heads: heads.len() as u64,

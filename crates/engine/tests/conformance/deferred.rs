@@ -1,6 +1,6 @@
 //! The index of deferred heads: every commit that changes a lane's head keeps it up to date.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use forebay_shared::{
     account::AccountKey,
@@ -28,6 +28,7 @@ async fn deferred(store: &dyn Store, account: &AccountKey) -> Vec<(LaneKey, JobI
 
 /// Asserts that the index has exactly this job of the lane, or no entry.
 async fn assert_deferred(lane: &TestLane, job: Option<JobId>) {
+    let jobs = lane.load(&[]).await.lane.entries.len() as u64;
     let found = deferred(lane.store.as_ref(), &acme()).await;
     let expected: Vec<_> = job.into_iter().map(|job| (lane.key(), job)).collect();
     assert_eq!(found, expected);
@@ -36,6 +37,7 @@ async fn assert_deferred(lane: &TestLane, job: Option<JobId>) {
         account: acme(),
         class: Class::Interactive,
         heads: 1,
+        jobs,
     });
     assert_eq!(counts.deferred, Vec::from_iter(expected));
     let live = counts.class(Class::Interactive).live;
@@ -85,7 +87,7 @@ pub(crate) async fn leave_the_index_when_they_end(engine: impl Harness) {
     let lane = TestLane::session(&engine.store(), "s");
     let account = acme();
     let first = lane.admit_deferred(&account).await;
-    // Jobs behind the head change nothing.
+    // Jobs behind the head change only the number of waiting jobs.
     let (second, third) = (lane.admit().await, lane.admit().await);
     assert_deferred(&lane, Some(first)).await;
     lane.apply(&Event::Cancel { job: second }).await;
@@ -233,13 +235,92 @@ pub(crate) async fn are_apart_by_account_and_class(engine: impl Harness) {
     }
     let counts = store.counts().await.unwrap();
     assert_eq!(counts.deferred.len(), expected.len());
-    assert!(counts.deferred.iter().all(|count| count.heads == 2));
+    let two = |count: &DeferredCount| (count.heads, count.jobs) == (2, 2);
+    assert!(counts.deferred.iter().all(two), "{:?}", counts.deferred);
     for row in &counts.rows {
         let live = row.live;
         assert_eq!((live.provider_wait, live.live()), (4, 4), "{row:?}");
     }
     let unknown = AccountKey::of_provider("m");
     assert_eq!(deferred(store.as_ref(), &unknown).await, []);
+}
+
+pub(crate) async fn are_counted_with_the_jobs_behind_them(engine: impl Harness) {
+    let store = engine.store();
+    let waiting = async || {
+        let counts = store.counts().await.unwrap().deferred;
+        assert!(counts.len() <= 1, "{counts:?}");
+        counts.first().map(|count| (count.heads, count.jobs))
+    };
+    let account = acme();
+    let (one, other) = (
+        TestLane::session(&store, "one"),
+        TestLane::session(&store, "other"),
+    );
+    let mut jobs = Vec::new();
+    for _ in 0..4 {
+        jobs.push(one.admit().await);
+    }
+    assert_eq!(waiting().await, None);
+    one.defer(jobs[0], None, &account).await;
+    assert_eq!(waiting().await, Some((1, 4)));
+    let of_other = other.admit_deferred(&account).await;
+    assert_eq!(waiting().await, Some((2, 5)));
+    // A job behind the head waits for the account too, whatever its class.
+    let mut batch = one.admission(one.new_job_id());
+    batch.class = Class::Batch;
+    one.apply(&Event::Admit(batch)).await;
+    assert_eq!(waiting().await, Some((2, 6)));
+    one.apply(&Event::Cancel { job: jobs[2] }).await;
+    assert_eq!(waiting().await, Some((2, 5)));
+    one.apply(&Event::Resume { job: jobs[0] }).await;
+    assert_eq!(waiting().await, Some((1, 1)));
+    let fence = one.claim(jobs[0], "worker-1").await;
+    one.defer(jobs[0], Some(fence), &account).await;
+    assert_eq!(waiting().await, Some((2, 5)));
+    // The head ends. The next head waits again.
+    one.apply(&Event::Cancel { job: jobs[0] }).await;
+    assert_eq!(waiting().await, Some((1, 1)));
+    one.defer(jobs[1], None, &account).await;
+    assert_eq!(waiting().await, Some((2, 4)));
+    // Tool results take the position of a head that was never claimed.
+    let mut results = one.admission(one.new_job_id());
+    results.is_tool_results = true;
+    one.apply(&Event::Admit(results.clone())).await;
+    assert_eq!(waiting().await, Some((1, 1)));
+    one.defer(results.job, None, &account).await;
+    assert_eq!(waiting().await, Some((2, 5)));
+    other.apply(&Event::Cancel { job: of_other }).await;
+    assert_eq!(waiting().await, Some((1, 4)));
+    // A message replaces all jobs, and the lane has no deferred head.
+    let mut newer = one.admission(one.new_job_id());
+    newer.if_busy = IfBusy::Rollback;
+    one.apply(&Event::Admit(newer)).await;
+    assert_eq!(waiting().await, None);
+}
+
+pub(crate) async fn show_whether_they_were_claimed(engine: impl Harness) {
+    let store = engine.store();
+    // The search of an engine may read the second account's name in another way.
+    for account in [acme(), AccountKey::of_model("acme", "two\nlines")] {
+        let (never, once) = (
+            TestLane::without_session(&store),
+            TestLane::without_session(&store),
+        );
+        let unclaimed = never.admit_deferred(&account).await;
+        let claimed = once.admit_deferred(&account).await;
+        once.apply(&Event::Resume { job: claimed }).await;
+        let fence = once.claim(claimed, "worker-1").await;
+        once.defer(claimed, Some(fence), &account).await;
+        let heads = store.deferred_heads(&account, Class::Interactive, 10).await;
+        let heads: BTreeMap<_, _> = heads
+            .unwrap()
+            .into_iter()
+            .map(|head| (head.job, head.claimed))
+            .collect();
+        let expected = BTreeMap::from([(unclaimed, false), (claimed, true)]);
+        assert_eq!(heads, expected, "{account}");
+    }
 }
 
 pub(crate) async fn survive_a_restart(mut engine: impl Harness) {

@@ -4,7 +4,7 @@ use forebay_shared::{
     ids::{JobId, TenantId},
     job::Status,
     lane::{Event, State},
-    store::{JobRecord, JobState},
+    store::{FoundJob, JobRecord, JobState},
 };
 
 use crate::{
@@ -70,6 +70,18 @@ pub(crate) async fn a_record_is_visible_to_its_tenant_only(engine: impl Harness)
             .is_none()
     );
     assert!(record(&lane, job).await.is_some());
+}
+
+pub(crate) async fn a_large_outcome_is_not_read(engine: impl Harness) {
+    let lane = TestLane::session(&engine.store(), "s");
+    let job = lane.complete(&["a", "b"]).await;
+    let found = lane.store.find_job(&lane.tenant, job, 1).await.unwrap();
+    let Some(FoundJob::LargeOutcome { bytes, status }) = found else {
+        panic!("the outcome should be large: {found:?}");
+    };
+    assert_eq!(status, Status::Completed);
+    let found = lane.store.find_job(&lane.tenant, job, bytes).await.unwrap();
+    assert!(matches!(found, Some(FoundJob::Record(_))), "{found:?}");
 }
 
 pub(crate) async fn a_record_expires(engine: impl Harness) {

@@ -18,6 +18,8 @@ fn new_entry(lane: &TestLane) -> IdempotencyEntry {
         job: TestLane::without_session(&lane.store).new_job_id(),
         body_sha256: "0f".repeat(32),
         created_at: lane.store.now(),
+        refused: false,
+        revision: 0,
         unknown: UnknownFields::NONE,
     }
 }
@@ -87,4 +89,45 @@ pub(crate) async fn can_be_set_again_after_they_expired(engine: impl Harness) {
         .set_idempotency_key(&tenant, "k", &new_entry(&lane), LONG_MS)
         .await;
     assert_eq!(set.unwrap(), SetKeyResult::Set);
+}
+
+pub(crate) async fn are_read_without_a_write(engine: impl Harness) {
+    let lane = TestLane::without_session(&engine.store());
+    let (store, tenant) = (&lane.store, TenantId::default());
+    assert_eq!(store.idempotency_key(&tenant, "k").await.unwrap(), None);
+    let entry = new_entry(&lane);
+    let set = store
+        .set_idempotency_key(&tenant, "k", &entry, LONG_MS)
+        .await;
+    assert_eq!(set.unwrap(), SetKeyResult::Set);
+    let found = store.idempotency_key(&tenant, "k").await;
+    assert_eq!(found.unwrap(), Some(entry));
+    let other = TenantId::parse("other").unwrap();
+    assert_eq!(store.idempotency_key(&other, "k").await.unwrap(), None);
+}
+
+pub(crate) async fn are_replaced_only_if_they_have_the_expected_entry(engine: impl Harness) {
+    let lane = TestLane::without_session(&engine.store());
+    let (store, tenant) = (&lane.store, TenantId::default());
+    let first = new_entry(&lane);
+    let (second, third) = (first.revised(true), first.revised(true).revised(false));
+    let swap = async |expected, next, ttl_ms| {
+        let swap = store.swap_idempotency_key(&tenant, "k", expected, next, ttl_ms);
+        swap.await.unwrap()
+    };
+    assert!(!swap(&first, &second, LONG_MS).await, "there is no key");
+    let set = store
+        .set_idempotency_key(&tenant, "k", &first, LONG_MS)
+        .await;
+    assert_eq!(set.unwrap(), SetKeyResult::Set);
+    assert!(!swap(&second, &third, LONG_MS).await);
+    assert!(swap(&first, &second, LONG_MS).await);
+    assert!(swap(&first, &second, LONG_MS).await, "a repeat succeeds");
+    let found = store.idempotency_key(&tenant, "k").await;
+    assert_eq!(found.unwrap(), Some(second.clone()));
+    // The key now lives as long as the last swap said.
+    assert!(swap(&second, &third, 40).await);
+    wait_until_passed(store.as_ref(), store.now().plus_ms(40)).await;
+    assert_eq!(store.idempotency_key(&tenant, "k").await.unwrap(), None);
+    assert!(!swap(&third, &first, LONG_MS).await, "the key has expired");
 }

@@ -10,7 +10,7 @@ use forebay_shared::{
 use crate::{
     harness::Harness,
     queue::{new_wake, wait_for_depth},
-    test_lane::{LONG_MS, TestLane, request, texts},
+    test_lane::{LONG_MS, TestLane, request, texts, worker},
 };
 
 pub(crate) async fn keeps_all_commits(mut engine: impl Harness) {
@@ -24,6 +24,8 @@ pub(crate) async fn keeps_all_commits(mut engine: impl Harness) {
         job: ended,
         body_sha256: "ab".repeat(32),
         created_at: store.now(),
+        refused: false,
+        revision: 0,
         unknown: UnknownFields::NONE,
     };
     let tenant = TenantId::default();
@@ -65,6 +67,20 @@ pub(crate) async fn keeps_all_commits(mut engine: impl Harness) {
     // The attempt that ran before the restart can still finish.
     lane.finish(running, fence, &["after"]).await;
     lane.claim(queued, "worker-2").await;
+}
+
+pub(crate) async fn does_not_turn_the_clock_back(mut engine: impl Harness) {
+    let store = engine.store();
+    TestLane::session(&store, "s").admit().await;
+    store
+        .renew_presence(&worker("first"), LONG_MS)
+        .await
+        .unwrap();
+    let before = store.now();
+    assert!(store.to_utc(before).0.abs_diff(before.0) < 1_000);
+    drop(store);
+    engine.restart().await;
+    assert!(engine.store().now() >= before);
 }
 
 pub(crate) async fn keeps_wakes_if_survives_restart_is_true(mut engine: impl Harness) {

@@ -4,7 +4,7 @@ use forebay_shared::{
     ids::JobId,
     lane::Event,
     session::TokenMeasure,
-    store::{CommitResult, RunInputs},
+    store::{CommitResult, INLINE_BYTES_MAX, LoadedRunInputs, RunInputs},
 };
 
 use crate::{
@@ -14,7 +14,13 @@ use crate::{
 
 async fn run_inputs(lane: &TestLane, job: JobId) -> Option<RunInputs> {
     let loaded = lane.store.load(&lane.key(), &[], Some(job)).await;
-    loaded.unwrap().run_inputs
+    let run_inputs = loaded.unwrap().run_inputs?.inline();
+    let run_inputs = *run_inputs.expect("small run inputs are loaded");
+    let read = lane.store.run_inputs(&lane.key(), job).await.unwrap();
+    let read = read.expect("the job is live");
+    assert_eq!(read.request, run_inputs.request);
+    assert_eq!(read.conversation, run_inputs.conversation);
+    Some(run_inputs)
 }
 
 pub(crate) async fn contains_the_request_and_the_turns(engine: impl Harness) {
@@ -70,7 +76,7 @@ pub(crate) async fn is_returned_with_a_conflict(engine: impl Harness) {
         panic!("the commit should be a conflict");
     };
     assert_eq!(newer.lane.entries.len(), 2);
-    let run_inputs = newer.run_inputs.unwrap();
+    let run_inputs = newer.run_inputs.unwrap().inline().unwrap();
     assert_eq!(run_inputs.request, request(job));
     assert_eq!(texts(&run_inputs.conversation.turns), ["before"]);
 }
@@ -82,4 +88,35 @@ pub(crate) async fn without_a_session_has_no_turns(engine: impl Harness) {
     assert_eq!(run_inputs.meta.session, None);
     assert!(run_inputs.conversation.turns.is_empty());
     assert_eq!(run_inputs.conversation.token_measure, None);
+}
+
+pub(crate) async fn is_left_out_of_a_load_if_it_is_large_or_the_head_runs(engine: impl Harness) {
+    let lane = TestLane::session(&engine.store(), "s");
+    let large = "x".repeat(usize::try_from(INLINE_BYTES_MAX).unwrap());
+    lane.complete(&["small", &large]).await;
+    let job = lane.admit().await;
+    let load = async || lane.store.load(&lane.key(), &[], Some(job)).await.unwrap();
+    let Some(LoadedRunInputs::LeftOut { bytes }) = load().await.run_inputs else {
+        panic!("large run inputs are not loaded");
+    };
+    let read = lane.store.run_inputs(&lane.key(), job).await.unwrap();
+    let read = read.unwrap();
+    assert_eq!(read.request, request(job));
+    assert_eq!(texts(&read.conversation.turns), ["small", &large]);
+    let turns = read.conversation.turns.iter();
+    let turns_bytes: usize = turns.map(forebay_shared::turn::Turn::json_bytes).sum();
+    let sizes = lane.store.request_bytes(&[job, lane.new_job_id()]).await;
+    let sizes = sizes.unwrap();
+    assert_eq!(bytes, turns_bytes as u64 + sizes[0]);
+    assert_eq!(sizes[1], 0);
+
+    let small = TestLane::session(&engine.store(), "t");
+    let job = small.admit().await;
+    small.claim(job, "worker-1").await;
+    let loaded = small.store.load(&small.key(), &[], Some(job)).await;
+    let run_inputs = loaded.unwrap().run_inputs;
+    assert!(matches!(run_inputs, Some(LoadedRunInputs::LeftOut { .. })));
+    let none = small.new_job_id();
+    let read = small.store.run_inputs(&small.key(), none).await.unwrap();
+    assert!(read.is_none());
 }

@@ -2,7 +2,9 @@
 
 use forebay_shared::{
     lane::{Event, IfBusy, ReleaseReason},
-    store::{SessionRemoval, Store},
+    session::StoredTurn,
+    store::{HeadFilter, SessionRemoval, Store, TurnRange},
+    time::TimeMs,
 };
 
 use crate::{
@@ -120,7 +122,8 @@ pub(crate) async fn start_empty_after_they_expired(engine: impl Harness) {
         .await
         .unwrap()
         .run_inputs;
-    assert!(run_inputs.unwrap().conversation.turns.is_empty());
+    let run_inputs = run_inputs.unwrap().inline().unwrap();
+    assert!(run_inputs.conversation.turns.is_empty());
     let fence = lane.claim(job, "worker-1").await;
     lane.bounds.ttl_ms = LONG_MS;
     lane.finish(job, fence, &["new"]).await;
@@ -254,4 +257,90 @@ pub(crate) async fn are_removed_with_the_hold_of_their_lane(engine: impl Harness
     let mut admission = lane.admission(lane.new_job_id());
     admission.if_busy = IfBusy::Reject;
     lane.apply(&Event::Admit(admission)).await;
+}
+
+pub(crate) async fn have_ids_of_any_text(engine: impl Harness) {
+    let store = engine.store();
+    let longest = "é".repeat(100);
+    let ids = [
+        "a/b",
+        "/",
+        "s/default/x",
+        "ada+x@example.com",
+        "ünï",
+        "a b",
+        " ",
+        "...",
+        "{16}|i;c:\\\"'%_*?[]",
+        "\u{1f980}\u{feff}\u{2028}",
+        &longest,
+    ];
+    for id in ids {
+        let lane = TestLane::session(&store, id);
+        assert_eq!(lane.read_session(LONG_MS).await, None, "{id:?}");
+        let job = lane.admit().await;
+        let timers = store.due_timers(TimeMs(u64::MAX), 1_000).await.unwrap();
+        assert!(
+            timers.iter().any(|timer| timer.lane == lane.key()),
+            "{id:?}"
+        );
+        let ready = HeadFilter::Ready(lane.class);
+        let heads = store.heads(ready, None, 1_000).await.unwrap();
+        assert!(heads.iter().any(|head| head.lane == lane.key()), "{id:?}");
+        let fence = lane.claim(job, "worker-1").await;
+        let heads = store.heads(HeadFilter::Running, None, 1_000).await.unwrap();
+        assert!(heads.iter().any(|head| head.lane == lane.key()), "{id:?}");
+        lane.finish(job, fence, &[id]).await;
+        let record = store.job(&lane.tenant, job).await.unwrap().unwrap();
+        assert_eq!(record.meta.session, lane.session, "{id:?}");
+    }
+    for id in ids {
+        let lane = TestLane::session(&store, id);
+        assert_eq!(turn_texts(&lane).await, [id]);
+        let session = lane.session.as_ref().expect("the lane has a session");
+        let removal = store.remove_session(&lane.tenant, session).await;
+        assert_eq!(removal.unwrap(), SessionRemoval::Removed, "{id:?}");
+        assert_eq!(lane.read_session(LONG_MS).await, None, "{id:?}");
+    }
+}
+
+pub(crate) async fn are_read_in_pages_while_turns_are_dropped(engine: impl Harness) {
+    let mut lane = TestLane::session(&engine.store(), "s");
+    lane.bounds.turns_max = 4;
+    lane.complete(&["a", "b", "c", "d"]).await;
+    let session = lane.session.clone().unwrap();
+    let page = async |from: u64, turns_max: usize, bytes_max: u64| {
+        let range = TurnRange {
+            from,
+            turns_max,
+            bytes_max,
+        };
+        let read = lane.store.session_turns(&lane.tenant, &session, range);
+        let numbered = |turn: StoredTurn| {
+            let parsed = [turn.parse().unwrap()];
+            (turn.number, texts(&parsed).remove(0))
+        };
+        let turns = read.await.unwrap().into_iter().map(numbered);
+        turns.collect::<Vec<_>>()
+    };
+    let turn = |number, text: &str| (number, text.to_owned());
+    assert_eq!(page(0, 2, 1_000_000).await, [turn(0, "a"), turn(1, "b")]);
+    // A page has at least one turn, and at most the bytes that the caller asks for.
+    assert_eq!(page(1, 9, 1).await, [turn(1, "b")]);
+    let two = 2 * turns(&["b"])[0].json_bytes() as u64;
+    assert_eq!(page(1, 9, two).await, [turn(1, "b"), turn(2, "c")]);
+    // The next two turns take the place of the oldest two, and the others keep their numbers.
+    lane.complete(&["e", "f"]).await;
+    assert_eq!(page(1, 2, 1_000_000).await, [turn(2, "c"), turn(3, "d")]);
+    assert_eq!(page(4, 9, 1_000_000).await, [turn(4, "e"), turn(5, "f")]);
+    assert_eq!(page(6, 9, 1_000_000).await, []);
+    let info = lane
+        .store
+        .session_info(&lane.tenant, &session, LONG_MS)
+        .await;
+    let info = info.unwrap().unwrap();
+    assert_eq!((info.turn_count, info.turns_bytes), (4, 2 * two));
+    assert_eq!(info.first_turn, 2);
+    let numbers = info.turns.unwrap().into_iter().map(|turn| turn.number);
+    assert_eq!(numbers.collect::<Vec<_>>(), [2, 3, 4, 5]);
 }

@@ -16,6 +16,7 @@ macro_rules! conformance {
                     tenants_and_sessions_are_separate;
                 jobs: a_record_shows_each_state_of_its_job,
                     a_record_is_visible_to_its_tenant_only,
+                    a_large_outcome_is_not_read,
                     a_record_expires,
                     a_record_is_kept_at_least_until_keep_until,
                     a_repaired_job_is_live_again,
@@ -23,6 +24,7 @@ macro_rules! conformance {
                 run_inputs: contains_the_request_and_the_turns,
                     exists_for_live_jobs_only,
                     is_returned_with_a_conflict,
+                    is_left_out_of_a_load_if_it_is_large_or_the_head_runs,
                     without_a_session_has_no_turns;
                 deferred: are_indexed_until_a_worker_may_run_them,
                     leave_the_index_when_they_end,
@@ -30,6 +32,8 @@ macro_rules! conformance {
                     come_oldest_first_and_within_the_limit,
                     are_found_beyond_the_first_query,
                     are_apart_by_account_and_class,
+                    are_counted_with_the_jobs_behind_them,
+                    show_whether_they_were_claimed,
                     survive_a_restart;
                 accounts: are_written_and_removed,
                     keep_a_newer_state,
@@ -39,23 +43,28 @@ macro_rules! conformance {
                     send_a_notice_for_each_swap;
                 timers: every_live_job_has_one,
                     come_due_in_order_and_within_the_limit,
-                    move_only_if_they_have_not_changed;
+                    move_only_if_they_have_not_changed,
+                    are_removed_only_if_their_lane_does_not_have_the_job;
                 heads: are_found_by_their_state,
                     are_paged_without_gaps_or_repeats;
                 sessions: keep_their_turns_in_order,
                     are_not_changed_by_a_claim,
                     are_trimmed_to_the_number_of_turns,
                     are_trimmed_to_the_bytes_of_turns,
+                    are_read_in_pages_while_turns_are_dropped,
                     expire,
                     start_empty_after_they_expired,
                     expire_later_after_a_read,
                     with_live_jobs_never_expire,
                     are_evicted_by_last_use,
                     are_removed_when_idle,
-                    are_removed_with_the_hold_of_their_lane;
+                    are_removed_with_the_hold_of_their_lane,
+                    have_ids_of_any_text;
                 keys: are_set_once,
                     are_set_once_by_concurrent_requests,
-                    can_be_set_again_after_they_expired;
+                    can_be_set_again_after_they_expired,
+                    are_read_without_a_write,
+                    are_replaced_only_if_they_have_the_expected_entry;
                 presence: expires_unless_it_is_renewed,
                     ends_on_request,
                     elects_one_sweeper,
@@ -73,6 +82,7 @@ macro_rules! conformance {
                     loses_no_wake_when_next_is_dropped,
                     refuses_wakes_beyond_its_capacity;
                 restart: keeps_all_commits,
+                    does_not_turn_the_clock_back,
                     keeps_wakes_if_survives_restart_is_true;
             }
         }

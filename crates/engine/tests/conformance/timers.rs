@@ -3,7 +3,7 @@
 use forebay_shared::{
     job::JobError,
     lane::Event,
-    store::{Store, Timer, TimerMove},
+    store::{CommitResult, Store, Timer, TimerMove},
     time::TimeMs,
 };
 
@@ -110,4 +110,43 @@ pub(crate) async fn move_only_if_they_have_not_changed(engine: impl Harness) {
     let timers = all_timers(store.as_ref()).await;
     assert_eq!(timers, [Timer { at: to, ..timer }]);
     assert_eq!(store.move_timers(&[]).await.unwrap(), [false; 0]);
+}
+
+pub(crate) async fn are_removed_only_if_their_lane_does_not_have_the_job(engine: impl Harness) {
+    let store = engine.store();
+    let lane = TestLane::session(&store, "s");
+    let (head, orphan, second) = (lane.admit().await, lane.admit().await, lane.admit().await);
+    // The job leaves its lane, and its timer stays behind.
+    let loaded = lane.load(&[]).await;
+    let cancel = Event::Cancel { job: orphan };
+    let (mut commit, _) = lane.build_commit(&loaded, &cancel, Vec::new()).unwrap();
+    commit.ended.clear();
+    commit.timers.clear();
+    let committed = store.commit(&commit).await.unwrap();
+    assert!(matches!(committed, CommitResult::Done));
+    let timers = all_timers(store.as_ref()).await;
+    assert_eq!(timers.len(), 3, "the timer stayed behind");
+    let of = |job| timers.iter().find(|timer| timer.job == job).unwrap();
+    let moved = Timer {
+        at: of(orphan).at.plus_ms(1),
+        ..of(orphan).clone()
+    };
+    let unknown = Timer {
+        job: lane.new_job_id(),
+        ..of(orphan).clone()
+    };
+    let suspects = [
+        of(head).clone(),
+        moved,
+        unknown,
+        of(orphan).clone(),
+        of(second).clone(),
+        of(orphan).clone(),
+    ];
+    let removed = store.remove_orphan_timers(&suspects).await.unwrap();
+    assert_eq!(removed, [false, false, false, true, false, false]);
+    let left = all_timers(store.as_ref()).await;
+    let left: Vec<_> = left.iter().map(|timer| timer.job).collect();
+    assert_eq!(left, [head, second]);
+    assert_eq!(store.remove_orphan_timers(&[]).await.unwrap(), [false; 0]);
 }

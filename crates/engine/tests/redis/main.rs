@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "the conformance suite uses all of it")]
 mod test_lane;
 
+mod clock;
 mod full;
 mod notices;
 mod older_release;

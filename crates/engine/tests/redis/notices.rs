@@ -9,7 +9,7 @@ use forebay_shared::{
 use servers::redis::RedisOptions;
 use tokio::{task::JoinSet, time::timeout};
 
-use crate::{connect, server, test_lane::TestLane};
+use crate::{connect, info, server, test_lane::TestLane};
 
 /// Longer than any step of a test takes.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -78,4 +78,56 @@ async fn a_thousand_watchers_share_one_connection_and_unsubscribe_when_they_are_
     timeout(TIMEOUT, unsubscribed)
         .await
         .expect("the topics of dropped watchers are still subscribed");
+}
+
+#[tokio::test]
+async fn while_only_the_subscription_is_away_a_watch_is_refused_at_once_and_other_calls_work() {
+    let server = server(RedisOptions::default()).await;
+    let store = connect(server.url()).await;
+    let lane = TestLane::session(&store, "s");
+    let job = lane.admit().await;
+    drop(watch(store.as_ref(), job).await);
+    for command in [
+        ["ACL", "SETUSER", "default", "-subscribe"],
+        ["CLIENT", "KILL", "TYPE", "pubsub"],
+    ] {
+        server.cli(&command).await.unwrap();
+    }
+    // The first requests may wait for the next connection.
+    let mut refused_at_once = 0;
+    let refused = async {
+        while refused_at_once < 5 {
+            let began = tokio::time::Instant::now();
+            match store.watch(Topic::Job(job)).await {
+                Ok(notices) => drop(notices),
+                Err(error) => {
+                    assert!(error.is_transient(), "unexpected error: {error:?}");
+                    refused_at_once += u32::from(began.elapsed() < Duration::from_millis(500));
+                }
+            }
+        }
+    };
+    timeout(TIMEOUT, refused)
+        .await
+        .expect("watches are not refused at once");
+    // A server that refuses each subscription is not flooded with connections.
+    let connections = async || info(&server, "stats", "total_connections_received").await;
+    let before: u64 = connections().await.parse().unwrap();
+    let watching = async {
+        loop {
+            let _ = store.watch(Topic::Job(job)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let _ = timeout(Duration::from_secs(2), watching).await;
+    let opened = connections().await.parse::<u64>().unwrap() - before;
+    assert!(opened < 20, "{opened} connections in 2 s");
+    let fence = lane.claim(job, "worker-1").await;
+    lane.finish(job, fence, &[]).await;
+
+    server
+        .cli(&["ACL", "SETUSER", "default", "+subscribe"])
+        .await
+        .unwrap();
+    drop(watch(store.as_ref(), job).await);
 }

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use forebay_shared::{
-    account::AccountKey,
+    account::{Account, AccountKey},
     class::Class,
     ids::JobId,
     lane::{ClassCounts, Event},
-    store::Store,
+    store::{AccountSwap, AccountVersion, Store, StoreError},
 };
 use servers::redis::{Redis, RedisOptions};
 
@@ -131,6 +131,27 @@ async fn outdated_entries_are_left_out_and_removed() {
 }
 
 #[tokio::test]
+async fn entries_that_cannot_be_read_hide_no_others() {
+    let older = OlderRelease::start().await;
+    let mut lanes = Vec::new();
+    for number in 0..30 {
+        let lane = TestLane::session(&older.store, &format!("session-{number}"));
+        lanes.push((lane.key(), lane.admit_deferred(&account()).await));
+    }
+    // The lanes of the first heads are damaged, or of a newer release.
+    for (number, (lane, _)) in lanes.iter().enumerate().take(25) {
+        let key = format!("fb:{{{:02x}}}:l:{lane}", lane.partition());
+        let document = match number % 2 {
+            0 => "damaged",
+            _ => "0123456789abcdef0123456789abcdef;x;1;;;;\n{\"v\": 99}",
+        };
+        older.server.cli(&["SET", &key, document]).await.unwrap();
+    }
+    let readable: Vec<_> = lanes.iter().skip(25).map(|(_, job)| *job).collect();
+    assert_eq!(older.deferred().await, readable);
+}
+
+#[tokio::test]
 async fn a_lane_that_ended_leaves_the_index() {
     let older = OlderRelease::start().await;
     let lane = TestLane::session(&older.store, "s");
@@ -208,17 +229,124 @@ async fn an_outdated_entry_becomes_valid_again() {
     assert_eq!(older.counts().await, (expected, 1));
 }
 
-/// An account of a newer release is not read as if it were one of this release.
+/// The release before this one does not count the jobs behind a head. The count is right again once no head waits.
 #[tokio::test]
-async fn an_account_of_a_newer_release_is_an_error() {
+async fn a_wrong_count_of_jobs_behind_a_head_ends_with_the_last_head() {
     let older = OlderRelease::start().await;
-    let version = uuid::Uuid::new_v4().simple();
-    let account = format!("{version}\n{{\"v\":2}}");
-    let set = ["HSET", "fb:accounts", "acme", &account];
-    older.server.cli(&set).await.unwrap();
-    let error = older.store.accounts().await.unwrap_err();
-    assert!(
-        matches!(error, forebay_shared::store::StoreError::Newer(_)),
-        "unexpected error: {error:?}"
-    );
+    let waiting_jobs = async || {
+        let counts = older.store.counts().await.unwrap().deferred;
+        counts.iter().map(|count| count.jobs).sum::<u64>()
+    };
+    let jobs_behind = |lane: TestLane| async move {
+        for _ in 0..3 {
+            lane.admit().await;
+        }
+    };
+    // Both lanes are in one partition.
+    let names = (0..).map(|number| format!("session-{number}"));
+    let mut lanes = names.map(|name| TestLane::session(&older.store, &name));
+    let mut lane_of_partition = || lanes.find(|lane| lane.key().partition() == 7).unwrap();
+    let (one, other) = (lane_of_partition(), lane_of_partition());
+    let of_other = other.admit_deferred(&account()).await;
+
+    // The older release claims a deferred head and leaves the counts as they are.
+    let job = one.admit_deferred(&account()).await;
+    jobs_behind(one.clone()).await;
+    assert_eq!(waiting_jobs().await, 5);
+    let counts = [("w", "-1"), ("f", "1")];
+    older.commit(&one, "r", claim, &counts).await;
+    assert_eq!(older.deferred().await, [of_other]);
+    assert_eq!(waiting_jobs().await, 1);
+
+    // The data of the release before this one has no count. The number of heads is the least number of jobs.
+    jobs_behind(other.clone()).await;
+    let partition = format!("fb:{{{:02x}}}:", other.key().partition());
+    let behind = format!("{partition}db");
+    older.server.cli(&["DEL", &behind]).await.unwrap();
+    assert_eq!(waiting_jobs().await, 1);
+    other.admit().await;
+    assert_eq!(waiting_jobs().await, 2);
+    other.apply(&Event::Resume { job: of_other }).await;
+    assert_eq!(waiting_jobs().await, 0);
+    one.defer(job, Some(1), &account()).await;
+    assert_eq!(waiting_jobs().await, 4);
+
+    // A count that is too high ends with the last head.
+    let too_high = ["HINCRBY", &behind, "i|acme", "7"];
+    older.server.cli(&too_high).await.unwrap();
+    assert_eq!(waiting_jobs().await, 11);
+    one.apply(&Event::Resume { job }).await;
+    assert_eq!(waiting_jobs().await, 0);
+    let left = older.server.cli(&["EXISTS", &behind]).await.unwrap();
+    assert_eq!(left.trim(), "0");
+}
+
+/// The first processes that knew deferred heads wrote no field `CLAIMED` into the first line of a lane's document.
+#[tokio::test]
+async fn a_first_line_without_claimed_is_replaced_by_the_document() {
+    let older = OlderRelease::start().await;
+    let lane = TestLane::session(&older.store, "s");
+    let job = lane.admit().await;
+    let fence = lane.claim(job, "worker-1").await;
+    lane.defer(job, Some(fence), &account()).await;
+    let partition = format!("fb:{{{:02x}}}:", lane.key().partition());
+    let key = format!("{partition}l:{}", lane.key());
+    let document = older.server.cli(&["GET", &key]).await.unwrap();
+    let without = document.trim_end().replacen(";1;i|acme\n", ";i|acme\n", 1);
+    assert_ne!(without, document.trim_end());
+    older.server.cli(&["SET", &key, &without]).await.unwrap();
+    let heads = older
+        .store
+        .deferred_heads(&account(), Class::Interactive, 10)
+        .await
+        .unwrap();
+    let heads: Vec<_> = heads.iter().map(|head| (head.job, head.claimed)).collect();
+    assert_eq!(heads, [(job, true)]);
+}
+
+/// The value of an account in Redis, with this document.
+fn stored_account(document: &str) -> String {
+    format!("{}\n{document}", uuid::Uuid::new_v4().simple())
+}
+
+/// Accounts of a newer release and broken ones are reported beside those that can be read, and a swap of a process that
+/// knows no account of this name changes none of them.
+#[tokio::test]
+async fn accounts_that_cannot_be_read_hide_no_others_and_are_not_overwritten() {
+    let older = OlderRelease::start().await;
+    let swap = |name: &str| AccountSwap {
+        key: AccountKey::of_provider(name),
+        expected: None,
+        version: AccountVersion::new_v4(),
+        next: Some(Account::default()),
+    };
+    let readable = swap("readable");
+    assert!(older.store.swap_account(&readable).await.unwrap());
+    let values = [
+        ("newer", stored_account(r#"{"v":2,"phase":"unknown"}"#)),
+        ("invalid", stored_account(r#"{"phase":7}"#)),
+        ("no_version", "x".to_owned()),
+        ("empty", String::new()),
+    ];
+    for (name, value) in &values {
+        let set = ["HSET", "fb:accounts", name, value];
+        older.server.cli(&set).await.unwrap();
+    }
+    let mut read = older.store.accounts().await.unwrap();
+    let keys: Vec<&AccountKey> = read.accounts.iter().map(|stored| &stored.key).collect();
+    assert_eq!(keys, [&readable.key]);
+    read.unreadable.sort_by(|a, b| a.key.cmp(&b.key));
+    let mut names = values.each_ref().map(|(name, _)| *name);
+    names.sort_unstable();
+    let unreadable: Vec<&str> = read.unreadable.iter().map(|one| one.key.as_str()).collect();
+    assert_eq!(unreadable, names);
+    for account in &read.unreadable {
+        let is_newer = matches!(account.error, StoreError::Newer(_));
+        assert_eq!(is_newer, account.key.as_str() == "newer", "{account:?}");
+    }
+    for (name, value) in &values {
+        assert!(!older.store.swap_account(&swap(name)).await.unwrap());
+        let stored = older.server.cli(&["HGET", "fb:accounts", name]).await;
+        assert_eq!(stored.unwrap().trim_end(), value);
+    }
 }

@@ -1,11 +1,31 @@
-//! The search for due timers when most of them are in one partition.
+//! The searches for due timers and for heads: when most of them are in one partition, and when entries of an index are damaged
+//! or belong to jobs that are gone.
 
-use servers::redis::RedisOptions;
+use forebay_shared::{
+    class::Class,
+    ids::{LaneKey, TenantId},
+    store::{HeadFilter, TimerMove},
+    time::TimeMs,
+};
+use servers::redis::{Redis, RedisOptions};
 
 use crate::{
     connect, server,
     test_lane::{LONG_MS, TestLane},
 };
+
+/// A whole page of the sweeper.
+const PAGE: usize = 500;
+
+/// The prefix of the keys of a partition.
+fn prefix(partition: u8) -> String {
+    format!("fb:{{{partition:02x}}}:")
+}
+
+async fn score(server: &Redis, partition: u8, member: &str) -> String {
+    let key = prefix(partition) + "t";
+    server.cli(&["ZSCORE", &key, member]).await.unwrap()
+}
 
 #[tokio::test]
 async fn the_earliest_timers_of_all_partitions_are_found() {
@@ -30,4 +50,125 @@ async fn the_earliest_timers_of_all_partitions_are_found() {
         let found = store.due_timers(after_all_timers, limit).await.unwrap();
         assert_eq!(found, all[..limit.min(84)], "limit {limit}");
     }
+}
+
+#[tokio::test]
+async fn timers_of_jobs_without_records_are_removed_and_hide_no_others() {
+    let server = server(RedisOptions::default()).await;
+    let store = connect(server.url()).await;
+    // One page of them in one partition, and more in the others.
+    let session = TestLane::session(&store, "s");
+    let mut orphans = Vec::new();
+    for number in 0..3 * PAGE {
+        let lane = TestLane::without_session(&store);
+        orphans.push(match number % 3 {
+            0 => session.new_job_id(),
+            _ => lane.new_job_id(),
+        });
+    }
+    for orphan in &orphans {
+        let key = prefix(orphan.partition()) + "t";
+        let added = server.cli(&["ZADD", &key, "1", &orphan.to_string()]).await;
+        assert_eq!(added.unwrap().trim(), "1");
+    }
+    let job = session.admit().await;
+    let after_all_timers = store.now().plus_ms(9 * LONG_MS);
+    let due = store.due_timers(after_all_timers, PAGE).await.unwrap();
+    let due: Vec<_> = due.iter().map(|timer| timer.job).collect();
+    assert_eq!(due, [job]);
+    for orphan in &orphans {
+        assert_eq!(
+            score(&server, orphan.partition(), &orphan.to_string()).await,
+            ""
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_timer_of_a_live_job_without_a_record_stays_and_hides_no_others() {
+    let server = server(RedisOptions::default()).await;
+    let store = connect(server.url()).await;
+    let lane = TestLane::session(&store, "s");
+    let (running, queued) = (lane.admit().await, lane.admit().await);
+    lane.claim(running, "worker-1").await;
+    for job in [running, queued] {
+        let key = format!("{}j:{job}", prefix(job.partition()));
+        assert_eq!(server.cli(&["DEL", &key]).await.unwrap().trim(), "1");
+    }
+    let other = TestLane::session(&store, "other").admit().await;
+    // The other timer is the last one.
+    let (soon, now) = (
+        store.now().plus_ms(LONG_MS / 2),
+        store.now().plus_ms(9 * LONG_MS),
+    );
+    let timers = store.due_timers(soon, 10).await.unwrap();
+    let timer = timers.iter().find(|timer| timer.job == other).unwrap();
+    let later = TimerMove {
+        job: other,
+        from: timer.at,
+        to: now,
+    };
+    assert_eq!(store.move_timers(&[later]).await.unwrap(), [true]);
+    let due = store.due_timers(now, 1).await.unwrap();
+    assert_eq!(
+        due.iter().map(|timer| timer.job).collect::<Vec<_>>(),
+        [other]
+    );
+    for job in [running, queued] {
+        let at: u64 = score(&server, job.partition(), &job.to_string())
+            .await
+            .trim()
+            .parse()
+            .unwrap();
+        assert!(TimeMs(at) > now, "the timer was not postponed");
+    }
+}
+
+#[tokio::test]
+async fn a_timer_that_this_release_cannot_read_is_postponed() {
+    let server = server(RedisOptions::default()).await;
+    let store = connect(server.url()).await;
+    let job = TestLane::session(&store, "s").admit().await;
+    let key = prefix(7) + "t";
+    server
+        .cli(&["ZADD", &key, "1", "of-a-newer-release"])
+        .await
+        .unwrap();
+    let now = store.now().plus_ms(9 * LONG_MS);
+    let due = store.due_timers(now, 1).await.unwrap();
+    assert_eq!(due.iter().map(|timer| timer.job).collect::<Vec<_>>(), [job]);
+    let at: u64 = score(&server, 7, "of-a-newer-release")
+        .await
+        .trim()
+        .parse()
+        .unwrap();
+    assert!(TimeMs(at) > now);
+}
+
+#[tokio::test]
+async fn entries_without_heads_hide_no_heads() {
+    let server = server(RedisOptions::default()).await;
+    let store = connect(server.url()).await;
+    let session = TestLane::session(&store, "s");
+    let job = session.admit().await;
+    let partition = session.key().partition();
+    // More entries than a page are before the entry of this session. Some of them are of another form.
+    for number in 0..2 * PAGE {
+        let stray = match number % 2 {
+            0 => format!("ia/newer-{number}"),
+            _ => format!(
+                "i{}",
+                LaneKey::of(&TenantId::default(), None, session.new_job_id())
+            ),
+        };
+        let key = prefix(partition) + "h";
+        server.cli(&["ZADD", &key, "0", &stray]).await.unwrap();
+    }
+    let ready = HeadFilter::Ready(Class::Interactive);
+    let heads = store.heads(ready, None, PAGE).await.unwrap();
+    let heads: Vec<_> = heads
+        .into_iter()
+        .map(|head| (head.lane, head.job))
+        .collect();
+    assert_eq!(heads, [(session.key(), job)]);
 }

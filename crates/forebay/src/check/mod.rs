@@ -2,7 +2,10 @@
 
 mod advice;
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{self, Write},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, bail};
 use forebay_shared::{
@@ -43,12 +46,12 @@ pub(crate) fn run(
         }
     };
     let summary = providers.summary_for(&model);
-    println!("model     {model}");
+    print(&format!("model     {model}"));
     if let Some(summary) = summary {
-        println!("provider  {} at {}", summary.name, summary.url);
-        println!("key       {}", summary.key);
+        print(&format!("provider  {} at {}", summary.name, summary.url));
+        print(&format!("key       {}", summary.key));
         if let Some(variable) = summary.proxy_variable {
-            println!("proxy     from {variable}");
+            print(&format!("proxy     from {variable}"));
         }
     }
     let (provider, sent_model) = providers
@@ -75,12 +78,12 @@ async fn call(
     let began = Instant::now();
     let error = match provider.call(&call).await {
         Ok(answer) => {
-            println!(
+            print(&format!(
                 "reply     {} after {} ms",
                 reply_start(&answer),
                 began.elapsed().as_millis()
-            );
-            println!("The model answers.");
+            ));
+            print("The model answers.");
             return Ok(());
         }
         Err(failure) => failure.error,
@@ -97,6 +100,12 @@ async fn call(
         message.push_str(&models.join(", "));
     }
     bail!(message)
+}
+
+/// Prints a line on standard output. The exit code tells the result too, so a line that cannot be written is dropped:
+/// unlike `println!`, this function never panics.
+fn print(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
 }
 
 /// The first characters of the reply, in quotes.

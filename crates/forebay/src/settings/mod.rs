@@ -2,15 +2,19 @@
 //!
 //! An invalid value ends the process before it opens anything. The error names the variable.
 
+mod environment;
+mod log_filter;
 mod parse;
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use forebay_gateway::{AllowedHosts, AllowedOrigins};
 use forebay_shared::secret::Secret;
 use forebay_worker::provider::simulated::Latency;
 
 use crate::log::LogFormat;
+pub(crate) use environment::UnknownVariable;
 use parse::{integer_in, printable_word};
 
 /// A durable queue between an application and the LLM APIs it calls.
@@ -26,6 +30,24 @@ pub struct Cli {
     /// The settings.
     #[command(flatten)]
     pub settings: Settings,
+}
+
+impl Cli {
+    /// Reads the command line and the environment. An empty variable counts as unset. After an invalid value and after
+    /// `--help`, the process ends here.
+    #[must_use]
+    pub fn read() -> Self {
+        let matches = environment::ignore_empty(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The variables of the environment whose names begin like settings and are none. The keys of providers may be in variables
+    /// of any name.
+    pub(crate) fn unknown_variables(key_envs: &[String]) -> Vec<UnknownVariable> {
+        let mut known = environment::names(&Self::command());
+        known.extend(key_envs.iter().cloned());
+        environment::unknown(&known, std::env::vars_os())
+    }
 }
 
 /// What to do.
@@ -67,6 +89,17 @@ pub struct Settings {
     /// The address and port of the HTTP API. Port 0 picks a free port.
     #[arg(long, env = "FOREBAY_LISTEN", global = true, default_value = "127.0.0.1:8080", value_parser = parse::listen)]
     pub listen: SocketAddr,
+
+    /// The host names and IP addresses, separated by commas, that the Host header of a request may have, in addition to
+    /// localhost and loopback addresses. By default no other on a loopback address, and any on other addresses, except of a
+    /// web page that a host with another name served. `*` allows any host.
+    #[arg(long, env = "FOREBAY_ALLOWED_HOSTS", global = true, value_parser = parse::allowed_hosts)]
+    pub allowed_hosts: Option<AllowedHosts>,
+
+    /// The origins of web pages, separated by commas, that may use the HTTP API, such as `https://app.example.com`.
+    /// `*` allows any web page. Web pages that the gateway's own host serves may always use it.
+    #[arg(long, env = "FOREBAY_ALLOWED_ORIGINS", global = true, value_parser = parse::allowed_origins)]
+    pub allowed_origins: Option<AllowedOrigins>,
 
     /// The folder of the embedded database, created if it does not exist. Only one process can use it
     /// at a time.
@@ -158,6 +191,12 @@ pub struct Settings {
     #[arg(long, env = "FOREBAY_BODY_BYTES_MAX", global = true, default_value = "10485760", value_parser = integer_in("FOREBAY_BODY_BYTES_MAX", 1_024..=104_857_600))]
     pub body_bytes_max: u64,
 
+    /// The most memory that jobs, requests and responses may take, in bytes or with a suffix: 64MiB to
+    /// 1024GiB. By default 70 % of the cgroup's memory limit, or half of the machine's memory without
+    /// one.
+    #[arg(long, env = "FOREBAY_MEMORY_MAX", global = true, value_parser = parse::memory_max)]
+    pub memory_max: Option<u64>,
+
     /// The amqp: or amqps: URL of RabbitMQ. Set it together with REDIS_URL.
     #[arg(long, env = "AMQP_URL", global = true, hide_env_values = true, value_parser = parse::secret)]
     pub amqp_url: Option<Secret>,
@@ -210,9 +249,9 @@ pub struct Settings {
     #[arg(long, env = "FOREBAY_CA_FILE", global = true, value_parser = parse::file("FOREBAY_CA_FILE"))]
     pub ca_file: Option<PathBuf>,
 
-    /// The log lines to write, in the filter syntax of the Rust crate tracing-subscriber: `info`, `debug`,
-    /// `warn,forebay_worker=debug`.
-    #[arg(long, env = "FOREBAY_LOG", global = true, default_value = "info", value_parser = parse::log_filter)]
+    /// The log lines to write: a level (off, error, warn, info, debug, trace), or a list in the filter syntax of the Rust crate
+    /// tracing-subscriber, such as `warn,forebay_worker=debug`. A filter that matches no log line is refused.
+    #[arg(long, env = "FOREBAY_LOG", global = true, default_value = "info", value_parser = log_filter::check)]
     pub log: String,
 
     /// The format of log lines on standard error: text or json.

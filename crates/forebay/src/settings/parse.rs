@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
+use forebay_gateway::{AllowedHosts, AllowedOrigins};
 use forebay_shared::secret::Secret;
 use forebay_worker::provider::simulated::Latency;
 
@@ -24,6 +25,26 @@ pub(super) fn integer_in(
                 )
             })
     }
+}
+
+/// A number of bytes, with or without a suffix.
+pub(super) fn memory_max(text: &str) -> Result<u64, String> {
+    const RANGE: RangeInclusive<u64> = (64 << 20)..=(1_024 << 30);
+    let units = [("KiB", 1_u64 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let unit = units
+        .iter()
+        .find_map(|(suffix, bytes)| Some((text.strip_suffix(suffix)?.trim_end(), *bytes)));
+    let (number, unit) = unit.unwrap_or((text, 1));
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|bytes| RANGE.contains(bytes))
+        .ok_or_else(|| {
+            String::from(
+                "FOREBAY_MEMORY_MAX must be a number of bytes, or a number with KiB, MiB or GiB, from 64MiB to 1024GiB",
+            )
+        })
 }
 
 /// A text of 1 to 200 printable characters without spaces.
@@ -49,20 +70,20 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+pub(super) fn allowed_hosts(text: &str) -> Result<AllowedHosts, String> {
+    AllowedHosts::parse(text).map_err(|error| format!("FOREBAY_ALLOWED_HOSTS: {error}"))
+}
+
+pub(super) fn allowed_origins(text: &str) -> Result<AllowedOrigins, String> {
+    AllowedOrigins::parse(text).map_err(|error| format!("FOREBAY_ALLOWED_ORIGINS: {error}"))
+}
+
 pub(super) fn latency(text: &str) -> Result<Latency, String> {
     text.parse::<Latency>()
         .map_err(|error| format!("FOREBAY_SIMULATED_LATENCY_MS: {error}"))
 }
 
-pub(super) fn log_filter(text: &str) -> Result<String, String> {
-    tracing_subscriber::EnvFilter::try_new(text)
-        .map(|_| text.to_owned())
-        .map_err(|error| {
-            format!("FOREBAY_LOG must be a filter in the syntax of tracing-subscriber: {error}")
-        })
-}
-
-/// Any text. `engine` and the providers treat an empty secret as not set.
+/// Any text. `engine` and the providers treat an empty flag as not set.
 #[expect(clippy::unnecessary_wraps, reason = "clap requires this signature")]
 pub(super) fn secret(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text))
@@ -75,7 +96,7 @@ pub(super) fn file(
     move |text| {
         if text.is_empty() {
             return Err(format!(
-                "{variable} must be the path of a file; unset it to use none"
+                "{variable} must be the path of a file; leave it out to use none"
             ));
         }
         Ok(PathBuf::from(text))
@@ -87,5 +108,30 @@ pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         _ => Err(String::from("FOREBAY_LOG_FORMAT must be text or json")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::memory_max;
+
+    #[test]
+    fn a_size_has_a_unit_or_counts_bytes() {
+        assert_eq!(memory_max("67108864"), Ok(64 << 20));
+        assert_eq!(memory_max("65536KiB"), Ok(64 << 20));
+        assert_eq!(memory_max("512 MiB"), Ok(512 << 20));
+        assert_eq!(memory_max("2GiB"), Ok(2 << 30));
+        for text in [
+            "",
+            "MiB",
+            "63MiB",
+            "1.5GiB",
+            "-1",
+            "2GB",
+            "1025GiB",
+            "99999999999999999999GiB",
+        ] {
+            assert!(memory_max(text).is_err(), "{text}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use forebay_shared::{
     ids::JobId,
     job::Status,
     lane::Refused,
-    store::{JobRecord, JobState},
+    store::{FoundJob, JobRecord, JobState},
 };
 
 use super::view;
@@ -31,10 +31,10 @@ pub(crate) async fn post(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = job_id(path)?;
-    let record = read_existing(&state, id).await?;
-    if let JobState::Ended(outcome) = &record.state {
-        return Err(already_ended(outcome.status));
-    }
+    let record = match ended_or_live(&state, id).await? {
+        Found::Ended(status) => return Err(already_ended(status)),
+        Found::Live(record) => record,
+    };
     let change = LaneChange::cancel(record.meta.lane(), id);
     match state.member.lanes.apply(change, STORE_TIMEOUT).await {
         Ok(_) => tracing::debug!(job_id = %id, "job cancelled"),
@@ -42,24 +42,39 @@ pub(crate) async fn post(
         Err(LaneError::Refused(Refused::Gone)) => {}
         Err(error) => return Err(lane_problem(&error)),
     }
-    let record = read_existing(&state, id).await?;
-    match &record.state {
+    match ended_or_live(&state, id).await? {
         // Success, even if another request cancelled the job. The client may be repeating a request whose response was
         // lost.
-        JobState::Ended(outcome) if outcome.status == Status::Cancelled => {
-            Ok(view::respond(StatusCode::OK, view::stored_job(&record)?))
+        Found::Ended(Status::Cancelled) => {
+            let job = state.read_job(id).await?;
+            let job = job.ok_or_else(Problem::job_not_found)?;
+            view::respond_job(&state, StatusCode::OK, job)
         }
-        JobState::Ended(outcome) => Err(already_ended(outcome.status)),
+        Found::Ended(status) => Err(already_ended(status)),
         // The job ended and was admitted again under its id (a repair) at the same moment.
-        JobState::Live(_) => {
+        Found::Live(_) => {
             let detail = "the job was restarted at the same moment";
             Err(Problem::new(ProblemCode::Overloaded, detail).retry_after(1))
         }
     }
 }
 
-async fn read_existing(state: &ApiState, id: JobId) -> Result<JobRecord, Problem> {
-    state.read_job(id).await?.ok_or_else(Problem::job_not_found)
+/// A job, without its outcome.
+enum Found {
+    Live(Box<JobRecord>),
+    Ended(Status),
+}
+
+/// Finds a job. A large outcome is not read, because it would need memory.
+async fn ended_or_live(state: &ApiState, id: JobId) -> Result<Found, Problem> {
+    let found = state.find_job(id).await?;
+    Ok(match found.ok_or_else(Problem::job_not_found)? {
+        FoundJob::LargeOutcome { status, .. } => Found::Ended(status),
+        FoundJob::Record(record) => match &record.state {
+            JobState::Ended(outcome) => Found::Ended(outcome.status),
+            JobState::Live(_) => Found::Live(record),
+        },
+    })
 }
 
 fn already_ended(status: Status) -> Problem {

@@ -26,17 +26,19 @@ pub(crate) async fn get(
         0 => None,
         _ => state.wait_permits.try_acquire().ok(),
     };
-    let record = if wait_permit.is_some() {
+    let job = if wait_permit.is_some() {
         wait::until_ended(&state, id, wait_time.seconds).await?
     } else {
         state.read_job(id).await?
     };
-    let record = record.ok_or_else(Problem::job_not_found)?;
+    let job = job.ok_or_else(Problem::job_not_found)?;
 
-    let mut response = view::respond(StatusCode::OK, view::stored_job(&record)?);
+    let is_live = matches!(job.state, JobState::Live(_));
+    let class = job.meta.class;
+    let mut response = view::respond_job(&state, StatusCode::OK, job)?;
     let headers = response.headers_mut();
-    if matches!(record.state, JobState::Live(_)) {
-        set_retry_after(headers, state.poll_after_s(record.meta.class));
+    if is_live {
+        set_retry_after(headers, state.poll_after_s(class));
     }
     let waited_as_asked = wait_permit.is_some() || wait_time.seconds == 0;
     if wait_time.from_prefer_header

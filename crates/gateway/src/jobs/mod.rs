@@ -2,6 +2,7 @@
 
 pub(crate) mod cancel;
 pub(crate) mod get;
+mod job_changes;
 pub(crate) mod submit;
 mod traceparent;
 mod view;

@@ -3,36 +3,37 @@
 //! `validation` decides which fields are valid, and `admission` whether new jobs are accepted now. `idempotency`
 //! decides which job a repeated submit gets. The lane's rules decide whether the session accepts one more job.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
-    http::{
-        HeaderMap, HeaderValue, StatusCode,
-        header::{CONTENT_TYPE, LOCATION},
-    },
+    http::{HeaderValue, StatusCode, header::LOCATION},
     response::Response,
 };
-use forebay_runtime::lanes::{AdmitOptions, LaneChange, LaneError};
+use forebay_runtime::{
+    byte_budget::ReservedBytes,
+    lanes::{AdmitOptions, LaneChange, LaneError},
+};
 use forebay_shared::{
     class::Class,
     document::{DocumentVersion, UnknownFields},
     ids::JobId,
     job::JobMeta,
-    lane::{LANE_MAX, Refused},
+    lane::{IfBusy, LANE_MAX, Refused},
     store::{NewJob, StoreError},
     time::TimeMs,
 };
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{traceparent, view};
 use crate::{
-    idempotency::{self, KeyOwner},
+    admission::Reservation,
+    content_headers,
+    idempotency::{self, KEY_TTL_MS, KeyClaim, RECORD_MARGIN_MS, SubmitKey},
     problem::Problem,
     problem_code::ProblemCode,
     retry_after::set_retry_after,
-    state::ApiState,
-    store_call::{STORE_TIMEOUT, lane_problem},
+    state::{ApiState, ReadJob},
+    store_call::{LARGE_STORE_TIMEOUT, STORE_TIMEOUT, lane_problem},
     validation::{self, Submission},
 };
 
@@ -43,59 +44,81 @@ pub(crate) async fn post(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     // The body is read before the checks, because a client that is refused while it sends may not see the response.
-    let body = state.bodies.read(&parts.headers, body).await?;
-    check_content_type(&parts.headers)?;
+    let mut body = state.bodies.read(&parts.headers, body).await?;
+    if body.bytes.is_empty() {
+        return Err(validation::empty_body());
+    }
+    content_headers::check(&parts.headers)?;
     let key = idempotency::parse_key(&parts.headers)?;
-    let submission = validation::submission(&body.bytes, state.settings.default_model.as_deref())?;
+    let memory = state.bodies.reserve_parsed(&mut body).await?;
+    let default_model = state.settings.default_model.as_deref();
+    let submission = body.compute(|bytes| validation::submission(bytes, default_model))?;
 
     let new_id = JobId::fresh(&state.tenant, submission.session.as_ref());
+    // An interrupt moves the inputs of the waiting jobs into the session, and they may be large.
+    let is_large = body.is_long_work() || submission.if_busy == IfBusy::Interrupt;
     let job = PreparedJob {
         submission,
         traceparent: traceparent::parse(&parts.headers),
         now: state.member.store.now(),
-        body_permit: body.permit,
+        memory,
+        timeout: if is_large {
+            LARGE_STORE_TIMEOUT
+        } else {
+            STORE_TIMEOUT
+        },
     };
     let Some(key) = key else {
-        job.reserve(&state)?;
-        return job.admit(&state, new_id, None).await;
+        job.reserve(&state)?.use_up();
+        drop(body);
+        return Ok(job.admit(&state, new_id, None).await?);
     };
-    // The key is set before the limits are checked. So a repeated submit gets its job even while new jobs are refused.
-    // A refused submit leaves its key without a job. The next submit with the key admits the job.
-    let now = job.now;
-    let owner = idempotency::set_idempotency_key(&state, &key, &body.bytes, new_id, now).await?;
-    let id = match owner {
-        KeyOwner::ThisJob => new_id,
-        KeyOwner::EarlierJob(id) => {
-            if let Some(record) = state.read_job(id).await? {
-                let json = view::stored_job(&record)?;
-                return Ok(replayed(accepted(&state, id, record.meta.class, json)));
-            }
-            id
-        }
-    };
-    job.reserve(&state)?;
-    let keep_until = now.plus_ms(idempotency::KEY_TTL_MS + idempotency::RECORD_MARGIN_MS);
-    let response = job.admit(&state, id, Some(keep_until)).await?;
-    Ok(match owner {
-        KeyOwner::ThisJob => response,
-        KeyOwner::EarlierJob(_) => replayed(response),
-    })
+    let key = SubmitKey::new(&state, key, &body, new_id, job.now);
+    drop(body);
+    post_with_key(&state, job, new_id, &key).await
 }
 
-/// Refuses a body whose content type is not JSON. A body without a content type is accepted.
-fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(content_type) = headers.get(CONTENT_TYPE) else {
-        return Ok(());
+/// Accepts a job with an idempotency key, or shows the job of an earlier request with this key.
+async fn post_with_key(
+    state: &ApiState,
+    job: PreparedJob,
+    new_id: JobId,
+    key: &SubmitKey<'_>,
+) -> Result<Response, Problem> {
+    let reservation = match job.reserve(state) {
+        Ok(reservation) => reservation,
+        // A repeated submit gets its job even while new jobs are refused. A refused submit writes nothing.
+        Err(refusal) => {
+            let job = key.admitted_job().await?.ok_or(refusal)?;
+            return Ok(replayed(accepted_job(state, *job)?));
+        }
     };
-    let media_type = content_type.to_str().unwrap_or_default().split(';').next();
-    let media_type = media_type.unwrap_or_default().trim().to_ascii_lowercase();
-    let is_json = media_type == "application/json"
-        || (media_type.starts_with("application/") && media_type.ends_with("+json"));
-    if is_json {
-        return Ok(());
+    let (entry, is_own) = match key.claim().await? {
+        KeyClaim::Admitted(job) => return Ok(replayed(accepted_job(state, *job)?)),
+        KeyClaim::Own(entry) => (entry, true),
+        KeyClaim::Shared(entry) => (entry, false),
+    };
+    let (id, lifetime_ms) = (entry.job, KEY_TTL_MS + RECORD_MARGIN_MS);
+    let keep_until = job.now.plus_ms(lifetime_ms);
+    reservation.use_up();
+    match job.admit(state, id, Some(keep_until)).await {
+        Ok(response) => {
+            if !is_own {
+                key.keep(entry).await;
+            }
+            Ok(if id == new_id {
+                response
+            } else {
+                replayed(response)
+            })
+        }
+        Err(error) => {
+            if is_own && error.is_refusal {
+                key.release(entry).await;
+            }
+            Err(error.problem)
+        }
     }
-    let detail = "the Content-Type must be application/json";
-    Err(Problem::new(ProblemCode::UnsupportedMediaType, detail))
 }
 
 /// A valid submit, ready to be admitted under an id.
@@ -104,13 +127,15 @@ struct PreparedJob {
     traceparent: Option<String>,
     /// The store's time when the submit arrived.
     now: TimeMs,
-    /// Keeps the body's bytes reserved in the byte budget until the commit has ended.
-    body_permit: OwnedSemaphorePermit,
+    /// The memory of the job, if it is large. It stays reserved until the commit has ended.
+    memory: Option<ReservedBytes>,
+    /// The time limit of the commit.
+    timeout: Duration,
 }
 
 impl PreparedJob {
     /// Counts the job in the backlog, or returns why it is refused.
-    fn reserve(&self, state: &ApiState) -> Result<(), Problem> {
+    fn reserve<'a>(&self, state: &'a ApiState) -> Result<Reservation<'a>, Problem> {
         let accounts = || state.settings.model_accounts.of(&self.submission.model);
         state.admission.reserve(&state.member, accounts)
     }
@@ -121,7 +146,7 @@ impl PreparedJob {
         state: &ApiState,
         id: JobId,
         keep_until: Option<TimeMs>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, AdmitError> {
         let submission = self.submission;
         let meta = JobMeta {
             v: DocumentVersion::FIRST,
@@ -143,31 +168,60 @@ impl PreparedJob {
         };
         let class = meta.class;
         // The JSON is made before `meta` moves into the change. So `meta` needs no clone.
-        let json = view::new_job(&meta)?;
+        let json = view::new_job(&meta, &|time| state.show(time))?;
         let request = submission.request;
-        // The commit may continue after the timeout with the body in memory, so the change keeps the permit.
-        let change =
-            LaneChange::admit(NewJob { meta, request }, options).with_permit(self.body_permit);
-        match state.member.lanes.apply(change, STORE_TIMEOUT).await {
+        // The commit may continue after the timeout with the job in memory, so the change keeps the reservation.
+        let mut change = LaneChange::admit(NewJob { meta, request }, options);
+        if let Some(memory) = self.memory {
+            change = change.with_reserved(memory);
+        }
+        match state.member.lanes.apply(change, self.timeout).await {
             Ok(_) => {
                 state.admission.record_store_full(false);
                 tracing::debug!(job_id = %id, %class, "job accepted");
-                Ok(accepted(state, id, class, json))
+                let response = view::respond(StatusCode::ACCEPTED, json);
+                Ok(accepted(state, id, class, response))
             }
             // The job already exists. Another request with the same key admitted it, or `Lanes` repeated this commit
             // because its confirmation was lost.
             Err(LaneError::Refused(Refused::Exists)) => match state.read_job(id).await? {
-                Some(record) => Ok(accepted(state, id, class, view::stored_job(&record)?)),
-                None => Ok(accepted(state, id, class, json)),
+                Some(job) => Ok(accepted_job(state, job)?),
+                None => {
+                    let response = view::respond(StatusCode::ACCEPTED, json);
+                    Ok(accepted(state, id, class, response))
+                }
             },
-            Err(error) => Err(admission_problem(state, class, &error)),
+            Err(error) => Err(admit_error(state, class, &error)),
         }
     }
 }
 
-/// The problem for an admission that failed.
-fn admission_problem(state: &ApiState, class: Class, error: &LaneError) -> Problem {
-    match error {
+/// Why an admission failed.
+struct AdmitError {
+    problem: Problem,
+    /// Whether the job was refused, by its session, by the store, or because too much else happens. Otherwise the job may have
+    /// been admitted.
+    is_refusal: bool,
+}
+
+impl From<Problem> for AdmitError {
+    fn from(problem: Problem) -> Self {
+        Self {
+            problem,
+            is_refusal: false,
+        }
+    }
+}
+
+impl From<AdmitError> for Problem {
+    fn from(error: AdmitError) -> Self {
+        error.problem
+    }
+}
+
+/// The error for an admission that failed.
+fn admit_error(state: &ApiState, class: Class, error: &LaneError) -> AdmitError {
+    let problem = match error {
         LaneError::Refused(Refused::Full) => {
             let detail = format!("a session may have at most {LANE_MAX} live jobs");
             Problem::new(ProblemCode::SessionFull, detail).retry_after(state.poll_after_s(class))
@@ -182,12 +236,27 @@ fn admission_problem(state: &ApiState, class: Class, error: &LaneError) -> Probl
             }
             lane_problem(error)
         }
+    };
+    let is_refusal = match error {
+        LaneError::Refused(refused) => matches!(refused, Refused::Full | Refused::Busy),
+        LaneError::Store(error) => matches!(error, StoreError::Full | StoreError::TooLarge),
+        LaneError::NoMemory | LaneError::Contended => true,
+    };
+    AdmitError {
+        problem,
+        is_refusal,
     }
 }
 
-/// A 202 response with the job's JSON.
-fn accepted(state: &ApiState, id: JobId, class: Class, json: Vec<u8>) -> Response {
-    let mut response = view::respond(StatusCode::ACCEPTED, json);
+/// A 202 response with a job of the store.
+fn accepted_job(state: &ApiState, job: ReadJob) -> Result<Response, Problem> {
+    let (id, class) = (job.meta.id, job.meta.class);
+    let response = view::respond_job(state, StatusCode::ACCEPTED, job)?;
+    Ok(accepted(state, id, class, response))
+}
+
+/// Adds the headers of a 202 response.
+fn accepted(state: &ApiState, id: JobId, class: Class, mut response: Response) -> Response {
     let headers = response.headers_mut();
     if let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{id}")) {
         headers.insert(LOCATION, location);
@@ -201,27 +270,4 @@ fn replayed(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
-
-    use super::check_content_type;
-
-    #[test]
-    fn json_content_types_and_an_absent_content_type_are_accepted() {
-        let accepts = |content_type: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-            check_content_type(&headers).is_ok()
-        };
-        assert!(check_content_type(&HeaderMap::new()).is_ok());
-        assert!(accepts("application/json"));
-        assert!(accepts("Application/JSON; charset=utf-8"));
-        assert!(accepts("application/vnd.x+json"));
-        assert!(!accepts("text/plain"));
-        assert!(!accepts("application/x-www-form-urlencoded"));
-        assert!(!accepts(""));
-    }
 }

@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
+use forebay_runtime::off_async_threads::off_async_threads;
 use forebay_shared::{
     account::AccountKey,
     class::Class,
@@ -17,7 +18,12 @@ use forebay_shared::{
 };
 use serde::Serialize;
 
-use crate::{problem::Problem, problem_code::ProblemCode};
+use crate::{
+    problem::Problem,
+    problem_code::ProblemCode,
+    reserved_body::reserved_body,
+    state::{ApiState, ReadJob},
+};
 
 #[derive(Serialize)]
 struct JobView<'a> {
@@ -66,13 +72,16 @@ struct AttemptView<'a> {
     error: Option<&'a JobError>,
 }
 
-impl<'a> From<&'a Attempt> for AttemptView<'a> {
-    fn from(attempt: &'a Attempt) -> Self {
+/// Writes a time of the store's clock as users see it.
+pub(super) type ShowTime<'f> = &'f dyn Fn(TimeMs) -> String;
+
+impl<'a> AttemptView<'a> {
+    fn new(attempt: &'a Attempt, show: ShowTime<'_>) -> Self {
         Self {
             n: attempt.n,
             worker: &attempt.worker,
-            started_at: attempt.started_at.rfc3339(),
-            ended_at: attempt.ended_at.map(TimeMs::rfc3339),
+            started_at: show(attempt.started_at),
+            ended_at: attempt.ended_at.map(show),
             error: attempt.error.as_ref(),
         }
     }
@@ -80,7 +89,7 @@ impl<'a> From<&'a Attempt> for AttemptView<'a> {
 
 impl<'a> JobView<'a> {
     /// A queued job that has not started yet.
-    fn queued(meta: &'a JobMeta) -> Self {
+    fn queued(meta: &'a JobMeta, show: ShowTime<'_>) -> Self {
         Self {
             id: meta.id,
             object: "job",
@@ -88,10 +97,10 @@ impl<'a> JobView<'a> {
             session_id: meta.session.as_ref(),
             model: &meta.model,
             priority: meta.class,
-            created_at: meta.created_at.rfc3339(),
+            created_at: show(meta.created_at),
             started_at: None,
             ended_at: None,
-            expires_at: meta.expires_at.rfc3339(),
+            expires_at: show(meta.expires_at),
             waiting_for: None,
             waiting_error: None,
             output: None,
@@ -106,7 +115,7 @@ impl<'a> JobView<'a> {
         }
     }
 
-    fn live(meta: &'a JobMeta, entry: &'a Entry) -> Self {
+    fn live(meta: &'a JobMeta, entry: &'a Entry, show: ShowTime<'_>) -> Self {
         let (status, deferral) = match &entry.state {
             State::Queued { .. } => (Status::Queued, None),
             State::Deferred(deferral) => (Status::Queued, Some(deferral)),
@@ -116,18 +125,18 @@ impl<'a> JobView<'a> {
             status,
             waiting_for: deferral.map(|deferral| &deferral.account),
             waiting_error: deferral.map(|deferral| &deferral.error),
-            started_at: entry.started_at.map(TimeMs::rfc3339),
-            attempts: entry.attempts.iter().map(Into::into).collect(),
-            ..Self::queued(meta)
+            started_at: entry.started_at.map(show),
+            attempts: attempts(&entry.attempts, show),
+            ..Self::queued(meta, show)
         }
     }
 
-    fn ended(meta: &'a JobMeta, outcome: &'a Outcome) -> Self {
+    fn ended(meta: &'a JobMeta, outcome: &'a Outcome, show: ShowTime<'_>) -> Self {
         let reply = outcome.reply.as_ref();
         Self {
             status: outcome.status,
-            started_at: outcome.started_at.map(TimeMs::rfc3339),
-            ended_at: Some(outcome.ended_at.rfc3339()),
+            started_at: outcome.started_at.map(show),
+            ended_at: Some(show(outcome.ended_at)),
             output: reply.map(|reply: &Reply| OutputView {
                 text: reply.text.as_deref(),
                 reasoning: reply.reasoning.as_deref(),
@@ -137,24 +146,31 @@ impl<'a> JobView<'a> {
             usage: reply.and_then(|reply| reply.usage.as_ref()),
             provider: outcome.provider.as_deref(),
             error: outcome.error.as_ref(),
-            attempts: outcome.attempts.iter().map(Into::into).collect(),
+            attempts: attempts(&outcome.attempts, show),
             turns_sent: reply.map(|reply| reply.turns_sent),
             turns_dropped: reply.map(|reply| reply.turns_dropped),
-            ..Self::queued(meta)
+            ..Self::queued(meta, show)
         }
     }
 }
 
+fn attempts<'a>(attempts: &'a [Attempt], show: ShowTime<'_>) -> Vec<AttemptView<'a>> {
+    let views = attempts.iter();
+    views
+        .map(|attempt| AttemptView::new(attempt, show))
+        .collect()
+}
+
 /// The JSON of a job that is being admitted.
-pub(super) fn new_job(meta: &JobMeta) -> Result<Vec<u8>, Problem> {
-    to_json(&JobView::queued(meta))
+pub(super) fn new_job(meta: &JobMeta, show: ShowTime<'_>) -> Result<Vec<u8>, Problem> {
+    to_json(&JobView::queued(meta, show))
 }
 
 /// The JSON of a job in the store.
-pub(super) fn stored_job(record: &JobRecord) -> Result<Vec<u8>, Problem> {
+fn stored_job(record: &JobRecord, show: ShowTime<'_>) -> Result<Vec<u8>, Problem> {
     to_json(&match &record.state {
-        JobState::Live(entry) => JobView::live(&record.meta, entry),
-        JobState::Ended(outcome) => JobView::ended(&record.meta, outcome),
+        JobState::Live(entry) => JobView::live(&record.meta, entry, show),
+        JobState::Ended(outcome) => JobView::ended(&record.meta, outcome, show),
     })
 }
 
@@ -164,6 +180,23 @@ pub(super) fn respond(status: StatusCode, json: Vec<u8>) -> Response {
     let json_type = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json_type);
     response
+}
+
+/// A response with a job of the store. Its memory stays reserved until the response is written.
+pub(super) fn respond_job(
+    state: &ApiState,
+    status: StatusCode,
+    job: ReadJob,
+) -> Result<Response, Problem> {
+    let ReadJob { record, reserved } = job;
+    let write = || stored_job(&record, &|time| state.show(time));
+    let json = match &reserved {
+        Some(_) => off_async_threads(write)?,
+        None => write()?,
+    };
+    let mut response = respond(status, Vec::new());
+    *response.body_mut() = reserved_body(vec![json], reserved);
+    Ok(response)
 }
 
 fn to_json(view: &JobView<'_>) -> Result<Vec<u8>, Problem> {
@@ -211,7 +244,8 @@ mod tests {
     #[test]
     fn a_new_job_has_every_field_and_null_for_absent_values() {
         let meta = meta();
-        let shown: Value = serde_json::from_slice(&new_job(&meta).unwrap()).unwrap();
+        let shown: Value =
+            serde_json::from_slice(&new_job(&meta, &TimeMs::rfc3339).unwrap()).unwrap();
         let expected = json!({
             "id": meta.id, "object": "job", "status": "queued", "session_id": null,
             "model": "simulated", "priority": "batch", "created_at": "1970-01-01T00:00:00.000Z",
@@ -265,7 +299,7 @@ mod tests {
             meta: meta(),
             state: JobState::Ended(outcome),
         };
-        serde_json::from_slice(&stored_job(&record).unwrap()).unwrap()
+        serde_json::from_slice(&stored_job(&record, &TimeMs::rfc3339).unwrap()).unwrap()
     }
 
     #[test]

@@ -3,20 +3,17 @@
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use forebay_shared::{
-    ids::JobId,
-    store::{JobRecord, JobState, Notices, Topic},
-};
-use tokio::time::{Instant, sleep_until};
+use forebay_shared::{ids::JobId, store::JobState};
+use tokio::time::Instant;
 
-use crate::{problem::Problem, state::ApiState, store_call};
+use super::job_changes::JobChanges;
+use crate::{
+    problem::Problem,
+    state::{ApiState, ReadJob},
+};
 
 /// The longest wait, in seconds.
 const WAIT_S_MAX: u64 = 60;
-/// How often a waiting request reads the job although no notice has come. Notices can be lost.
-const REREAD_EVERY: Duration = Duration::from_secs(30);
-/// The pause before a new subscription replaces one that ended.
-const RESUBSCRIBE_DELAY: Duration = Duration::from_millis(250);
 
 /// How long a request asks to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,36 +69,25 @@ fn parse_digits(text: &str) -> Option<u64> {
     only_digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// Waits until the job has ended, and returns it. After `seconds`, or when the gateway stops, returns the live job. If
-/// there is no such job, returns `None` at once.
+/// Waits until the job has ended, and returns it. After `seconds`, or when the gateway stops, returns the job as it was at the
+/// last read. If there is no such job, returns `None` at once.
 pub(super) async fn until_ended(
     state: &ApiState,
     id: JobId,
     seconds: u64,
-) -> Result<Option<JobRecord>, Problem> {
+) -> Result<Option<ReadJob>, Problem> {
     let deadline = Instant::now() + Duration::from_secs(seconds);
-    // Subscribes before the first read. Otherwise the notice of a job that ends between the two would be missed.
-    let mut notices = subscribe(state, id).await?;
+    let mut changes = JobChanges::watch(state, id).await;
     loop {
         let record = state.read_job(id).await?;
-        let is_live = matches!(&record, Some(record) if matches!(record.state, JobState::Live(_)));
+        let is_live = matches!(&record, Some(job) if matches!(job.state, JobState::Live(_)));
         if !is_live || Instant::now() >= deadline || state.stop.is_cancelled() {
             return Ok(record);
         }
-        let reread_at = deadline.min(Instant::now() + REREAD_EVERY);
-        tokio::select! {
-            notice = notices.next() => if notice.is_none() {
-                sleep_until(reread_at.min(Instant::now() + RESUBSCRIBE_DELAY)).await;
-                notices = subscribe(state, id).await?;
-            },
-            () = sleep_until(reread_at) => {}
-            () = state.stop.cancelled() => {}
+        if !changes.next(deadline).await {
+            return Ok(record);
         }
     }
-}
-
-async fn subscribe(state: &ApiState, id: JobId) -> Result<Notices, Problem> {
-    store_call::with_timeout(state.member.store.watch(Topic::Job(id))).await
 }
 
 #[cfg(test)]

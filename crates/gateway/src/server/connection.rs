@@ -11,7 +11,11 @@ use hyper_util::{
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::write_timeout::WriteTimeoutStream;
+use super::{
+    automatic_response::AutomaticResponseFilter,
+    unreadable_request::{self, UnreadableRequest},
+    write_timeout::WriteTimeoutStream,
+};
 
 /// The most bytes of a request's headers, and of body data that is buffered before the handler reads it.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
@@ -21,7 +25,7 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct Timeouts {
     /// The time limit for a request's headers, and for the idle time before them.
     pub(super) header: Duration,
-    /// The time limit for a write while the client reads nothing.
+    /// How long the writes of a response may be blocked because its client reads too slowly. Written bytes extend it.
     pub(super) write: Duration,
 }
 
@@ -63,26 +67,48 @@ impl ConnectionServer {
             tracing::debug!(%error, "TCP_NODELAY was not set; responses may be delayed");
         }
         let service = TowerToHyperService::new(self.router.clone());
-        let serving = self.builder.serve_connection(
-            TokioIo::new(WriteTimeoutStream::new(stream, self.timeouts.write)),
-            service,
-        );
+        let stream = WriteTimeoutStream::new(stream, self.timeouts.write);
+        let io = TokioIo::new(AutomaticResponseFilter::new(stream));
+        let mut serving = self.builder.serve_connection(io, service);
         let (stop, abort) = (self.stop.clone(), self.abort.clone());
+        let head_timeout = self.timeouts.header;
         async move {
-            let until_stopped = async {
-                let mut serving = std::pin::pin!(serving);
-                tokio::select! {
+            let until_ended = async {
+                let result = tokio::select! {
                     result = &mut serving => result,
                     () = stop.cancelled() => {
-                        serving.as_mut().graceful_shutdown();
-                        serving.await
+                        std::pin::Pin::new(&mut serving).graceful_shutdown();
+                        (&mut serving).await
                     }
+                };
+                if let Err(error) = result {
+                    answer_unreadable(serving.into_parts(), &error, head_timeout).await;
                 }
             };
-            if let Some(Err(error)) = abort.run_until_cancelled(until_stopped).await {
-                // The client disconnected, was too slow, or does not speak HTTP.
-                tracing::debug!(%error, "connection ended with an error");
-            }
+            abort.run_until_cancelled(until_ended).await;
         }
+    }
+}
+
+/// Answers what hyper could not read as a request, if it was such bytes that ended the connection.
+async fn answer_unreadable<S>(
+    parts: http1::Parts<TokioIo<AutomaticResponseFilter<WriteTimeoutStream>>, S>,
+    error: &hyper::Error,
+    head_timeout: Duration,
+) {
+    // The client disconnected, was too slow, or does not speak HTTP.
+    tracing::debug!(%error, "connection ended with an error");
+    let (stream, status) = parts.io.into_inner().into_parts();
+    let request = UnreadableRequest {
+        error,
+        status,
+        bytes: &parts.read_buf,
+        head_bytes_max: BUFFER_BYTES_MAX,
+        head_timeout,
+    };
+    if let Some(problem) = request.problem()
+        && let Err(error) = unreadable_request::send(stream, problem).await
+    {
+        tracing::debug!(%error, "the response to an unreadable request was not sent");
     }
 }

@@ -1,23 +1,28 @@
 //! Accepts connections, at most `connections_max` at a time, and drains them when the gateway stops.
 //!
 //! This module replaces `axum::serve`, which sets no time limit for a request's headers. With it, slow clients could keep
-//! connections for ever. Here, `connection` limits the time for a request's headers. `write_timeout` limits the time in
-//! which the client reads nothing of a response.
+//! connections for ever. Here, `connection` limits the time for a request's headers. `write_timeout` disconnects a client
+//! that reads a response too slowly. `automatic_response` and `unreadable_request` answer what is not HTTP with problem
+//! details.
 
+mod automatic_response;
 mod connection;
+mod unreadable_request;
 mod write_timeout;
 
 use std::{io, sync::Arc, time::Duration};
 
-use forebay_runtime::member::Member;
+use forebay_runtime::{log_limit::LogLimit, member::Member};
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{router::router, settings::GatewaySettings, state::ApiState};
+use crate::{router::router, settings::GatewaySettings, state::ApiState, web_guard::WebGuard};
 use connection::{ConnectionServer, Timeouts};
 
 /// The pause after a failed accept. The usual cause is a lack of file descriptors or memory.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+/// How often a failed accept is logged.
+const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Serves the API on `listener` until `stop` is cancelled. Then open requests may finish for `drain_ms`;
 /// connections that are still open after that are closed.
@@ -35,12 +40,24 @@ pub async fn serve(
         header: Duration::from_millis(settings.header_timeout_ms),
         write: Duration::from_millis(settings.write_timeout_ms),
     };
+    let web_guard = WebGuard {
+        hosts: settings.allowed_hosts.clone(),
+        origins: settings.allowed_origins.clone(),
+        is_loopback_listener: listener
+            .local_addr()
+            .is_ok_and(|address| address.ip().to_canonical().is_loopback()),
+    };
     let state = Arc::new(ApiState::new(member, settings, stop.clone()));
     // Cancelled when the drain time has passed, or when this future is dropped.
     let abort = CancellationToken::new();
     let _abort_on_drop = abort.clone().drop_guard();
     let tasks = TaskTracker::new();
-    let server = ConnectionServer::new(router(state), timeouts, stop.clone(), abort.clone());
+    let server = ConnectionServer::new(
+        router(state, web_guard),
+        timeouts,
+        stop.clone(),
+        abort.clone(),
+    );
 
     let accepting = accept(&listener, &connection_permits, &tasks, &server);
     stop.run_until_cancelled(accepting).await;
@@ -64,6 +81,7 @@ async fn accept(
     tasks: &TaskTracker,
     server: &ConnectionServer,
 ) {
+    let log_limit = LogLimit::new(1, ACCEPT_LOG_INTERVAL);
     // The semaphore is never closed, so this loop does not end.
     while let Ok(permit) = Arc::clone(connection_permits).acquire_owned().await {
         match listener.accept().await {
@@ -76,11 +94,14 @@ async fn accept(
             }
             Err(error) if client_disconnected(&error) => {}
             Err(error) => {
-                tracing::warn!(
-                    %error,
-                    retry_ms = ACCEPT_RETRY_DELAY.as_millis(),
-                    "cannot accept a connection; trying again"
-                );
+                if let Some(earlier_errors) = log_limit.permit() {
+                    tracing::warn!(
+                        %error,
+                        retry_ms = ACCEPT_RETRY_DELAY.as_millis(),
+                        earlier_errors,
+                        "cannot accept a connection; trying again"
+                    );
+                }
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }

@@ -2,3 +2,5 @@
 
 pub(crate) mod delete;
 pub(crate) mod get;
+mod large_session;
+mod page;

@@ -5,6 +5,7 @@
 //! types are deserialised.
 //!
 //! - `field_path`, `field_errors`: the path of a field, and the invalid fields found so far.
+//! - `json_text`: parses the body. `field_hints`: what to write instead of fields of other APIs.
 //! - `values`: reads basic kinds of values, such as strings and numbers.
 //! - `submission`: the body and its top-level fields.
 //! - `messages`, `content`: the input.
@@ -14,7 +15,9 @@
 
 mod content;
 mod field_errors;
+mod field_hints;
 mod field_path;
+mod json_text;
 mod messages;
 mod metadata;
 mod sampling;
@@ -24,4 +27,5 @@ mod tests;
 mod tools;
 mod values;
 
+pub(crate) use json_text::empty_body;
 pub(crate) use submission::{Submission, submission};

@@ -4,7 +4,7 @@ use forebay_shared::{
     class::Class,
     document::{DocumentVersion, UnknownFields},
     ids::SessionId,
-    job::{ContextBounds, Request},
+    job::{ContextBounds, Request, extra_body_refusal},
     lane::IfBusy,
 };
 use serde_json::{Map, Value};
@@ -12,10 +12,10 @@ use serde_json::{Map, Value};
 use super::{
     field_errors::FieldErrors,
     field_path::FieldPath,
-    messages, metadata, sampling, tools,
+    json_text, messages, metadata, sampling, tools,
     values::{Object, integer, non_empty_string, one_of, opaque_object},
 };
-use crate::{problem::Problem, problem_code::ProblemCode};
+use crate::problem::Problem;
 
 const FIELDS: &str = "input, session_id, model, instructions, tools, tool_choice, response_format, \
     reasoning_effort, temperature, top_p, stop, max_output_tokens, context, tool_wait_s, priority, \
@@ -48,23 +48,10 @@ pub(crate) struct Submission {
 
 /// Parses and validates a submit. `default_model` is the model of a submit that names none.
 pub(crate) fn submission(body: &[u8], default_model: Option<&str>) -> Result<Submission, Problem> {
-    let value = parse(body)?;
+    let value = json_text::parse(body)?;
     let mut errors = FieldErrors::default();
     let submission = read(value, default_model, &mut errors);
     errors.into_result(submission)
-}
-
-fn parse(body: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(body).map_err(|error| {
-        // The error's text holds a reason and a position, and nothing that the client wrote.
-        let reason = error.to_string();
-        let detail = if reason.starts_with("recursion limit exceeded") {
-            String::from("the body is nested too deeply; at most 127 levels are allowed")
-        } else {
-            reason
-        };
-        Problem::new(ProblemCode::InvalidJson, detail)
-    })
 }
 
 fn read(value: Value, default_model: Option<&str>, errors: &mut FieldErrors) -> Option<Submission> {
@@ -108,7 +95,7 @@ fn read(value: Value, default_model: Option<&str>, errors: &mut FieldErrors) -> 
     );
     let metadata = metadata::read(fields.take("metadata"), root.key("metadata"), errors);
     let extra = fields.take("extra_body");
-    let extra_body = opaque_object(extra, root.key("extra_body"), errors);
+    let extra_body = extra_body(extra, root.key("extra_body"), errors);
     fields.refuse_unknown(FIELDS, errors);
 
     let input = input?;
@@ -143,6 +130,21 @@ fn read(value: Value, default_model: Option<&str>, errors: &mut FieldErrors) -> 
         expires_in_ms: u64::from(expires_in_s.unwrap_or(EXPIRES_IN_S_DEFAULT)) * 1_000,
         metadata,
     })
+}
+
+/// The fields that go to the provider as they are. The workers have the same rule.
+fn extra_body(
+    value: Option<Value>,
+    path: FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> Option<Map<String, Value>> {
+    let fields = opaque_object(value, path, errors)?;
+    for (name, value) in &fields {
+        if let Some(why) = extra_body_refusal(name, value) {
+            errors.add(path.key(name), format_args!("must be absent: {why}"));
+        }
+    }
+    Some(fields)
 }
 
 fn session_id(

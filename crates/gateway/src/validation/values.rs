@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
-use super::{field_errors::FieldErrors, field_path::FieldPath};
+use super::{field_errors::FieldErrors, field_hints, field_path::FieldPath};
 
 /// How deep an opaque value (a schema, `extra_body`) may be nested. The JSON parser's limit is 128. This limit is far
 /// lower, because such values are stored and sent inside other documents.
@@ -72,10 +72,15 @@ impl<'a> Object<'a> {
     /// fields that the API defines.
     pub(super) fn refuse_unknown(self, known_fields: &str, errors: &mut FieldErrors) {
         for name in self.fields.keys() {
-            errors.add(
-                self.path.key(name),
-                format_args!("is an unknown field; the fields are {known_fields}"),
-            );
+            let hint = field_hints::hint(name, known_fields);
+            let hint = hint.filter(|_| matches!(self.path, FieldPath::Root));
+            match hint {
+                Some(hint) => errors.add(self.path.key(name), hint),
+                None => errors.add(
+                    self.path.key(name),
+                    format_args!("is an unknown field; the fields are {known_fields}"),
+                ),
+            }
         }
     }
 }

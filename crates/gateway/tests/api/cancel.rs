@@ -45,3 +45,16 @@ async fn a_completed_job_cannot_be_cancelled() {
     let problem = problem.expect_problem(409, "job_finished");
     assert!(problem["detail"].as_str().unwrap().contains("completed"));
 }
+
+#[tokio::test]
+async fn the_cancel_of_a_job_with_a_large_reply_needs_no_memory() {
+    let gateway = Fixture::start().await;
+    let id = gateway.submit_accepted(&job_in_session("s")).await;
+    let text = "x".repeat(200_000);
+    gateway.complete(&lane_of("s"), id, &text).await;
+    let reads = &gateway.member.memory.reads;
+    let _others = reads.try_reserve(u64::MAX).expect("the memory is free");
+    let problem = gateway.post(&format!("/v1/jobs/{id}/cancel")).await;
+    let problem = problem.expect_problem(409, "job_finished");
+    assert!(problem["detail"].as_str().unwrap().contains("completed"));
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -28,7 +28,7 @@ async fn headers_that_arrive_too_slowly_end_the_connection() {
     let gateway = Fixture::with_settings(|settings| settings.header_timeout_ms = 200).await;
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     stream
-        .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         .await
         .unwrap();
     let response = read_to_end(&mut stream).await;
@@ -46,7 +46,8 @@ async fn headers_that_arrive_too_slowly_end_the_connection() {
 async fn a_slow_body_is_answered_with_408() {
     let gateway = Fixture::with_settings(|settings| settings.body_timeout_ms = 200).await;
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-    let head = b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"input\":";
+    let head =
+        b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{\"input\":";
     stream.write_all(head).await.unwrap();
     let response = read_to_end(&mut stream).await;
     assert!(response.starts_with("HTTP/1.1 408"), "response: {response}");
@@ -62,7 +63,7 @@ async fn an_incomplete_body_stores_nothing() {
     let gateway = Fixture::start().await;
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let head =
-        b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"input\": \"Hi.\"}";
+        b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{\"input\": \"Hi.\"}";
     stream.write_all(head).await.unwrap();
     stream.shutdown().await.unwrap();
     let response = read_to_end(&mut stream).await;
@@ -74,16 +75,40 @@ async fn an_incomplete_body_stores_nothing() {
 async fn a_large_body_with_expect_continue_is_refused_before_it_is_sent() {
     let gateway = Fixture::start().await;
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-    let head = b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\nExpect: 100-continue\r\n\r\n";
+    let head = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\nExpect: 100-continue\r\n\r\n";
     stream.write_all(head).await.unwrap();
     let response = read_to_end(&mut stream).await;
     assert!(response.starts_with("HTTP/1.1 413"), "response: {response}");
 }
 
 #[tokio::test]
+async fn a_client_can_send_the_whole_body_that_is_refused_for_memory() {
+    let gateway = Fixture::start().await;
+    let memory = &gateway.member.memory;
+    let _bodies = memory.bodies.try_reserve(u64::MAX).expect("free");
+    // So large bodies do not wait.
+    let small = memory.small_bodies.total() / 4 * 3;
+    let _small = memory.small_bodies.try_reserve(small).expect("free");
+    // More than the buffers of the connection hold. Many clients read no response before they have sent all of it.
+    let body = vec![b' '; 2 << 20];
+    let head = format!(
+        "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(64 << 10).unwrap();
+    let mut stream = socket.connect(gateway.address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body).await.expect("the body is sent");
+    let response = read_to_end(&mut stream).await;
+    assert!(response.starts_with("HTTP/1.1 503"), "response: {response}");
+    assert!(response.contains("\"overloaded\""), "response: {response}");
+}
+
+#[tokio::test]
 async fn connections_over_the_limit_wait() {
     let gateway = Fixture::with_settings(|settings| settings.connections_max = 1).await;
-    let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut first = TcpStream::connect(gateway.address).await.unwrap();
     first.write_all(request).await.unwrap();
     let mut response = [0; 12];
@@ -118,7 +143,7 @@ async fn a_client_that_reads_nothing_is_disconnected() {
         .await;
     // These responses are larger than the socket buffers.
     let mut stalled = TcpStream::connect(gateway.address).await.unwrap();
-    let request = "GET /v1/sessions/s HTTP/1.1\r\nHost: x\r\n\r\n".repeat(8);
+    let request = "GET /v1/sessions/s HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(8);
     stalled.write_all(request.as_bytes()).await.unwrap();
 
     // The stalled client and the client that submitted the job use up the limit of two connections.
@@ -126,7 +151,7 @@ async fn a_client_that_reads_nothing_is_disconnected() {
     for _ in 0..2 {
         let mut other = TcpStream::connect(gateway.address).await.unwrap();
         other
-            .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             .await
             .unwrap();
         others.push(other);
@@ -149,7 +174,7 @@ async fn an_open_request_does_not_delay_the_stop_past_the_drain_time() {
     let mut gateway = Fixture::with_settings(|settings| settings.drain_ms = 300).await;
     let mut unfinished = TcpStream::connect(gateway.address).await.unwrap();
     unfinished
-        .write_all(b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        .write_all(b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
         .await
         .unwrap();
     gateway.submit_accepted(&json!({"input": "Hi."})).await;
@@ -169,13 +194,12 @@ async fn an_open_request_does_not_delay_the_stop_past_the_drain_time() {
 async fn slow_bodies_do_not_block_other_requests() {
     let gateway = Fixture::with_settings(|settings| {
         settings.body_bytes_max = 1_048_576;
-        settings.bodies_bytes_max = 1_048_576;
     })
     .await;
     let mut slow = Vec::new();
     for length in ["Content-Length: 1000000", "Transfer-Encoding: chunked"] {
         let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-        let head = format!("POST /v1/jobs HTTP/1.1\r\nHost: x\r\n{length}\r\n\r\n");
+        let head = format!("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\n{length}\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         slow.push(stream);
     }

@@ -1,18 +1,25 @@
 //! A gateway in this process, an HTTP client for it, and functions that act as its worker.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use forebay_engine::embedded::Embedded;
 use forebay_gateway::GatewaySettings;
 use forebay_runtime::{
     lanes::{Applied, AttemptOutput, ClaimKey, LaneChange, LaneSettings},
     member::{Member, MemberSettings},
+    memory::MemoryShares,
 };
 use forebay_shared::{
     document::UnknownFields,
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::{FinishReason, Reply},
     session::SessionBounds,
+    store::Store,
     turn::{Role, Turn},
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -34,7 +41,7 @@ pub(crate) struct Fixture {
     pub(crate) stop: CancellationToken,
     pub(crate) server: JoinHandle<()>,
     http: reqwest::Client,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// A response, read to its end.
@@ -99,22 +106,40 @@ impl Fixture {
         Self::with_settings(|_| {}).await
     }
 
-    /// Starts a gateway with changed settings.
+    /// Starts a gateway with changed settings. It listens on a free port of the address.
     pub(crate) async fn with_settings(change: impl FnOnce(&mut GatewaySettings)) -> Self {
         let folder = tempfile::tempdir().expect("the folder is created");
         let engine = Embedded::open(folder.path()).expect("the engine opens");
-        let store = Arc::new(FaultyStore::new(engine.store()));
+        Self::over(engine.store(), &engine, folder, change).await
+    }
+
+    /// Starts a gateway with the default settings over this store.
+    pub(crate) async fn with_store(store: Arc<dyn Store>) -> Self {
+        let folder = tempfile::tempdir().expect("the folder is created");
+        let engine = Embedded::open(folder.path()).expect("the engine opens");
+        Self::over(store, &engine, folder, |_| {}).await
+    }
+
+    /// Starts a gateway over this store and the queue of this engine.
+    async fn over(
+        store: Arc<dyn Store>,
+        engine: &Embedded,
+        folder: TempDir,
+        change: impl FnOnce(&mut GatewaySettings),
+    ) -> Self {
+        let store = Arc::new(FaultyStore::new(store));
         let lanes = LaneSettings {
             session: SessionBounds {
                 ttl_ms: 60_000,
                 turns_max: 200,
-                turns_bytes_max: 1 << 20,
+                turns_bytes_max: 32 << 20,
             },
             result_ttl_ms: 60_000,
         };
         let settings = MemberSettings {
             presence_ttl_ms: 3_000,
             sessions_max: None,
+            memory: MemoryShares::default(),
             lanes,
         };
         let process = ProcessId::fresh("test");
@@ -126,10 +151,12 @@ impl Fixture {
         };
         change(&mut settings);
 
-        let listener = TcpListener::bind("127.0.0.1:0")
+        let listener = TcpListener::bind((settings.listen.ip(), 0))
             .await
             .expect("the port opens");
-        let address = listener.local_addr().expect("the address is valid");
+        let port = listener.local_addr().expect("the address is valid").port();
+        // Also a gateway that listens on all addresses is called over this machine's own.
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let stop = CancellationToken::new();
         let serving = forebay_gateway::serve(listener, Arc::clone(&member), settings, stop.clone());
         Self {
@@ -142,7 +169,7 @@ impl Fixture {
                 .no_proxy()
                 .build()
                 .expect("the client is built"),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -183,9 +210,36 @@ impl Fixture {
             .await
     }
 
+    /// Submits a body as it is.
+    pub(crate) async fn submit_text(&self, body: String) -> ApiResponse {
+        let request = self.request(Method::POST, "/v1/jobs");
+        let request = request.header("content-type", "application/json");
+        self.send(request.body(body)).await
+    }
+
     pub(crate) async fn submit_with_key(&self, job: &Value, key: &str) -> ApiResponse {
         let request = self.request(Method::POST, "/v1/jobs").json(job);
         self.send(request.header("idempotency-key", key)).await
+    }
+
+    /// Submits a job with a key. The future does not borrow the fixture, so it can run in a task.
+    pub(crate) fn submit_with_key_later(
+        &self,
+        job: &Value,
+        key: &str,
+    ) -> impl Future<Output = ApiResponse> + Send + use<> {
+        let request = self.request(Method::POST, "/v1/jobs").json(job);
+        let request = request.header("idempotency-key", key);
+        async move { ApiResponse::read(request.send().await.expect("the server responds")).await }
+    }
+
+    /// The bytes of all files of the store.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        let files = std::fs::read_dir(self.folder.path()).expect("the folder can be read");
+        files
+            .map(|file| file.and_then(|file| file.metadata()))
+            .map(|file| file.expect("the file can be read").len())
+            .sum()
     }
 
     /// Submits a job that must be accepted. Returns its id.
@@ -238,7 +292,7 @@ impl Fixture {
 
     /// Claims the job, as a worker does. Returns its fence.
     pub(crate) async fn claim(&self, lane: &LaneKey, job: JobId) -> u64 {
-        let change = LaneChange::claim(lane.clone(), job, self.member.id.clone(), 60_000);
+        let change = LaneChange::claim(lane.clone(), job, self.member.id.clone(), 60_000, u64::MAX);
         match self
             .member
             .lanes

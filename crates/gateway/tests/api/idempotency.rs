@@ -13,7 +13,7 @@ use reqwest::Method;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::fixture::{Fixture, id_of, job_in_session, lane_of};
+use crate::fixture::{ApiResponse, Fixture, id_of, job_in_session, lane_of};
 
 #[tokio::test]
 async fn a_repeat_shows_the_same_job_in_its_current_status() {
@@ -88,9 +88,7 @@ async fn twenty_concurrent_submits_with_one_key_make_one_job() {
     for _ in 0..20 {
         let request = gateway.request(Method::POST, "/v1/jobs").json(&body);
         let request = request.header("idempotency-key", "k");
-        tasks.spawn(async move {
-            crate::fixture::ApiResponse::read(request.send().await.unwrap()).await
-        });
+        tasks.spawn(async move { ApiResponse::read(request.send().await.unwrap()).await });
     }
     while let Some(response) = tasks.join_next().await {
         responses.push(response.unwrap());
@@ -120,6 +118,8 @@ async fn a_repeat_admits_the_missing_job_of_its_key() {
         job,
         body_sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
         created_at: gateway.member.store.now(),
+        refused: false,
+        revision: 0,
         unknown: UnknownFields::NONE,
     };
     let set = gateway
@@ -130,6 +130,7 @@ async fn a_repeat_admits_the_missing_job_of_its_key() {
     assert_eq!(set.unwrap(), SetKeyResult::Set);
 
     let request = gateway.request(Method::POST, "/v1/jobs").body(body);
+    let request = request.header("content-type", "application/json");
     let response = gateway.send(request.header("idempotency-key", "k")).await;
     assert_eq!(response.header("idempotency-replayed"), Some("true"));
     assert_eq!(id_of(&response.expect(202)), job);
@@ -169,4 +170,24 @@ async fn a_repeat_is_answered_at_the_backlog_limit() {
         .await
         .expect(202);
     assert_eq!(id_of(&again), id);
+}
+
+#[tokio::test]
+async fn a_repeat_reserves_the_memory_of_a_large_reply_until_the_client_has_read_it() {
+    let gateway = Fixture::start().await;
+    let body = job_in_session("s");
+    let first = gateway.submit_with_key(&body, "k").await;
+    let id = id_of(&first.expect(202));
+    // The response is larger than the buffers of the sockets.
+    let text = "x".repeat(16 << 20);
+    gateway.complete(&lane_of("s"), id, &text).await;
+    let reads = &gateway.member.memory.reads;
+    let request = gateway.request(Method::POST, "/v1/jobs").json(&body);
+    let request = request.header("idempotency-key", "k");
+    let response = request.send().await.expect("the server responds");
+    assert_eq!(response.status(), 202);
+    let reserved = reads.total() - reads.available();
+    assert!(reserved > text.len() as u64, "{reserved} bytes");
+    let again = ApiResponse::read(response).await.expect(202);
+    assert_eq!(again["output"]["text"], text);
 }

@@ -25,16 +25,17 @@ use crate::fixture::{
 const MIB: usize = 1024 * 1024;
 
 #[tokio::test]
-async fn at_the_backlog_limit_submits_are_refused_and_the_gateway_is_not_ready() {
+async fn at_the_backlog_limit_submits_are_refused_and_the_gateway_is_not_ready_for_submits() {
     let gateway = Fixture::with_settings(|settings| settings.backlog_max = 3).await;
     gateway.member.presence.clone().renewed_once().await;
-    gateway.get("/readyz").await.expect(200);
+    gateway.get("/readyz/submits").await.expect(200);
     let first = gateway.submit_accepted(&job_in_session("s")).await;
     gateway.fill_backlog(3).await;
-    let ready = || gateway.get("/readyz");
+    let ready = || gateway.get("/readyz/submits");
     let refused = repeat_until(ready, |response| response.status == 503).await;
     refused.expect_problem(503, "backlog_full");
     gateway.get("/healthz").await.expect(200);
+    gateway.get("/readyz").await.expect(200);
     gateway
         .submit(&job_in_session("s"))
         .await
@@ -161,8 +162,8 @@ async fn while_the_store_is_unavailable_every_route_answers_503() {
             .await
             .expect("responses within the store timeout");
         gateway.get("/healthz").await.expect(200);
-        // `/v1/queues` uses the last sample of the counts until it is too old, and `/readyz` the last presence.
-        for path in ["/v1/queues", "/readyz"] {
+        // `/v1/queues` uses the last sample of the counts until it is too old, and the probes the last presence.
+        for path in ["/v1/queues", "/readyz", "/readyz/submits"] {
             let failed =
                 repeat_until(|| gateway.get(path), |response| response.status != 200).await;
             failed.expect_problem(503, "store_unavailable");
@@ -176,18 +177,46 @@ async fn while_the_store_is_unavailable_every_route_answers_503() {
 async fn after_a_full_store_the_gateway_is_ready_once_a_submit_succeeds() {
     let gateway = Fixture::start().await;
     gateway.member.presence.clone().renewed_once().await;
-    gateway.store.set_mode(StoreMode::Full);
+    gateway.store.plan(StoreCall::Commit, [Fault::Full]);
     gateway
         .submit(&job_in_session("s"))
         .await
         .expect_problem(503, "store_full");
+    let is_ready = async |status: u16| {
+        let answer = gateway.get("/readyz/submits").await;
+        if status == 200 {
+            answer.expect(200);
+        } else {
+            answer.expect_problem(status, "store_full");
+        }
+        gateway.get("/readyz").await.expect(200);
+    };
+    is_ready(503).await;
+    gateway.submit_accepted(&job_in_session("s")).await;
+    is_ready(200).await;
+    // The store itself knows that it is full.
+    gateway.store.set_mode(StoreMode::Full);
+    is_ready(503).await;
+    let commits = gateway.store.call_count(StoreCall::Commit);
     gateway
-        .get("/readyz")
+        .submit(&job_in_session("s"))
         .await
         .expect_problem(503, "store_full");
+    assert_eq!(gateway.store.call_count(StoreCall::Commit), commits);
     gateway.store.set_mode(StoreMode::Up);
-    gateway.submit_accepted(&job_in_session("s")).await;
+    is_ready(200).await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_was_told_to_stop_is_not_ready() {
+    let gateway = Fixture::start().await;
+    gateway.member.presence.clone().renewed_once().await;
     gateway.get("/readyz").await.expect(200);
+    gateway.member.begin_stop();
+    for path in ["/readyz", "/readyz/submits"] {
+        gateway.get(path).await.expect_problem(503, "stopping");
+    }
+    gateway.get("/healthz").await.expect(200);
 }
 
 #[tokio::test]
@@ -230,10 +259,30 @@ async fn a_body_of_11_mib_is_refused_and_a_body_of_9_mib_is_accepted() {
 
     let good = gateway
         .request(Method::POST, "/v1/jobs")
+        .header("content-type", "application/json")
         .body(body(9 * MIB));
     gateway.send(good).await.expect(202);
     let good = gateway
         .request(Method::POST, "/v1/jobs")
+        .header("content-type", "application/json")
         .body(chunked(body(9 * MIB)));
     gateway.send(good).await.expect(202);
+}
+
+#[tokio::test]
+async fn a_body_whose_values_would_take_too_much_memory_is_refused() {
+    let gateway = Fixture::start().await;
+    // Two bytes of text for each value, which takes some tens of bytes once it is parsed.
+    let list = "1,".repeat(3_000_000);
+    let body = format!(r#"{{"input": "Hi.", "extra_body": {{"list": [{list}1]}}}}"#);
+    let refused = gateway.submit_text(body).await;
+    refused.expect_problem(413, "body_too_large");
+    // A body of the same size with few values is accepted.
+    let body = format!(r#"{{"input": "{list}"}}"#);
+    gateway.submit_text(body).await.expect(202);
+    let memory = &gateway.member.memory;
+    assert_eq!(
+        memory.parsed_bodies.available(),
+        memory.parsed_bodies.total()
+    );
 }

@@ -27,7 +27,8 @@ fn error() -> JobError {
 async fn close(gateway: &Fixture, key: &AccountKey) -> TimeMs {
     let refusal = Refusal {
         cause: ClosedBy::RateLimit,
-        started_at: gateway.member.store.now(),
+        taken_at: gateway.member.store.now(),
+        overload_calls: None,
         retry_after_ms: Some(CLOSED_MS),
         limits: None,
         error: error(),
@@ -145,7 +146,7 @@ async fn jobs_that_wait_for_one_provider_take_at_most_half_of_the_backlog() {
         .submit_with_key(&job_for("away-1"), "k")
         .await
         .expect_problem(503, "provider_backlog_full");
-    gateway.get("/readyz").await.expect(200);
+    gateway.get("/readyz/submits").await.expect(200);
     gateway.submit_accepted(&job_for("away-2")).await;
     gateway.submit_accepted(&job_for("other-1")).await;
 

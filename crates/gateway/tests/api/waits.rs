@@ -1,11 +1,17 @@
 //! Tests of requests that wait for a job to end, with `wait_s` or `Prefer: wait=`.
 
-use std::time::{Duration, Instant};
+use std::{
+    iter,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use faulty_store::StoreCall;
+use faulty_store::{Fault, StoreCall};
+use forebay_engine::distributed::store::{RedisSettings, RedisStore};
 use reqwest::Method;
 use serde_json::json;
-use tokio::time::timeout;
+use servers::redis::{Redis, RedisOptions};
+use tokio::{task::JoinSet, time::timeout};
 
 use crate::fixture::{Fixture, lane_without_session};
 
@@ -22,7 +28,7 @@ async fn wait_has_begun(gateway: &Fixture) {
 async fn a_wait_ends_when_the_job_ends() {
     let gateway = Fixture::start().await;
     let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
-    let path = format!("/v1/jobs/{id}?wait_s=60&unknown=1");
+    let path = format!("/v1/jobs/{id}?wait_s=60");
     let waiting = gateway.get(&path);
     let finishing = async {
         wait_has_begun(&gateway).await;
@@ -123,4 +129,93 @@ async fn a_stopping_gateway_answers_waiting_requests() {
         .await
         .expect("the server ends")
         .expect("the server does not panic");
+}
+
+#[tokio::test]
+async fn a_wait_without_notices_reads_its_job_at_growing_intervals() {
+    let gateway = Fixture::start().await;
+    let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
+    let no_notices = iter::repeat_with(|| Fault::LoseResponse).take(1_000);
+    gateway.store.plan(StoreCall::Watch, no_notices);
+    let path = format!("/v1/jobs/{id}?wait_s=60");
+    let finishing = async {
+        // The job is read at once, and then after 0.25, 0.75 and 1.75 s.
+        gateway.store.wait_for_calls(StoreCall::Job, 4).await;
+        gateway
+            .complete(&lane_without_session(id), id, "Hello.")
+            .await;
+    };
+    let both = async { tokio::join!(gateway.get(&path), finishing) };
+    let (response, ()) = timeout(SOON, both)
+        .await
+        .expect("a response long before 60 s");
+    assert_eq!(response.expect(200)["status"], "completed");
+    let reads = gateway.store.call_times(StoreCall::Job);
+    let pauses: Vec<_> = reads.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses[2] >= Duration::from_millis(900), "{pauses:?}");
+}
+
+/// A server of Redis on which clients can no longer subscribe to notices.
+async fn cut_notices(redis: &Redis) {
+    let set_user = ["ACL", "SETUSER", "default", "-subscribe", "-psubscribe"];
+    redis.cli(&set_user).await.expect("the user changes");
+    let kill = ["CLIENT", "KILL", "TYPE", "pubsub"];
+    redis.cli(&kill).await.expect("the connections are killed");
+}
+
+#[tokio::test]
+async fn waits_work_while_only_the_subscription_to_redis_is_away() {
+    const WAITS: usize = 100;
+    let redis = Redis::start(RedisOptions::default()).await.unwrap();
+    let settings = RedisSettings::new(redis.url());
+    let store = RedisStore::connect(&settings).await.unwrap();
+    let gateway = Arc::new(Fixture::with_store(Arc::new(store)).await);
+    let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
+    let wait = || {
+        let gateway = Arc::clone(&gateway);
+        async move { gateway.get(&format!("/v1/jobs/{id}?wait_s=60")).await }
+    };
+    let mut waits = JoinSet::new();
+    // Some waits begin before the notices are cut, and some after.
+    for _ in 0..WAITS / 2 {
+        waits.spawn(wait());
+    }
+    let has_begun = gateway.store.wait_for_calls(StoreCall::Job, WAITS / 2);
+    timeout(SOON, has_begun).await.expect("the waits begin");
+    cut_notices(&redis).await;
+    for _ in WAITS / 2..WAITS {
+        waits.spawn(wait());
+    }
+    // Each wait reads its job again without a notice.
+    let has_read_again = gateway.store.wait_for_calls(StoreCall::Job, 3 * WAITS);
+    timeout(SOON, has_read_again)
+        .await
+        .expect("the waits read their job");
+    assert!(
+        waits.try_join_next().is_none(),
+        "a wait has ended too early"
+    );
+    let lane = lane_without_session(id);
+    gateway.complete(&lane, id, "Hello.").await;
+    while let Some(response) = timeout(SOON, waits.join_next())
+        .await
+        .expect("a response long before 60 s")
+    {
+        let response = response.expect("the request does not panic");
+        assert_eq!(response.expect(200)["status"], "completed");
+    }
+
+    // When clients may subscribe again, a wait needs only two reads: one at its start, and one after the notice.
+    let set_user = ["ACL", "SETUSER", "default", "+subscribe", "+psubscribe"];
+    redis.cli(&set_user).await.expect("the user changes");
+    let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
+    let is_watched = async {
+        let topic = forebay_shared::store::Topic::Job(id);
+        while gateway.member.store.watch(topic.clone()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, is_watched)
+        .await
+        .expect("the topic can be watched");
 }

@@ -10,7 +10,7 @@ use forebay_shared::{
     time::TimeMs,
 };
 
-/// The most answers of one account that are gathered. Further ones are dropped, because they would not change the account.
+/// The most answers of one account that are gathered. Further ones are dropped.
 const ANSWERS_MAX: usize = 1_000;
 /// The most accounts for which answers are gathered.
 const GATHERED_MAX: usize = 1_000;
@@ -24,22 +24,24 @@ pub(super) struct Answers {
 #[derive(Default)]
 struct Gathered {
     started_at: Vec<TimeMs>,
+    replies: u32,
     tokens: u64,
     /// The limits in the newest answer that reported limits.
     limits: Option<ReportedLimits>,
 }
 
 impl Answers {
-    /// Adds the answer of one call.
+    /// Adds the answer of one call. `tokens`: the tokens of the reply; `None` if there was no reply.
     pub(super) fn add(
         &self,
         key: &AccountKey,
         started_at: TimeMs,
-        tokens: u64,
+        tokens: Option<u64>,
         limits: Option<ReportedLimits>,
     ) {
+        let replies = u32::from(tokens.is_some());
         self.gather(key, |gathered| {
-            gathered.add(&[started_at], tokens);
+            gathered.add(&[started_at], replies, tokens.unwrap_or_default());
             gathered.limits = limits.or(gathered.limits);
         });
     }
@@ -48,12 +50,13 @@ impl Answers {
     pub(super) fn put_back(&self, key: &AccountKey, event: &AccountEvent) {
         if let AccountEvent::Answered {
             started_at,
+            replies,
             tokens,
             limits,
         } = event
         {
             self.gather(key, |gathered| {
-                gathered.add(started_at, *tokens);
+                gathered.add(started_at, *replies, *tokens);
                 gathered.limits = gathered.limits.or(*limits);
             });
         }
@@ -87,16 +90,20 @@ impl Answers {
 }
 
 impl Gathered {
-    fn add(&mut self, started_at: &[TimeMs], tokens: u64) {
+    fn add(&mut self, started_at: &[TimeMs], replies: u32, tokens: u64) {
         let free = ANSWERS_MAX.saturating_sub(self.started_at.len());
-        let added = &started_at[..started_at.len().min(free)];
-        self.started_at.extend_from_slice(added);
-        self.tokens = self.tokens.saturating_add(tokens);
+        // Without the starts, the tokens would raise the mean of a call.
+        if started_at.len() <= free {
+            self.started_at.extend_from_slice(started_at);
+            self.replies = self.replies.saturating_add(replies);
+            self.tokens = self.tokens.saturating_add(tokens);
+        }
     }
 
     fn into_event(self) -> AccountEvent {
         AccountEvent::Answered {
             started_at: self.started_at,
+            replies: self.replies,
             tokens: self.tokens,
             limits: self.limits,
         }

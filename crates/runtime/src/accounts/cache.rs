@@ -6,12 +6,17 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use forebay_shared::{
     account::{Account, AccountKey},
-    store::{AccountVersion, StoreError, StoredAccount},
+    store::{ACCOUNTS_MAX, AccountVersion, StoreError, StoredAccounts, UnreadableAccount},
 };
+use tokio::time::Instant;
+
+/// The least time between two log lines about accounts that cannot be read.
+const UNREADABLE_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// An account with the version of its document. Without a version, the store has no such account.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +29,7 @@ pub(super) struct CachedAccount {
 #[derive(Default)]
 pub(super) struct AccountCache {
     state: Mutex<State>,
-    /// The number of accounts. While it is 0, no lock is taken.
+    /// The number of accounts. While it is 0, `get` and `all` take no lock.
     len: AtomicUsize,
     /// Held during a read of the store, so that an older read does not replace a newer one.
     reading: tokio::sync::Mutex<()>,
@@ -35,17 +40,16 @@ struct State {
     accounts: HashMap<AccountKey, Arc<CachedAccount>>,
     /// The accounts that this process has changed since the last read began. The read may not contain these changes.
     changed: HashSet<AccountKey>,
+    /// The accounts that this process cannot read. It does not change them, and handles them as accounts without limits.
+    unreadable: HashSet<AccountKey>,
+    /// When unreadable accounts were last logged.
+    unreadable_logged_at: Option<Instant>,
 }
 
 impl AccountCache {
-    /// Whether the store has no account.
+    /// Whether the store has no account that this process can read.
     pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The number of accounts.
-    pub(super) fn len(&self) -> usize {
-        self.len.load(Ordering::Acquire)
+        self.len.load(Ordering::Acquire) == 0
     }
 
     /// The account, or an account without limits.
@@ -56,7 +60,18 @@ impl AccountCache {
         self.lock().accounts.get(key).cloned().unwrap_or_default()
     }
 
-    /// All accounts, ordered by their names.
+    /// Whether this process cannot read the account.
+    pub(super) fn is_unreadable(&self, key: &AccountKey) -> bool {
+        self.lock().unreadable.contains(key)
+    }
+
+    /// Whether the store has as many accounts as it keeps.
+    pub(super) fn is_full(&self) -> bool {
+        let state = self.lock();
+        state.accounts.len() + state.unreadable.len() >= ACCOUNTS_MAX
+    }
+
+    /// All accounts that this process can read, ordered by their names.
     pub(super) fn all(&self) -> Vec<(AccountKey, Arc<CachedAccount>)> {
         if self.is_empty() {
             return Vec::new();
@@ -88,11 +103,14 @@ impl AccountCache {
     /// The error of `read`.
     pub(super) async fn refresh(
         &self,
-        read: impl Future<Output = Result<Vec<StoredAccount>, StoreError>>,
+        read: impl Future<Output = Result<StoredAccounts, StoreError>>,
     ) -> Result<(), StoreError> {
         let _one_at_a_time = self.reading.lock().await;
         self.lock().changed.clear();
-        let stored = read.await?;
+        let StoredAccounts {
+            accounts: stored,
+            unreadable,
+        } = read.await?;
         let read = stored.into_iter().map(|stored| {
             let cached = CachedAccount {
                 version: Some(stored.version),
@@ -102,7 +120,11 @@ impl AccountCache {
         });
         let mut read: HashMap<_, _> = read.collect();
         let mut state = self.lock();
-        let State { accounts, changed } = &mut *state;
+        state.log_unreadable(&unreadable);
+        state.unreadable = unreadable.into_iter().map(|account| account.key).collect();
+        let State {
+            accounts, changed, ..
+        } = &mut *state;
         for key in changed.drain() {
             match accounts.remove(&key) {
                 Some(cached) => read.insert(key, cached),
@@ -119,8 +141,30 @@ impl AccountCache {
     }
 }
 
+impl State {
+    /// Logs that accounts cannot be read, at most once a minute.
+    fn log_unreadable(&mut self, unreadable: &[UnreadableAccount]) {
+        let Some(first) = unreadable.first() else {
+            return;
+        };
+        let is_recent = |at: Instant| at.elapsed() < UNREADABLE_LOG_INTERVAL;
+        if self.unreadable_logged_at.is_some_and(is_recent) {
+            return;
+        }
+        self.unreadable_logged_at = Some(Instant::now());
+        tracing::warn!(
+            account = %first.key,
+            error = %first.error,
+            unreadable_accounts = unreadable.len(),
+            "the account of a provider cannot be read; this process calls the provider as if it were not limited"
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use forebay_shared::store::StoredAccount;
+
     use super::*;
 
     #[tokio::test]
@@ -132,6 +176,10 @@ mod tests {
             version: AccountVersion::nil(),
             account: Account::default(),
         };
+        let read_as = |accounts| StoredAccounts {
+            accounts,
+            unreadable: Vec::new(),
+        };
         let all = [&changed, &removed].map(stored);
         let version = AccountVersion::new_v4();
         let read = async {
@@ -141,15 +189,18 @@ mod tests {
             };
             cache.set(changed.clone(), Some(next));
             cache.set(removed.clone(), None);
-            Ok([&changed, &removed, &new].map(stored).into())
+            Ok(read_as([&changed, &removed, &new].map(stored).into()))
         };
         cache.refresh(read).await.unwrap();
         assert_eq!(cache.get(&changed).version, Some(version));
         assert_eq!(cache.get(&removed).version, None);
         assert_eq!(cache.get(&new).version, Some(AccountVersion::nil()));
         // The next read is newer than the changes.
-        cache.refresh(async { Ok(all.into()) }).await.unwrap();
+        cache
+            .refresh(async { Ok(read_as(all.into())) })
+            .await
+            .unwrap();
         assert_eq!(cache.get(&changed).version, Some(AccountVersion::nil()));
-        assert_eq!(cache.len(), 2);
+        assert_eq!(cache.all().len(), 2);
     }
 }

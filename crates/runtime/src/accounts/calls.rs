@@ -68,6 +68,11 @@ impl Calls {
         })
     }
 
+    /// How many calls are in flight.
+    pub(super) fn in_flight(&self, key: &AccountKey) -> u32 {
+        self.lock().get(key).map_or(0, |calls| calls.begun)
+    }
+
     /// Changes the calls of an account, and forgets an account without calls.
     fn change<T>(&self, key: &AccountKey, change: impl FnOnce(&mut AccountCalls) -> T) -> T {
         let mut by_account = self.lock();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use forebay_shared::{
     account::{Account, AccountEvent, AccountKey, Decision, Phase, PhaseChange},
     backoff::Backoff,
-    store::{ACCOUNTS_MAX, AccountSwap, AccountVersion, StoreError},
+    store::{AccountSwap, AccountVersion, StoreError},
 };
 use tokio::{
     sync::oneshot,
@@ -30,8 +30,8 @@ const FAILURE_BACKOFF: Backoff =
 const EVENT_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Accounts {
-    /// Applies an event to an account, and writes the account if it has changed. An account that the store does not have
-    /// is one without limits.
+    /// Applies an event to an account, and writes the account if it has changed. An account that the store does not have, or
+    /// that this process cannot read, is one without limits. The latter is not written.
     ///
     /// # Errors
     /// [`StoreError`] if the store did not confirm the change, or if other processes kept changing the account.
@@ -85,7 +85,21 @@ impl Accounts {
                 .map(|event| account.apply(event, now))
                 .collect();
             let is_forgotten = account.is_forgettable(now);
-            if account == cached.account || (is_forgotten && cached.version.is_none()) {
+            let is_same = account == cached.account;
+            // A process that cannot read an account must not change it.
+            if cache.is_unreadable(key) {
+                // No closing is recorded. So a refused call must spend a try, because only the pause between tries prevents a
+                // loop of calls.
+                return Ok(decisions
+                    .into_iter()
+                    .map(Decision::without_closing)
+                    .collect());
+            }
+            if is_same && conflicts == 0 && depends_on_newest(events, &decisions) {
+                self.refresh().await?;
+                continue;
+            }
+            if is_same || (is_forgotten && cached.version.is_none()) {
                 return Ok(decisions);
             }
             let swap = AccountSwap {
@@ -107,10 +121,8 @@ impl Accounts {
                 return Ok(decisions);
             }
             self.refresh().await?;
-            if cached.version.is_none()
-                && cache.get(key).version.is_none()
-                && cache.len() >= ACCOUNTS_MAX
-            {
+            let is_missing = cached.version.is_none() && cache.get(key).version.is_none();
+            if is_missing && !cache.is_unreadable(key) && cache.is_full() {
                 return Err(StoreError::Full);
             }
             if Instant::now() >= deadline {
@@ -180,6 +192,7 @@ async fn change_all(accounts: Accounts, key: AccountKey) {
 fn clone_error(error: &StoreError) -> StoreError {
     match error {
         StoreError::Full => StoreError::Full,
+        StoreError::TooLarge => StoreError::TooLarge,
         StoreError::Newer(newer) => StoreError::Newer(*newer),
         StoreError::Unavailable(source) => {
             tracing::debug!(
@@ -206,4 +219,17 @@ fn log_phase_change(key: &AccountKey, change: PhaseChange, account: &Account) {
         ),
         _ => tracing::info!(account = %key, "a provider may be called again"),
     }
+}
+
+/// Whether an event that does not change the cached account may change the newest one. Such an event concerns permits that
+/// another process has just taken and that the cache may lack.
+fn depends_on_newest(events: &[AccountEvent], decisions: &[Decision]) -> bool {
+    events
+        .iter()
+        .zip(decisions)
+        .any(|(event, decision)| match event {
+            AccountEvent::NotUsed { .. } | AccountEvent::Dropped { .. } => true,
+            AccountEvent::Moved { .. } => decision.granted == 0,
+            _ => false,
+        })
 }

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use forebay_shared::{
-    account::{Account, AccountEvent, AccountKey, ConfiguredLimits, Phase, ReportedLimits},
+    account::{
+        Account, AccountEvent, AccountKey, ConfiguredBy, ConfiguredLimits, Phase, ReportedLimits,
+    },
     ids::ProcessId,
     job::JobError,
     store::{AccountSwap, AccountVersion, Store, StoreError},
@@ -11,7 +13,10 @@ use forebay_shared::{
 };
 use futures_util::{StreamExt, stream};
 
-use super::{answers::Answers, cache::AccountCache, calls::Calls, waiting_events::WaitingEvents};
+use super::{
+    answers::Answers, cache::AccountCache, calls::Calls, recent_answers::RecentAnswers,
+    waiting_events::WaitingEvents,
+};
 
 /// The most accounts to which answers are applied at the same time.
 const ANSWERED_AT_ONCE: usize = 64;
@@ -25,8 +30,11 @@ pub struct Accounts {
 pub(super) struct Shared {
     pub(super) store: Arc<dyn Store>,
     pub(super) process: ProcessId,
+    /// This process, as the one that sets limits.
+    pub(super) configured_by: ConfiguredBy,
     pub(super) cache: AccountCache,
     pub(super) answers: Answers,
+    pub(super) recent_answers: RecentAnswers,
     pub(super) calls: Calls,
     pub(super) waiting: WaitingEvents,
 }
@@ -44,11 +52,17 @@ impl Accounts {
     /// The accounts of a store. The caller must run their [`AccountsLoop`](super::AccountsLoop).
     #[must_use]
     pub fn new(store: Arc<dyn Store>, process: ProcessId) -> Self {
+        let configured_by = ConfiguredBy {
+            started_at: store.now(),
+            process: process.clone(),
+        };
         let shared = Arc::new(Shared {
             store,
+            configured_by,
             process,
             cache: AccountCache::default(),
             answers: Answers::default(),
+            recent_answers: RecentAnswers::default(),
             calls: Calls::default(),
             waiting: WaitingEvents::default(),
         });
@@ -82,26 +96,50 @@ impl Accounts {
             return calls;
         }
         let mut account = self.shared.cache.get(key).account.clone();
-        let take = self.take_event(calls);
+        let take = self.take_event(calls, false);
         account.apply(&take, self.shared.store.now()).granted
     }
 
     /// Takes up to `calls` permits of an account. Returns how many were granted.
-    pub(super) async fn grant(&self, key: &AccountKey, calls: u32) -> Result<u32, StoreError> {
+    pub(super) async fn grant(
+        &self,
+        key: &AccountKey,
+        calls: u32,
+        more_wait: bool,
+    ) -> Result<u32, StoreError> {
         if !self.is_limited(key) {
             return Ok(calls);
         }
-        // A denial that the cache shows already needs no write.
+        // If the cache shows that no permit is free, no write is needed.
         if self.available(key, calls) == 0 {
             return Ok(0);
         }
-        Ok(self.apply(key, self.take_event(calls)).await?.granted)
+        Ok(self
+            .apply(key, self.take_event(calls, more_wait))
+            .await?
+            .granted)
     }
 
-    fn take_event(&self, calls: u32) -> AccountEvent {
+    fn take_event(&self, calls: u32, more_wait: bool) -> AccountEvent {
         AccountEvent::Take {
             calls,
             process: self.shared.process.clone(),
+            more_wait,
+        }
+    }
+
+    /// Begins an account for which jobs wait although the store has none ([`AccountEvent::Lost`]).
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store did not confirm the change.
+    pub async fn begin_if_lost(&self, key: &AccountKey) -> Result<(), StoreError> {
+        if self.shared.cache.get(key).version.is_some() {
+            return Ok(());
+        }
+        match self.apply(key, AccountEvent::Lost).await {
+            // The store has as many accounts as it keeps, so this one stays without limits.
+            Ok(_) | Err(StoreError::Full) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
@@ -119,13 +157,13 @@ impl Accounts {
         }
     }
 
-    /// Records the answer of a call, and applies it to the account within about 100 ms. Costs nothing if the account needs
+    /// Records the answer of a call, with the tokens of its reply if it got one, and applies it to the account within about 100 ms. Costs nothing if the account needs
     /// no answers and no reported limit is low.
     pub fn answered(
         &self,
         key: &AccountKey,
         started_at: TimeMs,
-        tokens: u64,
+        tokens: Option<u64>,
         limits: Option<ReportedLimits>,
     ) {
         let is_low = limits.is_some_and(|limits| limits.is_low());
@@ -138,11 +176,25 @@ impl Accounts {
                     .needs_answers(self.shared.store.now()));
         if is_needed {
             self.shared.answers.add(key, started_at, tokens, limits);
+        } else {
+            self.shared.recent_answers.add(key, started_at);
         }
     }
 
     /// Applies the gathered answers to their accounts. Answers that could not be applied are kept for the next time.
     pub(super) async fn flush_answers(&self) {
+        let now = self.shared.store.now();
+        for (key, cached) in self.shared.cache.all() {
+            if cached.account.needs_earlier_answers(now) {
+                let started_at = self.shared.recent_answers.take(&key);
+                if !started_at.is_empty() {
+                    let earlier = AccountEvent::AnsweredEarlier { started_at };
+                    if let Err(error) = self.apply(&key, earlier).await {
+                        tracing::debug!(account = %key, %error, "answers from before the first refusal are lost");
+                    }
+                }
+            }
+        }
         let all = self.shared.answers.take_all();
         stream::iter(all)
             .for_each_concurrent(ANSWERED_AT_ONCE, |(key, answered)| async move {
@@ -155,8 +207,8 @@ impl Accounts {
     }
 
     /// Writes the configured limits into the accounts, and removes limits that are no longer configured. `is_known` returns
-    /// whether the configuration has a provider; accounts of other providers keep their limits. Costs no request for
-    /// accounts whose limits are up to date.
+    /// whether the configuration has a provider; accounts of other providers keep their limits. If processes have different
+    /// limits, those of the process that started last apply. Costs no request for accounts whose limits are up to date.
     ///
     /// # Errors
     /// [`StoreError`] if the store did not confirm a change.
@@ -166,16 +218,28 @@ impl Accounts {
         is_known: impl Fn(&str) -> bool,
     ) -> Result<(), StoreError> {
         for (key, limits) in limits {
-            if self.shared.cache.get(key).account.configured != *limits {
-                self.apply(key, AccountEvent::Configured(*limits)).await?;
-            }
+            self.configure_one(key, *limits).await?;
         }
         for (key, cached) in self.shared.cache.all() {
             let is_removed = !limits.contains_key(&key) && is_known(key.provider());
             if is_removed && !cached.account.configured.is_empty() {
-                let none = AccountEvent::Configured(ConfiguredLimits::default());
-                self.apply(&key, none).await?;
+                self.configure_one(&key, ConfiguredLimits::default())
+                    .await?;
             }
+        }
+        Ok(())
+    }
+
+    async fn configure_one(
+        &self,
+        key: &AccountKey,
+        limits: ConfiguredLimits,
+    ) -> Result<(), StoreError> {
+        let by = self.shared.configured_by.clone();
+        let account = &self.shared.cache.get(key).account;
+        if account.needs_configuration(&limits, &by) {
+            let configured = AccountEvent::Configured { limits, by };
+            self.apply(key, configured).await?;
         }
         Ok(())
     }

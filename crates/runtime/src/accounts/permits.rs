@@ -15,7 +15,7 @@ use super::handle::{Accounts, Denied};
 pub struct CallPermits {
     accounts: Accounts,
     taken: Vec<Taken>,
-    /// When the last of them was taken.
+    /// When the first of them was taken, or a little later.
     taken_at: TimeMs,
 }
 
@@ -31,7 +31,7 @@ pub struct HeldPermit {
 /// A permit of one account.
 struct Taken {
     key: AccountKey,
-    /// Whether the store counts the call.
+    /// Whether the permit was granted, so that the store counts the call if the account counts calls.
     is_counted: bool,
 }
 
@@ -40,7 +40,7 @@ impl Accounts {
     /// permit that came with the job's wake. It is given back if the call is denied, or if the account has closed since it was
     /// taken.
     ///
-    /// If the store does not respond, the call is allowed. If the provider refuses it, it spends no try.
+    /// If the store does not respond, the call is allowed. If the provider refuses that call, no try is spent.
     ///
     /// # Errors
     /// The account that has no permit.
@@ -60,10 +60,14 @@ impl Accounts {
             }
             needed.push((key, held));
         }
+        let taken_earlier = needed.iter().filter_map(|(_, held)| *held);
+        let now = self.shared.store.now();
         let mut permits = CallPermits {
             accounts: self.clone(),
             taken: Vec::with_capacity(needed.len()),
-            taken_at: self.shared.store.now(),
+            taken_at: taken_earlier
+                .map(|held| held.taken_at)
+                .fold(now, TimeMs::min),
         };
         // Checked before any permit is taken, so that few permits have to be given back.
         let is_used_up =
@@ -72,6 +76,9 @@ impl Accounts {
         for (key, held) in &needed {
             if denied.is_none() && !self.take_one(key, *held, &mut permits).await {
                 denied = Some(key);
+                if let Some(HeldPermit { permit, taken_at }) = held {
+                    self.give_back(key, &permit.process, 1, *taken_at).await;
+                }
             }
         }
         let Some(denied) = denied else {
@@ -86,7 +93,7 @@ impl Accounts {
         Err(self.denied(denied))
     }
 
-    /// Whether an account is closed, and has closed after this time. Its earlier permits are void then.
+    /// Whether an account is closed, and has closed after this time. Permits that were taken before are no longer valid.
     fn has_closed_since(&self, key: &AccountKey, taken_at: TimeMs) -> bool {
         match &self.shared.cache.get(key).account.phase {
             Phase::Closed(closing) | Phase::Probing(closing) => closing.since >= taken_at,
@@ -108,7 +115,7 @@ impl Accounts {
         };
         let granted = match held {
             Some(held) => self.move_here(key, &held.permit).await,
-            None => self.grant(key, 1).await,
+            None => self.grant(key, 1, false).await,
         };
         match &granted {
             Ok(0) => {}
@@ -121,15 +128,20 @@ impl Accounts {
             }
         }
         permits.taken.push(taken);
-        permits.taken_at = self.shared.store.now();
         !matches!(granted, Ok(0))
     }
 
     /// Takes up to `calls` permits for wakes, of this account and of its provider's account. Returns how many both granted.
+    /// `more_wait`: further jobs wait.
     ///
     /// # Errors
     /// [`StoreError`] if the store did not confirm the change.
-    pub async fn take_for_wakes(&self, key: &AccountKey, calls: u32) -> Result<u32, StoreError> {
+    pub async fn take_for_wakes(
+        &self,
+        key: &AccountKey,
+        calls: u32,
+        more_wait: bool,
+    ) -> Result<u32, StoreError> {
         let mut granted = calls;
         let mut taken: Vec<(&AccountKey, u32)> = Vec::new();
         let provider = AccountKey::of_provider(key.provider());
@@ -138,7 +150,7 @@ impl Accounts {
             if self.counts_calls(key) {
                 self.shared.calls.add_wake_permits(key, granted);
             }
-            let result = self.grant(key, granted).await;
+            let result = self.grant(key, granted, more_wait).await;
             granted = result.as_ref().map_or(0, |granted| *granted);
             for (earlier, permits) in &mut taken {
                 let (process, now) = (&self.shared.process, self.shared.store.now());
@@ -170,7 +182,8 @@ impl Accounts {
         self.available(&provider, calls)
     }
 
-    /// Whether the next permit of [`take_for_wakes`](Self::take_for_wakes) is a probe's, as of the last read.
+    /// Whether the account or its provider's account is closed or probing, as of the last read. The next permit may be a
+    /// probe's.
     #[must_use]
     pub fn is_closed_for_wakes(&self, key: &AccountKey) -> bool {
         let provider = AccountKey::of_provider(key.provider());
@@ -203,21 +216,26 @@ impl Accounts {
             taken_at,
         };
         if let Err(error) = self.apply(key, not_used).await {
-            tracing::debug!(account = %key, %error, "permits that were not used are free again only later");
+            tracing::debug!(account = %key, %error, "unused permits could not be given back; they become free later");
         }
+    }
+
+    /// How many calls of this process are in flight.
+    #[must_use]
+    pub fn calls_in_flight(&self, key: &AccountKey) -> u32 {
+        self.shared.calls.in_flight(key)
     }
 
     /// Whether the account counts calls in flight.
     fn counts_calls(&self, key: &AccountKey) -> bool {
-        let cached = self.shared.cache.get(key);
-        cached.account.configured.concurrency.is_some()
+        self.shared.cache.get(key).account.counts_calls()
     }
 
     /// Corrects the counts of this process's calls in the store, because permits or events may be lost. Costs no request
     /// for a count that is right.
     pub(super) async fn correct_counts(&self) {
         for (key, cached) in self.shared.cache.all() {
-            if cached.account.configured.concurrency.is_none() {
+            if !cached.account.counts_calls() {
                 continue;
             }
             let process = self.shared.process.clone();
@@ -241,7 +259,13 @@ impl Accounts {
 }
 
 impl CallPermits {
-    /// Records that the call ended. Only accounts with a limit on concurrency need it.
+    /// When the first of the permits was taken, or a little later, by the store's clock.
+    #[must_use]
+    pub const fn taken_at(&self) -> TimeMs {
+        self.taken_at
+    }
+
+    /// Records that the call ended. Only accounts with a limit on calls in flight need it.
     pub async fn end(mut self) {
         let Accounts { shared } = self.accounts.clone();
         for key in self.uncount() {
@@ -258,6 +282,30 @@ impl CallPermits {
         }
     }
 
+    /// Records that the call was made, and then dropped without an answer.
+    pub async fn dropped(mut self) {
+        let Accounts { shared } = self.accounts.clone();
+        let taken_at = self.taken_at;
+        // An account that counts no calls is changed only if the call was its probe.
+        let keys: Vec<AccountKey> = self.taken.iter().map(|taken| taken.key.clone()).collect();
+        let counted = self.uncount();
+        for key in keys {
+            let is_counted = counted.contains(&key) && self.accounts.counts_calls(&key);
+            let is_probing = matches!(shared.cache.get(&key).account.phase, Phase::Probing(_));
+            if !is_probing && !is_counted {
+                continue;
+            }
+            let dropped = AccountEvent::Dropped {
+                process: shared.process.clone(),
+                calls: u32::from(is_counted),
+                taken_at,
+            };
+            if let Err(error) = self.accounts.apply(&key, dropped).await {
+                tracing::debug!(account = %key, %error, "the end of a call is not counted yet; it is counted within seconds");
+            }
+        }
+    }
+
     /// Records that the call is not made.
     pub async fn not_used(mut self) {
         let Accounts { shared } = self.accounts.clone();
@@ -268,7 +316,7 @@ impl CallPermits {
         }
     }
 
-    /// Returns the accounts that count the call, and marks the call as ending.
+    /// Returns the accounts that granted a permit, and marks the call as ending.
     fn uncount(&mut self) -> Vec<AccountKey> {
         let calls = &self.accounts.shared.calls;
         let counted = self.taken.iter_mut().filter(|taken| taken.is_counted);

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use forebay_shared::store::{Notices, StoreError, Topic};
 use futures_util::FutureExt as _;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::handle::Accounts;
 
 /// How often the accounts are read without a notice, because notices may be lost.
 const READ_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a new stream of notices may delay a read.
+const WATCH_TIMEOUT: Duration = Duration::from_millis(250);
 /// How long answers are gathered before they are applied.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 /// The pause after a notice. Further notices in this time cost no further read.
@@ -64,7 +66,10 @@ impl AccountsLoop {
     }
 
     async fn watch(&self) -> Option<Notices> {
-        let watched = self.accounts.shared.store.watch(Topic::Accounts).await;
+        let watch = self.accounts.shared.store.watch(Topic::Accounts);
+        let watched = timeout(WATCH_TIMEOUT, watch)
+            .await
+            .unwrap_or_else(|_elapsed| Err(StoreError::Unavailable(None)));
         watched
             .inspect_err(|error| {
                 tracing::debug!(%error, "changes of the providers' accounts are not watched; trying again in 1 s");

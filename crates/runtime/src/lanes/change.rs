@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
-
+use crate::byte_budget::ReservedBytes;
 use forebay_shared::{
     account::AccountKey,
     ids::{JobId, LaneKey, ProcessId},
     job::{JobError, Reply},
     lane::{Admit, Event, IfBusy, LiveProcesses, ReleaseReason},
     session::TokenMeasure,
-    store::{NewJob, RunInputs, Timer},
+    store::{LoadedLane, LoadedRunInputs, NewJob, Timer},
     time::TimeMs,
     turn::Turn,
     wake::WakePermit,
@@ -21,7 +20,7 @@ use forebay_shared::{
 pub struct LaneChange {
     pub(super) lane: LaneKey,
     pub(super) action: Action,
-    pub(super) permit: Option<OwnedSemaphorePermit>,
+    pub(super) reserved: Option<ReservedBytes>,
 }
 
 /// What happens to the lane. Each variant carries the documents that its commit writes.
@@ -37,6 +36,8 @@ pub(super) enum Action {
         job: JobId,
         worker: ProcessId,
         limit_ms: u64,
+        /// The claim is not made if the run inputs of the job have more bytes as stored.
+        inputs_bytes_max: u64,
         /// The fence of an earlier request for this claim whose response was lost.
         repeated_fence: Option<u64>,
     },
@@ -141,28 +142,6 @@ pub struct AttemptOutput {
     pub token_measure: Option<TokenMeasure>,
 }
 
-/// The result of a change that was made.
-#[derive(Debug)]
-pub enum Applied {
-    /// The change is committed, by this request or by an earlier one.
-    Done,
-    /// The claim was granted.
-    Claimed {
-        /// The fence, which every later change of this attempt must carry.
-        fence: u64,
-        /// The time limit of the claim. When it has passed, another worker may claim the job.
-        until: TimeMs,
-        /// The number of this attempt at the job, counted from 1.
-        attempt: u32,
-        /// How many tries of the job have failed before.
-        tries: u32,
-        /// What the worker needs to run the job.
-        run_inputs: Box<RunInputs>,
-    },
-    /// The claim was not granted, because the job may not run yet.
-    NotDue,
-}
-
 impl LaneChange {
     /// Admits a new job.
     #[must_use]
@@ -172,20 +151,28 @@ impl LaneChange {
         Self::new(lane, Action::Admit { job, options })
     }
 
-    /// Keeps the permit until the change has its result. The permit is the change's share of the byte budget.
+    /// Keeps the memory of the change reserved until the change has its result.
     #[must_use]
-    pub fn with_permit(mut self, permit: OwnedSemaphorePermit) -> Self {
-        self.permit = Some(permit);
+    pub fn with_reserved(mut self, reserved: ReservedBytes) -> Self {
+        self.reserved = Some(reserved);
         self
     }
 
-    /// Claims the head of a lane for a worker, for at most `limit_ms`.
+    /// Claims the head of a lane for a worker, for at most `limit_ms`, if its run inputs have at most `inputs_bytes_max` bytes
+    /// as stored.
     #[must_use]
-    pub const fn claim(lane: LaneKey, job: JobId, worker: ProcessId, limit_ms: u64) -> Self {
+    pub const fn claim(
+        lane: LaneKey,
+        job: JobId,
+        worker: ProcessId,
+        limit_ms: u64,
+        inputs_bytes_max: u64,
+    ) -> Self {
         let claim = Action::Claim {
             job,
             worker,
             limit_ms,
+            inputs_bytes_max,
             repeated_fence: None,
         };
         Self::new(lane, claim)
@@ -289,7 +276,7 @@ impl LaneChange {
         Self {
             lane,
             action,
-            permit: None,
+            reserved: None,
         }
     }
 }
@@ -328,6 +315,7 @@ impl Action {
                 worker,
                 limit_ms,
                 repeated_fence,
+                ..
             } => Event::Claim {
                 job: *job,
                 worker: worker.clone(),
@@ -381,6 +369,19 @@ impl Action {
                 job: *job,
                 live: live.clone(),
             },
+        }
+    }
+
+    /// The bytes of the job's run inputs, if this is a claim and they are more than it allows.
+    pub(super) fn needs_bytes(&self, loaded: &LoadedLane) -> Option<u64> {
+        match (self, &loaded.run_inputs) {
+            (
+                Self::Claim {
+                    inputs_bytes_max, ..
+                },
+                Some(LoadedRunInputs::LeftOut { bytes }),
+            ) if bytes > inputs_bytes_max => Some(*bytes),
+            _ => None,
         }
     }
 

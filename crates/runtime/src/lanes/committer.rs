@@ -1,21 +1,24 @@
 //! Makes one commit of a batch of changes, and answers the callers.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
+    applied::Applied,
     cache::LaneCache,
-    change::{Action, Applied, LaneChange},
-    draft::{CommitDraft, LaneSettings, Verdict},
+    change::{Action, LaneChange},
+    draft::{CommitDraft, Decision, LaneSettings, TurnSum, Verdict},
     error::LaneError,
+    failed_jobs::FailedJobsLog,
     head_wakes::HeadWakes,
     retry::{RetriedCommit, commit_with_retry, with_retry},
 };
+use crate::byte_budget::{ByteBudget, ReservedBytes};
 use forebay_shared::{
     ids::{JobId, LaneKey},
     lane::{ClaimResult, Lane, State},
-    store::{LoadedLane, RunInputs, Store, StoreError},
+    store::{INLINE_BYTES_MAX, LoadedLane, LoadedRunInputs, Store, StoreError},
     time::TimeMs,
     turn::Turn,
 };
@@ -28,7 +31,7 @@ pub(super) type ChangeResult = Result<Applied, LaneError>;
 
 /// A change that waits for its commit.
 pub(super) struct Pending {
-    /// The change. Its permit is held until the change is answered.
+    /// The change. Its memory is reserved until the change is answered.
     change: LaneChange,
     deadline: Instant,
     answer: oneshot::Sender<ChangeResult>,
@@ -72,12 +75,28 @@ pub(super) struct Committer {
     pub(super) head_wakes: HeadWakes,
     pub(super) settings: LaneSettings,
     pub(super) cache: LaneCache,
+    pub(super) failed_jobs: FailedJobsLog,
+    /// The memory for the inputs that commits read.
+    pub(super) reads: ByteBudget,
+}
+
+/// How many bytes a commit takes for each stored byte of an input that it reads: the input as text, parsed, and as the
+/// arguments of the commit.
+const BYTES_FOR_EACH_READ: u64 = 3;
+/// How long a commit waits for the memory of the inputs that it reads.
+const INPUTS_WAIT: Duration = Duration::from_secs(5);
+
+/// The inputs that a commit reads, and the memory that they take.
+#[derive(Default)]
+struct ReadInputs {
+    inputs: HashMap<JobId, Vec<Turn>>,
+    _reserved: Option<ReservedBytes>,
 }
 
 impl Committer {
     /// Makes the changes of a batch in one commit, and answers their callers.
     pub(super) async fn run(&self, key: &LaneKey, mut batch: Vec<Pending>) {
-        let mut result = self.commit(key, &mut batch).await;
+        let mut result = self.commit(key, &mut batch, INPUTS_WAIT).await;
         if let Err(error @ LaneError::Store(StoreError::Full)) = &result {
             // A full store rejects only commits that admit a job. The other changes are made without the admissions.
             let (admissions, others): (Vec<_>, Vec<_>) =
@@ -89,7 +108,19 @@ impl Committer {
                 return;
             }
             batch = others;
-            result = self.commit(key, &mut batch).await;
+            result = self.commit(key, &mut batch, INPUTS_WAIT).await;
+        }
+        if let Err(LaneError::Store(StoreError::TooLarge) | LaneError::NoMemory) = &result
+            && batch.len() > 1
+        {
+            // Only some of the changes may be too large, or only all of them together. They do not wait for memory again.
+            for pending in batch.into_iter().filter(Pending::is_awaited) {
+                let mut alone = [pending];
+                let result = self.commit(key, &mut alone, Duration::ZERO).await;
+                let [pending] = alone;
+                pending.answer(result.and_then(first));
+            }
+            return;
         }
         match result {
             Ok(results) => {
@@ -111,7 +142,13 @@ impl Committer {
         &self,
         key: &LaneKey,
         batch: &mut [Pending],
+        memory_wait_max: Duration,
     ) -> Result<Vec<ChangeResult>, LaneError> {
+        // A commit that waits for memory must leave time for the callers that wait for other changes.
+        let soonest = batch.iter().map(|pending| pending.deadline).min();
+        let soonest = soonest.unwrap_or_else(Instant::now);
+        let memory_wait_max =
+            memory_wait_max.min(soonest.saturating_duration_since(Instant::now()) / 2);
         let deadline = batch.iter().map(|pending| pending.deadline).max();
         let deadline = deadline.unwrap_or_else(Instant::now);
         let jobs: Vec<JobId> = batch
@@ -150,9 +187,10 @@ impl Committer {
                 return Ok(results(batch, verdicts, &lane, base.run_inputs));
             }
 
-            let inputs = self.read_inputs(draft.inputs_to_read(), deadline).await?;
+            let inputs = self.read_inputs(draft.inputs_to_read(), deadline, memory_wait_max);
+            let read = inputs.await?;
             let bounds = self.settings.session;
-            let commit = draft.into_commit(key, bounds, inputs, jobs.clone(), run_inputs_of);
+            let commit = draft.into_commit(key, bounds, read.inputs, jobs.clone(), run_inputs_of);
             let committed = commit_with_retry(&*self.store, &commit, deadline).await;
             if committed.is_err() {
                 // The commit may have been made all the same. If the store is full, `run` commits the batch again
@@ -168,7 +206,7 @@ impl Committer {
                     is_guess = false;
                     continue;
                 }
-                RetriedCommit::Done => {}
+                RetriedCommit::Done => self.failed_jobs.log(&commit, &base.lane),
             }
             if let Some(wake) = wake {
                 self.head_wakes.wake_new_head(&commit, wake);
@@ -185,19 +223,47 @@ impl Committer {
         Err(LaneError::Contended)
     }
 
-    /// Reads the inputs of jobs. A job that has been deleted is left out.
+    /// Reads the inputs of jobs, which are in the order of the session. A job that has been deleted is left out. So are the
+    /// older jobs, once the session could not keep their turns.
     async fn read_inputs(
         &self,
         jobs: Vec<JobId>,
         deadline: Instant,
-    ) -> Result<HashMap<JobId, Vec<Turn>>, LaneError> {
-        let mut inputs = HashMap::with_capacity(jobs.len());
-        for job in jobs {
+        memory_wait_max: Duration,
+    ) -> Result<ReadInputs, LaneError> {
+        if jobs.is_empty() {
+            return Ok(ReadInputs::default());
+        }
+        let bounds = &self.settings.session;
+        let sizes = with_retry(deadline, || self.store.request_bytes(&jobs)).await?;
+        let largest = sizes.iter().copied().max().unwrap_or(0);
+        let kept_max = u64::try_from(bounds.turns_bytes_max).unwrap_or(u64::MAX);
+        let bytes = sizes
+            .iter()
+            .sum::<u64>()
+            .min(kept_max.saturating_add(largest));
+        let reserved = if bytes <= INLINE_BYTES_MAX {
+            None
+        } else {
+            let bytes = bytes.saturating_mul(BYTES_FOR_EACH_READ);
+            let reserved = self.reads.reserve(bytes, memory_wait_max).await;
+            Some(reserved.ok_or(LaneError::NoMemory)?)
+        };
+        let mut read = ReadInputs {
+            inputs: HashMap::new(),
+            _reserved: reserved,
+        };
+        let mut sum = TurnSum::default();
+        for job in jobs.into_iter().rev() {
+            if sum.exceeds(bounds) {
+                break;
+            }
             if let Some(request) = with_retry(deadline, || self.store.request(job)).await? {
-                inputs.insert(job, request.input);
+                request.input.iter().for_each(|turn| sum.add(turn));
+                read.inputs.insert(job, request.input);
             }
         }
-        Ok(inputs)
+        Ok(read)
     }
 }
 
@@ -216,12 +282,22 @@ fn guess(cached: Option<LoadedLane>, batch: &[Pending]) -> Option<LoadedLane> {
 /// rules grant it if the job already runs for the same worker with this fence.
 fn remember_claims(batch: &mut [Pending], verdicts: &[Verdict]) {
     for (pending, verdict) in batch.iter_mut().zip(verdicts) {
-        if let (Action::Claim { repeated_fence, .. }, Ok(Some(ClaimResult::Granted { fence }))) =
-            (&mut pending.change.action, verdict)
+        if let (
+            Action::Claim { repeated_fence, .. },
+            Ok(Decision::Claim(ClaimResult::Granted { fence })),
+        ) = (&mut pending.change.action, verdict)
         {
             *repeated_fence = Some(*fence);
         }
     }
+}
+
+/// The result of the only change of a batch.
+fn first(results: Vec<ChangeResult>) -> ChangeResult {
+    results
+        .into_iter()
+        .next()
+        .unwrap_or(Err(LaneError::Contended))
 }
 
 /// The result of each change, once the batch is committed.
@@ -229,13 +305,14 @@ fn results(
     batch: &[Pending],
     verdicts: Vec<Verdict>,
     lane: &Lane,
-    mut run_inputs: Option<RunInputs>,
+    mut run_inputs: Option<LoadedRunInputs>,
 ) -> Vec<ChangeResult> {
     let results = batch.iter().zip(verdicts).map(|(pending, verdict)| {
         match verdict.map_err(LaneError::Refused)? {
-            None => Ok(Applied::Done),
-            Some(ClaimResult::NotDue { .. }) => Ok(Applied::NotDue),
-            Some(ClaimResult::Granted { fence }) => Ok(claim_result(
+            Decision::Made => Ok(Applied::Done),
+            Decision::NeedsBytes(bytes) => Ok(Applied::NeedsBytes(bytes)),
+            Decision::Claim(ClaimResult::NotDue { .. }) => Ok(Applied::NotDue),
+            Decision::Claim(ClaimResult::Granted { fence }) => Ok(claim_result(
                 lane,
                 pending.change.action.job(),
                 fence,
@@ -251,7 +328,7 @@ fn claim_result(
     lane: &Lane,
     job: JobId,
     fence: u64,
-    run_inputs: &mut Option<RunInputs>,
+    run_inputs: &mut Option<LoadedRunInputs>,
 ) -> Applied {
     let entry = lane.find(job).map(|(_, entry)| entry);
     let (Some(entry), Some(run_inputs)) = (entry, run_inputs.take()) else {
@@ -267,6 +344,7 @@ fn claim_result(
         },
         attempt: entry.attempts.last().map_or(1, |attempt| attempt.n),
         tries: entry.tries,
-        run_inputs: Box::new(run_inputs),
+        expires_at: entry.deadline,
+        run_inputs: run_inputs.inline(),
     }
 }

@@ -25,7 +25,18 @@ pub struct LaneSettings {
 }
 
 /// What the rules decided about one change.
-pub(super) type Verdict = Result<Option<ClaimResult>, Refused>;
+pub(super) type Verdict = Result<Decision, Refused>;
+
+/// How a change is made.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Decision {
+    /// The draft contains the change.
+    Made,
+    /// The rules' answer to a claim.
+    Claim(ClaimResult),
+    /// The claim would be granted, but the job's run inputs have this many bytes. The draft does not contain the claim.
+    NeedsBytes(u64),
+}
 
 /// A timer to move without a commit.
 #[derive(Clone, Copy, Debug)]
@@ -113,12 +124,19 @@ impl<'a> CommitDraft<'a> {
                 }),
                 _ => self.add_effects(action, effects, permit),
             }
-            return Ok(None);
+            return Ok(Decision::Made);
+        }
+        if let Some(bytes) = action.needs_bytes(self.base) {
+            let mut lane = self.lane.clone();
+            let effects = apply(&mut lane, outcome, &action.event(), self.now)?;
+            if let Some(ClaimResult::Granted { .. }) = effects.claim {
+                return Ok(Decision::NeedsBytes(bytes));
+            }
         }
         let effects = apply(&mut self.lane, outcome, &action.event(), self.now)?;
         let claim = effects.claim;
         self.add_effects(action, effects, permit);
-        Ok(claim)
+        Ok(claim.map_or(Decision::Made, Decision::Claim))
     }
 
     /// Adds the effects and the documents of a change to the draft.
@@ -176,7 +194,8 @@ impl<'a> CommitDraft<'a> {
         inputs.filter(|job| !is_admitted(job)).collect()
     }
 
-    /// Builds the commit. `inputs` holds the inputs of [`inputs_to_read`](Self::inputs_to_read), except for deleted jobs.
+    /// Builds the commit. `inputs` holds the inputs of [`inputs_to_read`](Self::inputs_to_read), except for deleted jobs and for
+    /// older jobs whose turns the session would drop at once.
     /// After a conflict, the store returns the outcomes of `outcomes_of` and the run inputs of `run_inputs_of`, as the load did.
     pub(super) fn into_commit(
         self,
@@ -198,6 +217,7 @@ impl<'a> CommitDraft<'a> {
                 }
             }
         }
+        let append = without_surplus(append, &session);
         // A claim, a retry and a release do not write the session. Its time to live does not run while it has live
         // jobs.
         let is_session_changed = !append.is_empty()
@@ -227,5 +247,74 @@ impl<'a> CommitDraft<'a> {
             run_inputs_of,
             at: self.now,
         }
+    }
+}
+
+/// Drops the oldest turns that the session would drop as soon as they are appended. One more turn than the session keeps stays,
+/// so that the store drops all its older turns too. Otherwise the conversation would have a gap.
+fn without_surplus(mut append: Vec<Turn>, session: &SessionBounds) -> Vec<Turn> {
+    let mut kept = TurnSum::default();
+    let surplus = append.iter().rposition(|turn| {
+        let is_full = kept.exceeds(session);
+        kept.add(turn);
+        is_full
+    });
+    if let Some(last_surplus) = surplus {
+        append.drain(..=last_surplus);
+    }
+    append
+}
+
+/// The number and the bytes of some turns.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TurnSum {
+    turns: usize,
+    bytes: usize,
+}
+
+impl TurnSum {
+    pub(super) fn add(&mut self, turn: &Turn) {
+        self.turns += 1;
+        self.bytes = self.bytes.saturating_add(turn.json_bytes());
+    }
+
+    /// Whether the session cannot keep all these turns.
+    pub(super) const fn exceeds(self, session: &SessionBounds) -> bool {
+        self.turns > session.turns_max || self.bytes > session.turns_bytes_max
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_shared::{
+        session::SessionBounds,
+        turn::{Role, Turn},
+    };
+
+    use super::without_surplus;
+
+    #[test]
+    fn a_commit_appends_one_turn_more_than_the_session_keeps() {
+        let turns = |texts: &[&str]| -> Vec<Turn> {
+            let turns = texts.iter().map(|text| Turn::text(Role::User, *text));
+            turns.collect()
+        };
+        let bytes = Turn::text(Role::User, "a").json_bytes();
+        let bounds = |turns_max, turns_bytes_max| SessionBounds {
+            ttl_ms: 1,
+            turns_max,
+            turns_bytes_max,
+        };
+        let all = turns(&["a", "b", "c", "d"]);
+        assert_eq!(
+            without_surplus(all.clone(), &bounds(2, 1_000)),
+            turns(&["b", "c", "d"])
+        );
+        assert_eq!(
+            without_surplus(all.clone(), &bounds(9, 2 * bytes)),
+            turns(&["b", "c", "d"])
+        );
+        assert_eq!(without_surplus(all.clone(), &bounds(9, 1)), turns(&["d"]));
+        assert_eq!(without_surplus(all.clone(), &bounds(4, 1_000)), all);
     }
 }

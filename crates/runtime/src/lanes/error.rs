@@ -11,6 +11,9 @@ pub enum LaneError {
     /// The store failed, or did not respond in time. The change may have been made.
     #[error("the store did not confirm the change")]
     Store(#[source] StoreError),
+    /// The memory for what the change reads was not free in time. The change was not made.
+    #[error("no memory was free for what the change reads")]
+    NoMemory,
     /// Too many changes of this lane wait in this process, or the commit has conflicted too often with other processes.
     #[error("too many changes of the lane wait, or conflict with other processes")]
     Contended,
@@ -22,7 +25,7 @@ impl LaneError {
     pub const fn refused(&self) -> Option<Refused> {
         match self {
             Self::Refused(refused) => Some(*refused),
-            Self::Store(_) | Self::Contended => None,
+            Self::Store(_) | Self::NoMemory | Self::Contended => None,
         }
     }
 
@@ -32,6 +35,8 @@ impl LaneError {
         match self {
             Self::Refused(refused) => Self::Refused(*refused),
             Self::Contended => Self::Contended,
+            Self::NoMemory => Self::NoMemory,
+            Self::Store(StoreError::TooLarge) => Self::Store(StoreError::TooLarge),
             Self::Store(StoreError::Full) => Self::Store(StoreError::Full),
             Self::Store(StoreError::Unavailable(source)) => {
                 tracing::debug!(?source, "the store did not confirm a change");

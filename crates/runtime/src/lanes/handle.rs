@@ -12,14 +12,16 @@ use tokio::{
 };
 
 use super::{
+    applied::Applied,
     cache::LaneCache,
-    change::{Applied, LaneChange},
+    change::LaneChange,
     committer::{Committer, Pending},
     draft::LaneSettings,
     error::LaneError,
+    failed_jobs::FailedJobsLog,
     head_wakes::HeadWakes,
 };
-use crate::wakes::Wakes;
+use crate::{byte_budget::ByteBudget, wakes::Wakes};
 use forebay_shared::{
     class::Class,
     ids::LaneKey,
@@ -42,9 +44,14 @@ struct Shared {
 }
 
 impl Lanes {
-    /// The lanes of `store`. Heads are woken through `wakes`.
+    /// The lanes of `store`. Heads are woken through `wakes`. `reads` is the memory for the inputs that commits read.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, wakes: Wakes, settings: LaneSettings) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        wakes: Wakes,
+        settings: LaneSettings,
+        reads: ByteBudget,
+    ) -> Self {
         let head_wakes = HeadWakes {
             store: Arc::clone(&store),
             wakes,
@@ -54,6 +61,8 @@ impl Lanes {
             head_wakes,
             settings,
             cache: LaneCache::default(),
+            failed_jobs: FailedJobsLog::default(),
+            reads,
         };
         Self {
             shared: Arc::new(Shared {
@@ -91,6 +100,17 @@ impl Lanes {
             .head_wakes
             .wake_ready(class, heads)
             .await
+    }
+
+    /// Requests the wakes of ready heads of a class that refill the queue. Their timers stay until the wakes are confirmed, so
+    /// the caller must find the heads again if the wakes are rejected.
+    pub fn refill(&self, class: Class, heads: &[Head]) {
+        self.shared.committer.head_wakes.refill(class, heads);
+    }
+
+    /// Logs how many more jobs failed than were logged, at intervals, for as long as the future is polled.
+    pub async fn report_failed_jobs(&self) {
+        self.shared.committer.failed_jobs.report_unlogged().await;
     }
 
     fn enqueue(&self, lane: LaneKey, pending: Pending) -> Result<(), LaneError> {

@@ -46,6 +46,18 @@ impl<'a> ReadyHead<'a> {
             deadline: head.deadline,
         })
     }
+
+    /// A ready head of a class that the store has listed.
+    const fn listed(class: Class, head: &'a Head) -> Self {
+        Self {
+            lane: &head.lane,
+            job: head.job,
+            class,
+            model: None,
+            admitted_at: head.admitted_at,
+            deadline: head.deadline,
+        }
+    }
 }
 
 /// Requests the wakes of heads.
@@ -112,14 +124,7 @@ impl HeadWakes {
                 from: head.timer,
                 to: wake_timer(head.deadline, now),
             };
-            let head = ReadyHead {
-                lane: &head.lane,
-                job: head.job,
-                class,
-                model: None,
-                admitted_at: head.admitted_at,
-                deadline: head.deadline,
-            };
+            let head = ReadyHead::listed(class, head);
             let tick = self.plan_tick_move(&head, timer);
             (head, tick)
         });
@@ -134,12 +139,23 @@ impl HeadWakes {
         Ok(())
     }
 
-    /// Decides how far a due head's timer moves. The head is not woken if its wake is still in the queue.
+    /// Requests the wakes of ready heads of a class that refill the queue. Their timers stay until the wakes are confirmed.
+    pub(super) fn refill(&self, class: Class, heads: &[Head]) {
+        for head in heads {
+            let listed = ReadyHead::listed(class, head);
+            self.wakes.request(WakeRequest {
+                is_refill: true,
+                ..self.wake_request(&listed, head.timer, None, None)
+            });
+        }
+    }
+
+    /// Decides how far a due head's timer moves. The head is not woken if its wake is still in the queue, or if the queue is full.
     fn plan_tick_move(&self, head: &ReadyHead<'_>, timer: TimerMove) -> TickMove {
         let now = self.store.now();
         match self
             .wakes
-            .next_timer_if_queued(head.class, head.admitted_at, now)
+            .next_timer_without_wake(head.class, head.admitted_at, now)
         {
             Some(to) => TickMove {
                 timer: TimerMove {
@@ -162,6 +178,17 @@ impl HeadWakes {
         meta: Option<&JobMeta>,
         permit: Option<WakePermit>,
     ) {
+        let request = self.wake_request(head, timer, meta, permit);
+        self.wakes.request(request);
+    }
+
+    fn wake_request(
+        &self,
+        head: &ReadyHead<'_>,
+        timer: TimeMs,
+        meta: Option<&JobMeta>,
+        permit: Option<WakePermit>,
+    ) -> WakeRequest {
         let wake = Wake {
             v: Wake::VERSION,
             job: head.job,
@@ -174,10 +201,11 @@ impl HeadWakes {
             sent_at: self.store.now(),
             traceparent: meta.and_then(|meta| meta.traceparent.clone()),
         };
-        self.wakes.request(WakeRequest {
+        WakeRequest {
             wake,
             timer,
             deadline: head.deadline,
-        });
+            is_refill: false,
+        }
     }
 }

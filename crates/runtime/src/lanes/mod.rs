@@ -4,27 +4,28 @@
 //! commit. A separate task makes the commits, so a commit in flight continues when its caller goes away.
 //!
 //! A change passes through these files in this order:
-//! - `change`: a change, with the documents that its commit writes.
+//! - `change`: a change, with the documents that its commit writes; `applied`: its result.
 //! - `handle`: [`Lanes`]; queues the changes of each lane.
 //! - `committer`: makes one commit of a batch of changes and answers the callers.
 //! - `draft`: gathers the effects of the batch. Pure.
 //!
-//! The committer uses `cache`, `retry` and `head_wakes`.
+//! The committer uses `cache`, `retry`, `head_wakes` and `failed_jobs`.
 //!
 //! The rules themselves are in `forebay_shared::lane`.
 
+mod applied;
 mod cache;
 mod change;
 mod committer;
 mod draft;
 mod error;
+mod failed_jobs;
 mod handle;
 mod head_wakes;
 mod retry;
 
-pub use change::{
-    AdmitOptions, Applied, AttemptOutput, ClaimKey, LaneChange, ProviderWait, RetryOptions,
-};
+pub use applied::Applied;
+pub use change::{AdmitOptions, AttemptOutput, ClaimKey, LaneChange, ProviderWait, RetryOptions};
 pub use draft::LaneSettings;
 pub use error::LaneError;
 pub use handle::Lanes;

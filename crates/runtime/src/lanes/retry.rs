@@ -36,6 +36,10 @@ impl Retries {
         }
         tokio::time::sleep(delay).await;
         self.failures += 1;
+        // A sleep may take some milliseconds longer. The caller no longer waits then, so the change must not be made.
+        if Instant::now() >= self.deadline {
+            return Err(LaneError::Store(error));
+        }
         Ok(())
     }
 }

@@ -4,7 +4,9 @@
 //! running jobs over from workers that are gone. It wakes all ready heads when the queue has lost its messages, and
 //! deletes expired records and sessions.
 
+mod found_heads;
 mod passes;
+mod refill;
 mod resume;
 mod sweep_loop;
 mod term;

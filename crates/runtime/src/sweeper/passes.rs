@@ -16,11 +16,10 @@ use crate::{
 };
 use forebay_shared::{
     class::Class,
-    ids::{JobId, ProcessId},
+    ids::ProcessId,
     lane::{LiveProcesses, PUBLISH_LIMIT_MS, REVISIT_MS, Refused},
     queue::Queue,
     store::{HeadFilter, Store, StoreError, Timer, TimerMove},
-    time::TimeMs,
 };
 
 /// How long a term lasts if it is not extended.
@@ -28,16 +27,18 @@ pub(super) const TERM_MS: u64 = 2_000;
 /// The most timers or running heads that one read returns, and the most records or sessions that one call deletes.
 const PAGE: usize = 500;
 /// How many heads are woken with one request to the store.
-const WAKE_PAGE: usize = 1_000;
+pub(super) const WAKE_PAGE: usize = 1_000;
 /// The most pages of one pass over due timers or expired records, so that it does not delay the other passes for long.
 const PAGES_MAX: usize = 10;
 /// How many lanes are ticked at a time.
 const TICKS_AT_ONCE: usize = 256;
 /// The timeout of one tick.
 const TICK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How far a timer whose tick has failed is postponed: until the next sweep. So the timers that are due now go first.
+const FAILED_TICK_DELAY_MS: u64 = 250;
 /// The longest pause between two pages of heads to wake. The pause is as long as the page took, so that half of the
 /// store's capacity is left to others.
-const PAUSE_MAX: Duration = Duration::from_millis(50);
+pub(super) const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// The settings of a sweeper.
 #[derive(Clone, Copy, Debug)]
@@ -113,12 +114,13 @@ impl Sweeper {
         }
     }
 
-    /// Wakes every ready head of a class, page by page.
+    /// Wakes every ready head of a class, page by page, except those whose wakes are known to be in the queue. Ends when the
+    /// queue is full, because the refill wakes the other heads.
     pub(super) async fn wake_ready(&self, class: Class) -> Result<(), StoreError> {
         let mut after = None;
         loop {
             let began = Instant::now();
-            let heads = self
+            let mut heads = self
                 .store
                 .heads(HeadFilter::Ready(class), after.as_ref(), WAKE_PAGE)
                 .await?;
@@ -126,8 +128,9 @@ impl Sweeper {
                 return Ok(());
             };
             after = Some(last.lane.clone());
+            heads.retain(|head| !self.queue.has_wake(class, head.job));
             self.lanes.wake_ready(class, &heads).await?;
-            if !self.extend_term().await? {
+            if self.wakes.has_surplus(class) || !self.extend_term().await? {
                 return Ok(());
             }
             sleep(began.elapsed().min(PAUSE_MAX)).await;
@@ -150,52 +153,73 @@ impl Sweeper {
     }
 
     /// Extends the term. Returns whether this process is still the sweeper.
-    async fn extend_term(&self) -> Result<bool, StoreError> {
+    pub(super) async fn extend_term(&self) -> Result<bool, StoreError> {
         self.store.elect_sweeper(&self.id, TERM_MS).await
     }
 
-    /// Ticks many lanes at a time. Returns `false` if the next sweep must tick one of them again.
+    /// Ticks many lanes at a time. Returns `false` if a later sweep must tick one of them again.
+    ///
+    /// A timer that its tick has not moved is removed or postponed. Otherwise, many such timers would fill each page of due
+    /// timers and hide all later ones.
     async fn tick_all(&self, timers: Vec<Timer>, live: Option<&LiveProcesses>) -> bool {
-        stream::iter(timers)
-            .map(|timer| self.tick(timer, live.cloned()))
-            .buffer_unordered(TICKS_AT_ONCE)
-            .fold(true, |are_all_applied, is_applied| {
-                std::future::ready(are_all_applied && is_applied)
+        let mut orphans = Vec::new();
+        let mut postponed = Vec::new();
+        let mut are_all_applied = true;
+        let mut ticks = stream::iter(timers)
+            .map(|timer| async {
+                let tick = LaneChange::tick(timer.clone(), live.cloned());
+                (timer, self.lanes.apply(tick, TICK_TIMEOUT).await)
             })
-            .await
-    }
-
-    /// Ticks one lane. Returns `false` if the next sweep must tick it again.
-    async fn tick(&self, timer: Timer, live: Option<LiveProcesses>) -> bool {
-        let (job, at) = (timer.job, timer.at);
-        let tick = LaneChange::tick(timer, live);
-        match self.lanes.apply(tick, TICK_TIMEOUT).await {
-            Ok(_) => true,
-            // The job has ended, and normally its timer was removed with it. A timer that was left behind must not stay
-            // due. Otherwise many such timers would fill each page of due timers.
-            Err(LaneError::Refused(Refused::Gone)) => {
-                self.postpone(job, at, REVISIT_MS).await;
-                true
-            }
-            // Only a sweeper of the newer release can act on this timer. This timer must not stay due either.
-            Err(LaneError::Store(StoreError::Newer(document))) => {
-                tracing::debug!(job_id = %job, %document, "a timer is postponed: only a process of a newer release can act on it");
-                self.postpone(job, at, PUBLISH_LIMIT_MS).await;
-                true
-            }
-            Err(error) => {
-                tracing::debug!(%error, job_id = %job, "a due timer was not acted on; the next sweep tries again");
-                false
+            .buffer_unordered(TICKS_AT_ONCE);
+        while let Some((timer, result)) = ticks.next().await {
+            let job_id = timer.job;
+            match result {
+                Ok(_) => {}
+                // The job has ended, and normally its timer was removed with it.
+                Err(LaneError::Refused(Refused::Gone)) => orphans.push(timer),
+                Err(LaneError::Store(StoreError::Newer(document))) => {
+                    tracing::debug!(%job_id, %document, "a timer is postponed: only a process of a newer release can act on it");
+                    postponed.push(self.postponed(&timer, PUBLISH_LIMIT_MS));
+                }
+                Err(error) => {
+                    tracing::debug!(%error, %job_id, "a due timer was not acted on; the next sweep tries again");
+                    postponed.push(self.postponed(&timer, FAILED_TICK_DELAY_MS));
+                    are_all_applied = false;
+                }
             }
         }
+        drop(ticks);
+        postponed.extend(self.remove_orphans(orphans).await);
+        if !postponed.is_empty()
+            && let Err(error) = self.store.move_timers(&postponed).await
+        {
+            tracing::debug!(%error, timers = postponed.len(), "due timers could not be postponed; the next sweep tries again");
+        }
+        are_all_applied
     }
 
-    /// Moves a timer into the future because its tick changes nothing.
-    async fn postpone(&self, job: JobId, from: TimeMs, delay_ms: u64) {
-        let to = self.store.now().plus_ms(delay_ms);
-        let moved = self.store.move_timers(&[TimerMove { job, from, to }]).await;
-        if let Err(error) = moved {
-            tracing::debug!(%error, job_id = %job, "a due timer could not be postponed; the next sweep tries again");
+    /// Removes the timers of jobs that are not live. Returns moves that postpone those that were not removed.
+    async fn remove_orphans(&self, orphans: Vec<Timer>) -> Vec<TimerMove> {
+        if orphans.is_empty() {
+            return Vec::new();
+        }
+        let removed = self.store.remove_orphan_timers(&orphans).await;
+        let removed = removed.unwrap_or_else(|error| {
+            tracing::debug!(%error, timers = orphans.len(), "timers without jobs could not be removed; they are postponed");
+            vec![false; orphans.len()]
+        });
+        let left = orphans.into_iter().zip(removed);
+        left.filter(|(_, is_removed)| !is_removed)
+            .map(|(timer, _)| self.postponed(&timer, REVISIT_MS))
+            .collect()
+    }
+
+    /// The move of a timer into the future, if it still has the time that was read.
+    fn postponed(&self, timer: &Timer, delay_ms: u64) -> TimerMove {
+        TimerMove {
+            job: timer.job,
+            from: timer.at,
+            to: self.store.now().plus_ms(delay_ms),
         }
     }
 }

@@ -1,16 +1,18 @@
-//! Resumes deferred jobs as their accounts get permits, the oldest first. The probe of a closed account is any of them.
+//! Resumes deferred jobs as their accounts get permits, the oldest first. The probe of a closed account is a job that no
+//! worker has claimed, if there is one, and otherwise a random one.
 //!
-//! Only the elected sweeper does this. If the store no longer has the account of a job, the account grants every permit.
+//! Only the elected sweeper does this. If the store no longer has the account of a job, the account begins again with one call.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    panic::resume_unwind,
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
 use forebay_shared::{
     account::{AccountEvent, AccountKey},
-    class::Class,
     ids::ProcessId,
     lane::LiveProcesses,
     store::{DeferredHead, Store, StoreError},
@@ -20,9 +22,11 @@ use forebay_shared::{
 use futures_util::{StreamExt, stream};
 use tokio::{
     sync::watch,
+    task::JoinSet,
     time::{Instant, sleep},
 };
 
+use super::found_heads::FoundHeads;
 use crate::{
     accounts::{Accounts, HeldPermit},
     gauge::Gauge,
@@ -34,20 +38,16 @@ use crate::{
 const RESUMES_MAX: u32 = 500;
 /// How many jobs are resumed at a time.
 const RESUMES_AT_ONCE: usize = 64;
+/// The most groups of accounts ([`ResumeLoop::groups`]) whose jobs are resumed side by side.
+const GROUPS_AT_ONCE: usize = 64;
+/// How long a pass waits for the accounts whose jobs it resumes. After that, slow groups continue during the next passes.
+const PASS_MAX: Duration = Duration::from_millis(50);
 /// The timeout of one resume.
 const RESUME_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pause between two passes while jobs wait.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// The pause between two passes while no job waits.
 const IDLE_PAUSE: Duration = Duration::from_millis(250);
-/// The least time between two searches for the jobs of a class.
-const SEARCH_INTERVAL: Duration = Duration::from_millis(250);
-/// A search asks for at least this many jobs, and the next passes take the rest. A search is expensive, because a fleet's
-/// store has 256 partitions.
-const SEARCHED_MIN: usize = 100;
-/// Batch jobs get one permit of each group of this many while interactive jobs wait too.
-const BATCH_SHARE_DIVISOR: u32 = 10;
-
 /// How often unused accounts and the calls of processes that are gone are removed.
 const CLEAN_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -73,7 +73,11 @@ pub struct ResumeLoop {
 #[derive(Default)]
 struct LoopState {
     accounts: BTreeMap<AccountKey, AccountState>,
-    /// The processes with calls in flight that are missing in the list of live processes, each with the time of the first
+    /// The tasks that resume jobs now. Each has the states of its accounts.
+    tasks: JoinSet<Vec<(AccountKey, AccountState)>>,
+    /// The accounts of `tasks`.
+    busy: BTreeSet<AccountKey>,
+    /// The processes with calls in flight or with limits that are missing in the list of live processes, each with the time of the first
     /// such list.
     missing: BTreeMap<ProcessId, TimeMs>,
     /// When [`ResumeLoop::clean`] last ran.
@@ -85,74 +89,102 @@ struct LoopState {
 struct AccountState {
     /// When jobs were last resumed.
     resumed_at: Option<Instant>,
-    interactive: FoundHeads,
-    batch: FoundHeads,
-    /// The permits that do not count towards the share of batch jobs yet, fewer than [`BATCH_SHARE_DIVISOR`].
-    permits_since_batch: u32,
-}
-
-/// The waiting jobs of one class that the last search found, the oldest first.
-#[derive(Default)]
-struct FoundHeads {
-    heads: VecDeque<DeferredHead>,
-    searched_at: Option<Instant>,
-}
-
-impl FoundHeads {
-    fn move_any_to_front(&mut self) {
-        if !self.heads.is_empty()
-            && let Some(head) = self.heads.remove(rand::random_range(0..self.heads.len()))
-        {
-            self.heads.push_front(head);
-        }
-    }
-
-    fn take(&mut self, count: usize) -> impl Iterator<Item = DeferredHead> {
-        self.heads.drain(..count.min(self.heads.len()))
-    }
+    found: FoundHeads,
 }
 
 impl ResumeLoop {
     /// Resumes jobs, for as long as the future is polled.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
+        let mut is_sweeper = self.is_sweeper.clone();
+        let this = Arc::new(self);
         let mut loop_state = LoopState::default();
         loop {
-            if self
-                .is_sweeper
-                .wait_for(|is_sweeper| *is_sweeper)
-                .await
-                .is_err()
-            {
+            if is_sweeper.wait_for(|is_sweeper| *is_sweeper).await.is_err() {
                 return;
             }
-            let has_resumed = self.pass(&mut loop_state).await;
-            self.clean(&mut loop_state).await;
-            let is_busy = has_resumed || !self.counted().is_empty();
+            let has_resumed = this.pass(&mut loop_state).await;
+            this.clean(&mut loop_state).await;
+            let is_busy = has_resumed || !this.counted().is_empty();
             sleep(if is_busy { BUSY_PAUSE } else { IDLE_PAUSE }).await;
         }
     }
 
-    /// Resumes as many jobs of each account as it has permits for. Returns whether it resumed any.
-    async fn pass(&self, loop_state: &mut LoopState) -> bool {
+    /// Resumes as many jobs of each account as it has permits for. Returns whether it resumed any. Accounts are handled side
+    /// by side, so that one whose store requests are slow does not delay the jobs of others.
+    async fn pass(self: &Arc<Self>, loop_state: &mut LoopState) -> bool {
+        let LoopState {
+            accounts,
+            tasks,
+            busy,
+            ..
+        } = loop_state;
         // Accounts without waiting jobs are not searched, because a search is expensive.
-        let keys = self.counted();
-        loop_state.accounts.retain(|key, _| keys.contains(key));
-        let mut keys: Vec<AccountKey> = keys.into_iter().collect();
-        // Models of one provider share its permits. The account whose jobs were resumed longest ago comes first.
-        keys.sort_by_key(|key| {
-            loop_state
-                .accounts
-                .get(key)
-                .and_then(|state| state.resumed_at)
-        });
+        let counted = self.counted();
+        accounts.retain(|key, _| counted.contains(key));
+        let mut keys: Vec<AccountKey> = counted.difference(busy).cloned().collect();
+        // The account whose jobs were resumed longest ago comes first.
+        keys.sort_by_key(|key| accounts.get(key).and_then(|state| state.resumed_at));
+        let mut groups = self.groups(keys);
+        let began = Instant::now();
         let mut has_resumed = false;
-        for key in &keys {
-            let state = loop_state.accounts.entry(key.clone()).or_default();
+        let mut pass_end = pin!(sleep(PASS_MAX));
+        loop {
+            while tasks.len() < GROUPS_AT_ONCE
+                && let Some(keys) = groups.pop_front()
+            {
+                busy.extend(keys.iter().cloned());
+                let states = keys.into_iter().map(|key| {
+                    let state = accounts.remove(&key).unwrap_or_default();
+                    (key, state)
+                });
+                tasks.spawn(Arc::clone(self).resume_group(states.collect()));
+            }
+            tokio::select! {
+                done = tasks.join_next() => match done {
+                    Some(Ok(states)) => for (key, state) in states {
+                        has_resumed |= state.resumed_at >= Some(began);
+                        busy.remove(&key);
+                        accounts.insert(key, state);
+                    },
+                    // The process must end, as it does after a panic of the loop itself.
+                    Some(Err(error)) => if let Ok(panic) = error.try_into_panic() {
+                        resume_unwind(panic);
+                    },
+                    None => break,
+                },
+                () = &mut pass_end => break,
+            }
+        }
+        has_resumed
+    }
+
+    /// Groups the accounts. The accounts of one group are handled one after another. A limited provider and its models are one
+    /// group, because they share its permits. Each other account is a group of its own.
+    fn groups(&self, keys: Vec<AccountKey>) -> VecDeque<Vec<AccountKey>> {
+        let mut groups: VecDeque<Vec<AccountKey>> = VecDeque::new();
+        let mut by_provider: BTreeMap<AccountKey, usize> = BTreeMap::new();
+        for key in keys {
+            let provider = AccountKey::of_provider(key.provider());
+            if !self.accounts.is_limited(&provider) {
+                groups.push_back(vec![key]);
+            } else if let Some(group) = by_provider.get(&provider) {
+                groups[*group].push(key);
+            } else {
+                by_provider.insert(provider, groups.len());
+                groups.push_back(vec![key]);
+            }
+        }
+        groups
+    }
+
+    /// Resumes jobs of these accounts, one account after another.
+    async fn resume_group(
+        self: Arc<Self>,
+        mut states: Vec<(AccountKey, AccountState)>,
+    ) -> Vec<(AccountKey, AccountState)> {
+        for (key, state) in &mut states {
             match self.resume_some(key, state).await {
-                Ok(true) => {
-                    state.resumed_at = Some(Instant::now());
-                    has_resumed = true;
-                }
+                Ok(true) => state.resumed_at = Some(Instant::now()),
                 Ok(false) => {}
                 // An error of one account must not delay the jobs of other accounts.
                 Err(error) => {
@@ -160,7 +192,7 @@ impl ResumeLoop {
                 }
             }
         }
-        has_resumed
+        states
     }
 
     /// Resumes as many jobs of an account as it has permits for. Returns whether it resumed any.
@@ -169,33 +201,27 @@ impl ResumeLoop {
         key: &AccountKey,
         state: &mut AccountState,
     ) -> Result<bool, StoreError> {
+        if self.accounts.available_for_wakes(key, RESUMES_MAX) == 0 {
+            return Ok(false);
+        }
+        self.accounts.begin_if_lost(key).await?;
         let permits = self.accounts.available_for_wakes(key, RESUMES_MAX);
         if permits == 0 {
             return Ok(false);
         }
-        let limit = permits as usize;
-        for (class, found) in [
-            (Class::Interactive, &mut state.interactive),
-            (Class::Batch, &mut state.batch),
-        ] {
-            let is_recent = |at: Instant| at.elapsed() < SEARCH_INTERVAL;
-            if found.heads.len() < limit && !found.searched_at.is_some_and(is_recent) {
-                let wanted = limit.max(SEARCHED_MIN);
-                found.heads = self.store.deferred_heads(key, class, wanted).await?.into();
-                found.searched_at = Some(Instant::now());
-            }
-        }
-        if self.accounts.is_closed_for_wakes(key) {
-            // If the provider always refuses one of the jobs, that job must not be each probe.
-            state.interactive.move_any_to_front();
-            state.batch.move_any_to_front();
-        }
-        let heads = choose(permits, state);
+        let (is_for_probe, found) = (self.accounts.is_closed_for_wakes(key), &mut state.found);
+        found
+            .search(self.store.as_ref(), key, permits as usize, is_for_probe)
+            .await?;
+        let heads = if is_for_probe {
+            found.take_probe()
+        } else {
+            found.take_oldest(permits)
+        };
         let (granted, unused) = self.resume(key, heads).await?;
         if unused > 0 {
             // The jobs that were found have changed since. The next pass searches again.
-            state.interactive = FoundHeads::default();
-            state.batch = FoundHeads::default();
+            found.forget();
         }
         Ok(granted > unused)
     }
@@ -205,6 +231,14 @@ impl ResumeLoop {
         let counts = self.gauge.counts();
         let deferred = counts.iter().flat_map(|(counts, _)| &counts.deferred);
         deferred.map(|count| count.account.clone()).collect()
+    }
+
+    /// How many heads wait for an account according to the counts, which are up to a second old.
+    fn waiting(&self, key: &AccountKey) -> u64 {
+        let counts = self.gauge.counts();
+        let deferred = counts.iter().flat_map(|(counts, _)| &counts.deferred);
+        let of_account = deferred.filter(|count| count.account == *key);
+        of_account.map(|count| count.heads).sum()
     }
 
     /// Takes permits for these heads, and resumes as many as were granted. Returns how many permits were granted, and how
@@ -218,7 +252,10 @@ impl ResumeLoop {
             return Ok((0, 0));
         }
         let wanted = u32::try_from(heads.len()).unwrap_or(u32::MAX);
-        let granted = self.accounts.take_for_wakes(key, wanted).await?;
+        let granted = self
+            .accounts
+            .take_for_wakes(key, wanted, self.waiting(key) > u64::from(wanted))
+            .await?;
         heads.truncate(granted as usize);
         let permit = WakePermit {
             account: key.clone(),
@@ -259,9 +296,7 @@ impl ResumeLoop {
         loop_state.cleaned_at = Some(Instant::now());
         let mut result = self.accounts.remove_forgettable().await;
         if let Some(live) = self.presence.live_processes() {
-            let forgotten = self
-                .forget_calls_of_gone(&live, &mut loop_state.missing)
-                .await;
+            let forgotten = self.forget_gone(&live, &mut loop_state.missing).await;
             result = result.and(forgotten);
         }
         if let Err(error) = result {
@@ -269,16 +304,18 @@ impl ResumeLoop {
         }
     }
 
-    /// Removes the calls of processes that are gone from the counts of calls in flight. A process is gone if two lists of
-    /// live processes lack it, because a process that has just started may be missing in one.
-    async fn forget_calls_of_gone(
+    /// Removes the calls of processes that are gone from the counts of calls in flight, and allows others to change the limits
+    /// that they set. A process is gone if two lists of live processes lack it, because a process that has just started may be
+    /// missing in one.
+    async fn forget_gone(
         &self,
         live: &LiveProcesses,
         missing: &mut BTreeMap<ProcessId, TimeMs>,
     ) -> Result<(), StoreError> {
         let missing_before = std::mem::take(missing);
         for (key, account) in self.accounts.all() {
-            for process in account.in_flight.into_keys() {
+            let configured_by = account.configured_by.map(|by| by.process);
+            for process in account.in_flight.into_keys().chain(configured_by) {
                 if live.alive.contains(&process) {
                     continue;
                 }
@@ -293,17 +330,4 @@ impl ResumeLoop {
         }
         Ok(())
     }
-}
-
-/// The heads to resume with these permits, the oldest of each class first.
-fn choose(permits: u32, state: &mut AccountState) -> Vec<DeferredHead> {
-    let limit = permits as usize;
-    state.permits_since_batch += permits;
-    let share = (state.permits_since_batch / BATCH_SHARE_DIVISOR) as usize;
-    state.permits_since_batch %= BATCH_SHARE_DIVISOR;
-    let for_batch = share.max(limit.saturating_sub(state.interactive.heads.len()));
-    let mut heads: Vec<DeferredHead> = state.batch.take(for_batch.min(limit)).collect();
-    let left = limit - heads.len();
-    heads.extend(state.interactive.take(left));
-    heads
 }

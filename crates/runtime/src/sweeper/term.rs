@@ -5,7 +5,11 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 use super::passes::Sweeper;
-use forebay_shared::{class::Class, ids::ProcessId, store::StoreError};
+use forebay_shared::{
+    class::Class,
+    ids::{LaneKey, ProcessId},
+    store::StoreError,
+};
 
 /// How often the queue's depth is compared with the counts.
 const DEPTH_EVERY: Duration = Duration::from_secs(5);
@@ -25,6 +29,8 @@ pub(super) struct Term {
     /// Whether the queue of each class was last found empty although the class had ready jobs.
     was_empty: [bool; Class::ALL.len()],
     next_delete: Instant,
+    /// For each class, the lane after which the next refill of the queue begins.
+    refill_after: [Option<LaneKey>; Class::ALL.len()],
 }
 
 impl Term {
@@ -37,6 +43,7 @@ impl Term {
             next_depth: now + DEPTH_EVERY,
             was_empty: [false; Class::ALL.len()],
             next_delete: now,
+            refill_after: Default::default(),
         }
     }
 
@@ -60,6 +67,9 @@ impl Term {
         self.has_woken_all = true;
         sweeper.tick_due().await?;
         self.take_over_from_gone(sweeper).await?;
+        for (class, after) in Class::ALL.into_iter().zip(&mut self.refill_after) {
+            sweeper.refill(class, after).await?;
+        }
         if Instant::now() >= self.next_depth {
             self.next_depth = Instant::now() + DEPTH_EVERY;
             self.find_lost_messages(sweeper).await?;

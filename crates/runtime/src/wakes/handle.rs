@@ -5,7 +5,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 use super::{
-    health::PublishHealth, parking::parked_until, publisher::WakePublisher, request::WakeRequest,
+    health::PublishHealth,
+    parking::{parked_until, parked_without_wake_until},
+    publisher::WakePublisher,
+    request::WakeRequest,
+    surplus::Surplus,
 };
 use crate::gauge::Gauge;
 use forebay_shared::{class::Class, lane::REVISIT_MS, queue::Queue, store::Store, time::TimeMs};
@@ -17,7 +21,9 @@ const WAITING_MAX: usize = 65_536;
 #[derive(Clone)]
 pub struct Wakes {
     requests: mpsc::Sender<WakeRequest>,
+    queue: Arc<dyn Queue>,
     health: Arc<PublishHealth>,
+    surplus: Arc<Surplus>,
     gauge: Arc<Gauge>,
 }
 
@@ -31,14 +37,18 @@ impl Wakes {
     ) -> (Self, WakePublisher) {
         let (sender, requests) = mpsc::channel(WAITING_MAX);
         let health = Arc::new(PublishHealth::default());
+        let surplus = Arc::new(Surplus::default());
         let handle = Self {
             requests: sender,
+            queue: Arc::clone(&queue),
             health: Arc::clone(&health),
+            surplus: Arc::clone(&surplus),
             gauge: Arc::clone(&gauge),
         };
         let publisher = WakePublisher {
             requests,
             health,
+            surplus,
             queue,
             store,
             gauge,
@@ -53,19 +63,40 @@ impl Wakes {
         }
     }
 
-    /// The next timer of a due head whose wake is still in the queue while no worker takes wakes. Such a head needs no
-    /// other wake. `None` if the head must be woken. A head admitted less than [`REVISIT_MS`] ago is always woken,
-    /// because its only wake may have been lost.
+    /// The next timer of a due head that must not be woken now; `None` if it must be woken.
+    ///
+    /// - The wake of the head is still in the queue, and no worker takes wakes. Such a head needs no other wake. But a head
+    ///   admitted less than [`REVISIT_MS`] ago is woken, because its only wake may have been lost.
+    /// - The queue is full. The sweeper wakes the head when the queue has space.
     #[must_use]
-    pub fn next_timer_if_queued(
+    pub fn next_timer_without_wake(
         &self,
         class: Class,
         admitted_at: TimeMs,
         now: TimeMs,
     ) -> Option<TimeMs> {
+        if self.has_surplus(class) {
+            return Some(parked_without_wake_until(&self.gauge, class, now));
+        }
         let is_old = now.since_ms(admitted_at) >= REVISIT_MS;
         (is_old && self.gauge.queue_holds_all_wakes(class))
             .then(|| parked_until(&self.gauge, class, now))
+    }
+
+    /// Whether ready heads of the class may have no wake, because the queue was full. No wakes of the class are published then.
+    #[must_use]
+    pub fn has_surplus(&self, class: Class) -> bool {
+        self.surplus.exists(class) && self.queue.space(class).is_some()
+    }
+
+    /// Records that ready heads of the class may have no wake.
+    pub fn record_surplus(&self, class: Class) {
+        self.surplus.record(class);
+    }
+
+    /// Publishes wakes of the class again. The caller then wakes all ready heads that have no wake.
+    pub fn clear_surplus(&self, class: Class) {
+        self.surplus.clear(class);
     }
 
     /// For how long no publish has been confirmed, although the process has tried to publish lately. Zero while publishes

@@ -5,11 +5,18 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
-use super::{health::PublishHealth, parking::parked_until, request::WakeRequest};
+use super::{
+    health::PublishHealth,
+    parking::{parked_until, parked_without_wake_until},
+    request::WakeRequest,
+    surplus::Surplus,
+};
 use crate::gauge::Gauge;
 use forebay_shared::{
+    class::Class,
     queue::{Queue, QueueError},
     store::{Store, TimerMove},
+    time::TimeMs,
 };
 
 /// The most publishes in flight.
@@ -20,10 +27,22 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
 /// recovered. Without it, a process that refuses submits would publish nothing. A duplicate wake is harmless.
 const REPUBLISH_AFTER: Duration = Duration::from_secs(1);
 
+/// The result of a publish.
+#[derive(Clone, Copy)]
+enum Published {
+    /// The queue has confirmed the wake.
+    Confirmed,
+    /// The queue is full.
+    NoSpace,
+    /// The queue has not confirmed the wake.
+    Unconfirmed,
+}
+
 /// The loop behind [`Wakes`](super::Wakes). It ends when every handle is dropped.
 pub struct WakePublisher {
     pub(super) requests: mpsc::Receiver<WakeRequest>,
     pub(super) health: Arc<PublishHealth>,
+    pub(super) surplus: Arc<Surplus>,
     pub(super) queue: Arc<dyn Queue>,
     pub(super) store: Arc<dyn Store>,
     pub(super) gauge: Arc<Gauge>,
@@ -37,13 +56,15 @@ impl WakePublisher {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         let mut unconfirmed = None;
         while self.fill(&mut batch, &mut unconfirmed).await {
-            let confirmed = self.publish(&batch).await;
+            let published = self.publish_all(&batch).await;
             let mut moves = Vec::new();
-            for (request, is_confirmed) in batch.drain(..).zip(confirmed) {
-                if is_confirmed {
-                    moves.push(self.parked_timer(&request));
-                } else {
-                    unconfirmed = Some(request);
+            for (request, published) in batch.drain(..).zip(published) {
+                match published {
+                    Published::Confirmed => moves.push(self.parked_timer(&request, parked_until)),
+                    Published::NoSpace => {
+                        moves.push(self.parked_timer(&request, parked_without_wake_until));
+                    }
+                    Published::Unconfirmed => unconfirmed = Some(request),
                 }
             }
             if let Some(parking) = parking.take() {
@@ -80,25 +101,40 @@ impl WakePublisher {
         received > 0
     }
 
-    /// Publishes a batch. Returns for each wake whether it was confirmed.
-    async fn publish(&self, batch: &[WakeRequest]) -> Vec<bool> {
-        join_all(batch.iter().map(|request| async {
-            let result = timeout(CONFIRM_TIMEOUT, self.queue.publish(&request.wake)).await;
-            let is_confirmed = matches!(result, Ok(Ok(())));
-            // A full queue is healthy. The timers lead to another wake for each rejected one.
-            if !matches!(result, Ok(Err(QueueError::Full))) {
-                self.health.record(is_confirmed);
-            }
-            if !is_confirmed {
-                tracing::debug!(job_id = %request.wake.job, "a wake was not confirmed");
-            }
-            is_confirmed
-        }))
-        .await
+    /// Publishes a batch. Returns the result of each publish.
+    async fn publish_all(&self, batch: &[WakeRequest]) -> Vec<Published> {
+        join_all(batch.iter().map(|request| self.publish(request))).await
     }
 
-    fn parked_timer(&self, request: &WakeRequest) -> TimerMove {
-        let until = parked_until(&self.gauge, request.wake.class, self.store.now());
+    async fn publish(&self, request: &WakeRequest) -> Published {
+        let class = request.wake.class;
+        if !request.is_refill && self.surplus.exists(class) && self.queue.space(class).is_some() {
+            return Published::NoSpace;
+        }
+        let result = timeout(CONFIRM_TIMEOUT, self.queue.publish(&request.wake)).await;
+        let is_confirmed = matches!(result, Ok(Ok(())));
+        let is_full = matches!(result, Ok(Err(QueueError::Full)));
+        // A full queue is healthy.
+        if !is_full {
+            self.health.record(is_confirmed);
+        }
+        if is_confirmed {
+            return Published::Confirmed;
+        }
+        if is_full && self.queue.space(class).is_some() {
+            self.surplus.record(class);
+            return Published::NoSpace;
+        }
+        tracing::debug!(job_id = %request.wake.job, "a wake was not confirmed");
+        Published::Unconfirmed
+    }
+
+    fn parked_timer(
+        &self,
+        request: &WakeRequest,
+        until: impl Fn(&Gauge, Class, TimeMs) -> TimeMs,
+    ) -> TimerMove {
+        let until = until(&self.gauge, request.wake.class, self.store.now());
         TimerMove {
             job: request.wake.job,
             from: request.timer,

@@ -10,4 +10,6 @@ pub struct WakeRequest {
     pub timer: TimeMs,
     /// The deadline of the head. Its timer is never parked beyond it.
     pub deadline: TimeMs,
+    /// Whether the sweeper refills the queue. Then the wake is published although other ready heads have no wake.
+    pub is_refill: bool,
 }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use forebay_shared::{
     class::Class,
     ids::JobId,
-    queue::{Consumer, Queue, QueueError},
+    queue::{Consumer, Queue, QueueError, QueueSpace},
     wake::Wake,
 };
 
@@ -36,6 +36,8 @@ pub(crate) struct FakeQueue {
     mode: Mutex<QueueMode>,
     /// The confirmed wakes that were not purged.
     waiting: Mutex<Vec<Wake>>,
+    /// How many wakes may wait; `None` without a limit.
+    capacity: Mutex<Option<usize>>,
     /// The number of publishes, confirmed or not.
     publishes: AtomicUsize,
     /// Whether a restart of the process loses the wakes.
@@ -69,6 +71,18 @@ impl FakeQueue {
         woken
     }
 
+    /// Limits the wakes that may wait.
+    pub(crate) fn set_capacity(&self, capacity: usize) {
+        *self.capacity.lock().unwrap() = Some(capacity);
+    }
+
+    /// Takes the first wakes, as a worker does. Returns their jobs.
+    pub(crate) fn take(&self, count: usize) -> Vec<JobId> {
+        let mut waiting = self.waiting.lock().unwrap();
+        let count = count.min(waiting.len());
+        waiting.drain(..count).map(|wake| wake.job).collect()
+    }
+
     /// Removes the wakes of one job.
     pub(crate) fn lose(&self, job: JobId) {
         self.waiting.lock().unwrap().retain(|wake| wake.job != job);
@@ -85,6 +99,9 @@ impl Queue for FakeQueue {
         self.publishes.fetch_add(1, Ordering::SeqCst);
         let mode = *self.mode.lock().unwrap();
         match mode {
+            QueueMode::Up if self.space(wake.class).is_some_and(|space| space.free == 0) => {
+                Err(QueueError::Full)
+            }
             QueueMode::Up => {
                 self.waiting.lock().unwrap().push(wake.clone());
                 Ok(())
@@ -106,6 +123,19 @@ impl Queue for FakeQueue {
     async fn depth(&self, class: Class) -> Result<u64, QueueError> {
         let waiting = self.waiting.lock().unwrap();
         Ok(waiting.iter().filter(|wake| wake.class == class).count() as u64)
+    }
+
+    fn space(&self, _class: Class) -> Option<QueueSpace> {
+        let waiting = self.waiting.lock().unwrap().len();
+        let capacity = *self.capacity.lock().unwrap();
+        capacity.map(|capacity| QueueSpace {
+            waiting,
+            free: capacity.saturating_sub(waiting),
+        })
+    }
+
+    fn has_wake(&self, _class: Class, job: JobId) -> bool {
+        self.woken().contains(&job)
     }
 
     fn survives_restart(&self) -> bool {

@@ -8,22 +8,25 @@ use std::{
 };
 
 use forebay_runtime::{
+    byte_budget::ByteBudget,
     gauge::Gauge,
     lanes::{
         AdmitOptions, Applied, AttemptOutput, ClaimKey, LaneChange, LaneError, LaneSettings, Lanes,
         RetryOptions,
     },
     member::{Member, MemberSettings},
+    memory::MemoryShares,
     wakes::Wakes,
 };
 use forebay_shared::{
+    account::{AccountEvent, ConfiguredBy, ConfiguredLimits},
     class::Class,
     document::{DocumentVersion, UnknownFields},
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::{FinishReason, JobError, JobMeta, Reply, Request, Status},
     lane::{Admit, Entry, IfBusy},
     session::SessionBounds,
-    store::{NewJob, Store as _},
+    store::{INLINE_BYTES_MAX, NewJob, Store as _},
     time::TimeMs,
     turn::{Content, Role, Turn},
 };
@@ -50,6 +53,8 @@ pub(crate) struct Scene {
     pub(crate) lanes: Lanes,
     pub(crate) wakes: Wakes,
     pub(crate) wakes_loop: JoinHandle<()>,
+    /// The memory for the inputs that commits read.
+    pub(crate) reads: ByteBudget,
 }
 
 /// Limits that no test reaches.
@@ -79,6 +84,15 @@ pub(crate) fn process(name: &str) -> ProcessId {
     ProcessId::parse(name).unwrap()
 }
 
+/// Limits that the process `other` sets.
+pub(crate) fn configured_by_other(limits: ConfiguredLimits) -> AccountEvent {
+    let by = ConfiguredBy {
+        started_at: TimeMs(0),
+        process: process("other"),
+    };
+    AccountEvent::Configured { limits, by }
+}
+
 /// The lane of a session.
 pub(crate) fn lane(session: &str) -> LaneKey {
     LaneKey::Session {
@@ -92,6 +106,11 @@ pub(crate) fn new_job_id(session: &str) -> JobId {
     JobId::fresh(&TenantId::default(), lane(session).session())
 }
 
+/// The memory for the inputs that commits read.
+fn reads() -> ByteBudget {
+    MemoryShares::default().reads
+}
+
 impl Scene {
     pub(crate) fn new() -> Self {
         let memory = Arc::new(Memory::new());
@@ -99,8 +118,10 @@ impl Scene {
         let queue = Arc::new(FakeQueue::default());
         let (wakes, publisher) =
             Wakes::new(queue.clone(), store.clone(), Arc::new(Gauge::default()));
+        let reads = reads();
         Self {
-            lanes: Lanes::new(store.clone(), wakes.clone(), settings()),
+            lanes: Lanes::new(store.clone(), wakes.clone(), settings(), reads.clone()),
+            reads,
             wakes_loop: tokio::spawn(publisher.run()),
             wakes,
             memory,
@@ -113,7 +134,7 @@ impl Scene {
     pub(crate) fn other_process(&self) -> Lanes {
         let queue = Arc::new(FakeQueue::default());
         let (wakes, _) = Wakes::new(queue, self.memory.clone(), Arc::default());
-        Lanes::new(self.memory.clone(), wakes, settings())
+        Lanes::new(self.memory.clone(), wakes, settings(), reads())
     }
 
     /// A process with all loops, over this scene's store and queue.
@@ -126,6 +147,7 @@ impl Scene {
         let settings = MemberSettings {
             presence_ttl_ms: PRESENCE_TTL_MS,
             sessions_max,
+            memory: MemoryShares::default(),
             lanes: settings(),
         };
         Member::join(
@@ -294,7 +316,13 @@ pub(crate) async fn claim(
 }
 
 pub(crate) fn claim_change(session: &str, job: JobId, worker: &str) -> LaneChange {
-    LaneChange::claim(lane(session), job, process(worker), CLAIM_LIMIT_MS)
+    LaneChange::claim(
+        lane(session),
+        job,
+        process(worker),
+        CLAIM_LIMIT_MS,
+        INLINE_BYTES_MAX,
+    )
 }
 
 /// Completes a job with a reply whose text is `text`. Only the reply is appended to the session.

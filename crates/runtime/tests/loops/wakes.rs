@@ -46,6 +46,7 @@ fn request_wake(scene: &Scene, session: &str, job: JobId) {
         wake: wake(scene, session, job),
         timer: scene.timer(job),
         deadline,
+        is_refill: false,
     });
 }
 
@@ -86,6 +87,7 @@ async fn timers_are_parked_for_the_shortest_time_while_the_drain_rate_is_unknown
         wake: wake(&scene, "s", job),
         timer: scene.timer(job),
         deadline,
+        is_refill: false,
     });
     let_tasks_run().await;
     assert_eq!(scene.timer_in_ms(job), REVISIT_MS - 1);
@@ -214,6 +216,7 @@ async fn a_request_beyond_the_buffer_is_dropped_and_counts_as_unconfirmed() {
         wake: wake(&scene, "s", job),
         timer: at,
         deadline,
+        is_refill: false,
     };
     for _ in 0..WAITING_MAX {
         wakes.request(request());

@@ -1,8 +1,8 @@
 //! The entry point: an event changes an account.
 
 use super::{
-    Account, AccountEvent, ConfiguredLimits, Decision, FORGET_MS, Phase, PhaseChange,
-    ReportedLimits, rate::Pace, tokens::TokenBudget,
+    Account, AccountEvent, ConfiguredBy, ConfiguredLimits, Decision, FORGET_MS, Phase, PhaseChange,
+    ReportedLimits, overload::OverloadLimit, permits::Wanted, rate::Pace, tokens::TokenBudget,
 };
 use crate::{ids::ProcessId, time::TimeMs};
 
@@ -15,9 +15,18 @@ impl Account {
         let was_open = self.phase == Phase::Open;
         let mut decision = Decision::default();
         match event {
-            AccountEvent::Configured(limits) => self.configure(*limits, now),
-            AccountEvent::Take { calls, process } => {
-                (decision.granted, decision.retry_in_ms) = self.take(*calls, process, now);
+            AccountEvent::Configured { limits, by } => self.configure(*limits, by, now),
+            AccountEvent::Lost => self.lost(now),
+            AccountEvent::Take {
+                calls,
+                process,
+                more_wait,
+            } => {
+                let wanted = Wanted {
+                    calls: *calls,
+                    more_wait: *more_wait,
+                };
+                (decision.granted, decision.retry_in_ms) = self.take(wanted, process, now);
             }
             AccountEvent::Refused(refusal) => {
                 self.refused(refusal, now);
@@ -25,26 +34,45 @@ impl Account {
             }
             AccountEvent::ServerError {
                 job,
-                started_at,
+                taken_at,
                 error,
                 random,
-            } => decision.spares_try = self.server_error(*job, *started_at, error, *random, now),
+            } => decision.spares_try = self.server_error(*job, *taken_at, error, *random, now),
             AccountEvent::Answered {
                 started_at,
+                replies,
                 tokens,
                 limits,
-            } => self.answered(started_at, *tokens, limits.as_ref(), now),
+            } => {
+                if let Some(budget) = &mut self.tokens {
+                    budget.answered(started_at.len(), *replies, *tokens);
+                }
+                self.answered(started_at, limits.as_ref(), now);
+            }
+            AccountEvent::AnsweredEarlier { started_at } => {
+                if let Some(pace) = &mut self.pace {
+                    for at in started_at {
+                        pace.answered(*at);
+                    }
+                }
+            }
             AccountEvent::Ended { process, calls } => {
-                let in_flight = self.in_flight.get(process).copied().unwrap_or_default();
-                self.count_in_flight(process, in_flight.saturating_sub(*calls));
+                self.end_calls(process, *calls);
+            }
+            AccountEvent::Dropped {
+                process,
+                calls,
+                taken_at,
+            } => {
+                self.end_calls(process, *calls);
+                self.release_probe(*taken_at, now);
             }
             AccountEvent::NotUsed {
                 process,
                 calls,
                 taken_at,
             } => {
-                let in_flight = self.in_flight.get(process).copied().unwrap_or_default();
-                self.count_in_flight(process, in_flight.saturating_sub(*calls));
+                self.end_calls(process, *calls);
                 self.not_used(*calls, *taken_at, now);
             }
             AccountEvent::Moved { from, to } => decision.granted = self.move_call(from, to),
@@ -56,7 +84,10 @@ impl Account {
                 let in_flight = self.in_flight.get(process).copied().unwrap_or_default();
                 self.count_in_flight(process, in_flight.min(*most).max(*least));
             }
-            AccountEvent::ProcessGone { process } => self.count_in_flight(process, 0),
+            AccountEvent::ProcessGone { process } => {
+                self.count_in_flight(process, 0);
+                self.configured_by.take_if(|by| by.process == *process);
+            }
         }
         decision.phase_change = match (was_open, self.phase == Phase::Open) {
             (true, false) => Some(PhaseChange::Closed),
@@ -73,7 +104,23 @@ impl Account {
             || self.requests.is_some()
             || self.tokens.is_some()
             || self.pace.is_some()
-            || self.configured.concurrency.is_some()
+            || self.counts_calls()
+    }
+
+    /// Whether the calls in flight are limited, so that they are counted.
+    #[must_use]
+    pub const fn counts_calls(&self) -> bool {
+        self.configured.concurrency.is_some() || self.overload.is_some()
+    }
+
+    /// The most calls in flight: the configured ones, or fewer if the provider was overloaded. `None` if they are not limited.
+    #[must_use]
+    pub fn concurrency(&self) -> Option<u32> {
+        let overload = self.overload.as_ref().map(OverloadLimit::calls);
+        [self.configured.concurrency, overload]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Whether the account needs [`AccountEvent::Answered`] now. A response whose limits are low
@@ -83,23 +130,34 @@ impl Account {
         self.phase != Phase::Open
             || self.pauses > 0
             || self.tokens.is_some()
+            || self.overload.is_some()
             || !self.failing_jobs.is_empty()
-            || self
-                .pace
-                .as_ref()
-                .is_some_and(|pace| pace.needs_answers(now))
+            // After a loss, answers are only remembered until the first refusal, as for an account without limits.
+            || (!self.was_lost
+                && self
+                    .pace
+                    .as_ref()
+                    .is_some_and(|pace| pace.needs_answers(now)))
+    }
+
+    /// Whether the account needs [`AccountEvent::AnsweredEarlier`].
+    #[must_use]
+    pub fn needs_earlier_answers(&self, now: TimeMs) -> bool {
+        let pace = self.pace.as_ref();
+        pace.is_some_and(|pace| pace.needs_earlier_answers(now))
     }
 
     /// Whether the document can be deleted, because the account no longer limits calls and has nothing to remember.
     #[must_use]
     pub fn is_forgettable(&self, now: TimeMs) -> bool {
-        let is_recent = |at: TimeMs| now.since_ms(at) < FORGET_MS;
         // If no job needs the account, no probe is requested and its phase never changes.
         let may_be_called = match &self.phase {
             Phase::Open => true,
             Phase::Closed(closing) | Phase::Probing(closing) => now >= closing.until,
         };
-        may_be_called && self.configured.is_empty() && !self.limited_at.is_some_and(is_recent)
+        // Which process removed the limits must be remembered. Otherwise one that started earlier would set its own again.
+        let is_configured = !self.configured.is_empty() || self.configured_by.is_some();
+        may_be_called && !is_configured && self.is_outdated(now)
     }
 
     /// The rate at which calls may start, in calls a second. `None` if the rate is not limited.
@@ -116,7 +174,7 @@ impl Account {
     /// is not limited, or if the search for it has not ended.
     #[must_use]
     pub fn known_calls_per_second(&self, now: TimeMs) -> Option<f64> {
-        let pace = self.pace.as_ref().filter(|pace| pace.is_measured());
+        let pace = self.pace.as_ref().filter(|pace| pace.is_known());
         let pace = pace.map(|pace| pace.rate(now));
         [self.configured.calls_per_second(), pace]
             .into_iter()
@@ -124,11 +182,20 @@ impl Account {
             .reduce(f64::min)
     }
 
-    /// Deletes what was learned if there was no refusal for [`FORGET_MS`].
-    fn forget(&mut self, now: TimeMs) {
+    /// Whether what was learned can be deleted: it is older than [`FORGET_MS`] (`limited_at`) and keeps no call waiting.
+    fn is_outdated(&self, now: TimeMs) -> bool {
         let is_recent = |at: TimeMs| now.since_ms(at) < FORGET_MS;
-        if self.phase == Phase::Open && !self.limited_at.is_some_and(is_recent) {
+        let is_in_use = self.pace.as_ref().is_some_and(|pace| pace.is_in_use(now))
+            || self.overload.is_some_and(|limit| limit.is_needed(now));
+        !self.limited_at.is_some_and(is_recent) && !is_in_use
+    }
+
+    /// Deletes what was learned once it is outdated.
+    fn forget(&mut self, now: TimeMs) {
+        if self.phase == Phase::Open && self.is_outdated(now) {
             self.pace = None;
+            self.end_overload();
+            self.was_lost = false;
             self.pauses = 0;
             self.refusal_ms = 0;
             self.failing_jobs.clear();
@@ -138,31 +205,45 @@ impl Account {
         }
     }
 
-    fn configure(&mut self, limits: ConfiguredLimits, now: TimeMs) {
-        if self.configured == limits {
+    /// Whether [`AccountEvent::Configured`] with these limits changes the account.
+    #[must_use]
+    pub fn needs_configuration(&self, limits: &ConfiguredLimits, by: &ConfiguredBy) -> bool {
+        self.configured != *limits
+            && self
+                .configured_by
+                .as_ref()
+                .is_none_or(|set_by| set_by <= by)
+    }
+
+    fn configure(&mut self, limits: ConfiguredLimits, by: &ConfiguredBy, now: TimeMs) {
+        if !self.needs_configuration(&limits, by) {
             return;
         }
+        // A limit that does not change keeps its bucket.
+        if self.configured.requests_per_minute != limits.requests_per_minute {
+            self.requests = limits.request_bucket(now);
+        }
+        if self.configured.tokens_per_minute != limits.tokens_per_minute {
+            let rate = limits.tokens_per_second();
+            self.tokens = rate.map(|rate| TokenBudget::new(Some(rate), now));
+        }
         self.configured = limits;
-        self.requests = limits.request_bucket(now);
-        self.tokens = limits
-            .tokens_per_second()
-            .map(|rate| TokenBudget::new(Some(rate), now));
-        if limits.concurrency.is_none() {
+        self.configured_by = Some(by.clone());
+        if !self.counts_calls() {
             self.in_flight.clear();
         }
     }
 
-    fn answered(
-        &mut self,
-        started_at: &[TimeMs],
-        tokens: u64,
-        limits: Option<&ReportedLimits>,
-        now: TimeMs,
-    ) {
-        self.failing_jobs.clear();
-        if let Some(budget) = &mut self.tokens {
-            budget.answered(started_at.len(), tokens);
+    /// The calls in flight are no longer limited because of an overload.
+    fn end_overload(&mut self) {
+        self.overload = None;
+        if !self.counts_calls() {
+            self.in_flight.clear();
         }
+    }
+
+    fn answered(&mut self, started_at: &[TimeMs], limits: Option<&ReportedLimits>, now: TimeMs) {
+        self.failing_jobs.clear();
         if let Some(pace) = &mut self.pace {
             for at in started_at {
                 pace.answered(*at);
@@ -171,7 +252,17 @@ impl Account {
         if let Some(limits) = limits {
             self.report(limits, now);
         }
-        if started_at.iter().any(|at| self.is_new(*at)) {
+        let new_calls = started_at.iter().filter(|at| self.is_new(**at)).count();
+        if new_calls > 0 {
+            let calls_in_flight = self.calls_in_flight();
+            if let Some(limit) = &mut self.overload
+                && self.phase == Phase::Open
+            {
+                limit.answered(new_calls, calls_in_flight);
+                if !limit.is_needed(now) {
+                    self.end_overload();
+                }
+            }
             self.pauses = 0;
             if matches!(self.phase, Phase::Probing(_)) {
                 self.open(now);
@@ -184,8 +275,7 @@ impl Account {
         self.stale_until.is_none_or(|until| started_at > until)
     }
 
-    /// The probe was answered, or not refused in time. In the second case a refusal may still arrive, so the next pause
-    /// remains longer.
+    /// The probe was answered, or not refused in time. In the second case a refusal may still arrive, so `pauses` is not reset.
     pub(super) fn open(&mut self, now: TimeMs) {
         self.phase = Phase::Open;
         if let Some(pace) = &mut self.pace {
@@ -197,12 +287,12 @@ impl Account {
     pub(super) fn report(&mut self, limits: &ReportedLimits, now: TimeMs) {
         if let Some(report) = &limits.requests {
             let was_refused = self.stale_until.is_some_and(|at| now.since_ms(at) < 60_000);
-            let is_only_reported = self.pace.as_ref().is_some_and(Pace::is_only_reported);
-            if report.is_ample() && !was_refused && is_only_reported {
+            let is_ample = self.pace.as_ref().is_some_and(|pace| pace.is_ample(now));
+            if report.is_ample() && !was_refused && is_ample {
                 self.pace = None;
             } else if report.is_low() || self.pace.is_some() {
                 self.pace
-                    .get_or_insert_with(|| Pace::new(report.remaining, now))
+                    .get_or_insert_with(|| Pace::new(report.remaining, now, now))
                     .report(report, now);
                 self.limited_at = Some(now);
             }
@@ -225,13 +315,19 @@ impl Account {
 
     /// Counts a call under the process that makes it. Returns how many calls may start: 1 or 0.
     fn move_call(&mut self, from: &ProcessId, to: &ProcessId) -> u32 {
-        let Some(concurrency) = self.configured.concurrency else {
+        if !self.counts_calls() {
             return 1;
+        }
+        // A probe may exceed the limit after an overload (`take_probe`). So only the configured limit counts here.
+        let concurrency = if self.phase == Phase::Open {
+            self.concurrency()
+        } else {
+            self.configured.concurrency
         };
         let of_from = self.in_flight.get(from).copied().unwrap_or_default();
         if of_from > 0 {
             self.count_in_flight(from, of_from - 1);
-        } else if self.calls_in_flight() >= concurrency {
+        } else if concurrency.is_some_and(|most| self.calls_in_flight() >= most) {
             return 0;
         }
         let of_to = self.in_flight.get(to).copied().unwrap_or_default();
@@ -245,8 +341,14 @@ impl Account {
         calls.fold(0, |sum, calls| sum.saturating_add(*calls))
     }
 
+    /// Calls of a process are no longer in flight.
+    fn end_calls(&mut self, process: &ProcessId, calls: u32) {
+        let in_flight = self.in_flight.get(process).copied().unwrap_or_default();
+        self.count_in_flight(process, in_flight.saturating_sub(calls));
+    }
+
     fn count_in_flight(&mut self, process: &ProcessId, calls: u32) {
-        if calls == 0 || self.configured.concurrency.is_none() {
+        if calls == 0 || !self.counts_calls() {
             self.in_flight.remove(process);
         } else {
             self.in_flight.insert(process.clone(), calls);

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClosedBy, ConfiguredLimits, bucket::Bucket, rate::Pace, tokens::TokenBudget};
+use super::{
+    ClosedBy, ConfiguredBy, ConfiguredLimits, bucket::Bucket, overload::OverloadLimit, rate::Pace,
+    tokens::TokenBudget,
+};
 use crate::{
     document::{Document, DocumentVersion, UnknownFields},
     ids::{JobId, ProcessId},
@@ -25,7 +28,10 @@ pub struct Account {
     /// The limits of the configuration.
     #[serde(default, skip_serializing_if = "ConfiguredLimits::is_empty")]
     pub configured: ConfiguredLimits,
-    /// The calls in flight, by process. Counted only with a configured concurrency.
+    /// Which process set `configured`. `None` if no process did, or if it is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configured_by: Option<ConfiguredBy>,
+    /// The calls in flight, by process. Counted only while they are limited ([`Account::concurrency`]).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub in_flight: BTreeMap<ProcessId, u32>,
     /// The permits of [`ConfiguredLimits::requests_per_minute`].
@@ -37,19 +43,26 @@ pub struct Account {
     /// The rate that the provider was found to allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pace: Option<Pace>,
-    /// How many pauses in a row have begun since the last answer of a call that started after a closing.
+    /// The limit on calls in flight that was learned from overloads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) overload: Option<OverloadLimit>,
+    /// How many times in a row the account closed without an answer to a call that started after a closing.
     #[serde(default)]
     pub(super) pauses: u32,
-    /// The longest time from the start of a call to its refusal by a rate limit, in milliseconds.
+    /// The longest time from the permit of a call to its refusal by a rate limit, in milliseconds.
     #[serde(default)]
     pub(super) refusal_ms: u64,
-    /// Calls that started until then neither close nor open the account. It is a little after the last closing, because not
-    /// all processes know of a closing at once.
+    /// Calls that started at or before this time neither close nor open the account. The time is a little after the last
+    /// closing, because not all processes know of a closing at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) stale_until: Option<TimeMs>,
-    /// When the provider last refused a call, failed, or reported that a limit was nearly used up.
+    /// When the provider last refused a call, failed, or reported a limit that the account uses.
+    /// [`FORGET_MS`](super::FORGET_MS) counts from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) limited_at: Option<TimeMs>,
+    /// Whether the account was lost, and since then no call was refused and the account did not close.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) was_lost: bool,
     /// The different jobs that failed with server errors since the last answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) failing_jobs: Vec<JobId>,

@@ -1,6 +1,6 @@
 //! What can happen to an account, and what follows from it.
 
-use super::{ConfiguredLimits, ReportedLimits};
+use super::{ConfiguredBy, ConfiguredLimits, ReportedLimits};
 use crate::{
     ids::{JobId, ProcessId},
     job::JobError,
@@ -10,23 +10,35 @@ use crate::{
 /// What can happen to an account. All times are on the store's clock.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AccountEvent {
-    /// A process read the limits of its configuration, and they differ from [`Account::configured`](super::Account).
-    Configured(ConfiguredLimits),
-    /// A process needs permits for calls that it starts at once.
+    /// A process read the limits of its configuration. They replace the limits of the account, unless a process that
+    /// started later has set those and is not gone.
+    Configured {
+        /// The limits.
+        limits: ConfiguredLimits,
+        /// The process.
+        by: ConfiguredBy,
+    },
+    /// Jobs wait for the account, and the store has none: it was lost, for example when a process with the embedded engine
+    /// restarted. This changes no account that the store has.
+    Lost,
+    /// A process takes permits: for its own call, or for the jobs that it wakes.
     Take {
         /// The most permits that are needed.
         calls: u32,
         /// The process under which the calls are counted.
         process: ProcessId,
+        /// Whether further calls wait, for which no permit is requested yet. Then the limit is used up, and a higher rate may be
+        /// tried.
+        more_wait: bool,
     },
     /// The provider refused a call: it limits the rate, or it is not available.
     Refused(Refusal),
-    /// The provider failed: a 5xx other than 503, 504 and 529.
+    /// The provider failed with a server error, such as status 500, that shows no rate limit, overload or timeout.
     ServerError {
         /// The job of the call.
         job: JobId,
-        /// When the call started.
-        started_at: TimeMs,
+        /// When the permits of the call were taken.
+        taken_at: TimeMs,
         /// The error for the jobs that wait. Its detail is not kept.
         error: JobError,
         /// Uniform from 0 to 1, for the jitter of the pause.
@@ -36,19 +48,39 @@ pub enum AccountEvent {
     Answered {
         /// When each call started.
         started_at: Vec<TimeMs>,
+        /// How many of them got a reply. The others used no tokens.
+        replies: u32,
         /// The tokens of all these calls together.
         tokens: u64,
         /// The limits in the headers of the last response.
         limits: Option<ReportedLimits>,
     },
-    /// Calls with a permit ended. Only needed while [`ConfiguredLimits::concurrency`] is set.
+    /// The provider answered calls that started before it first refused one. They had no permits. They show how many calls it
+    /// accepts at once.
+    AnsweredEarlier {
+        /// When each call started.
+        started_at: Vec<TimeMs>,
+    },
+    /// Calls with a permit ended. Only needed for an account that counts calls
+    /// ([`Account::counts_calls`](super::Account::counts_calls)).
     Ended {
         /// The process that took the permits.
         process: ProcessId,
         /// How many calls.
         calls: u32,
     },
-    /// Permits were not used: their calls do not start, and their units are given back. If one of them was for the probe, the next probe may start at once.
+    /// Calls were made, and then dropped without an answer. The provider may have worked on them, so their units are not given
+    /// back. If one of them was the probe, the next probe may start at once.
+    Dropped {
+        /// The process that made the calls.
+        process: ProcessId,
+        /// How many calls.
+        calls: u32,
+        /// When their permits were taken, or a little later.
+        taken_at: TimeMs,
+    },
+    /// Permits were not used: their calls do not start, and their units are given back. If one of them was the probe's, the
+    /// next probe may start at once.
     NotUsed {
         /// The process that took the permits.
         process: ProcessId,
@@ -74,7 +106,7 @@ pub enum AccountEvent {
         /// The greatest number of its calls in flight, including permits that are not used yet.
         most: u32,
     },
-    /// A process is gone, and its calls with it.
+    /// A process is gone, and its calls with it. Its limits stay until another process sets its own.
     ProcessGone {
         /// The process.
         process: ProcessId,
@@ -86,10 +118,13 @@ pub enum AccountEvent {
 pub struct Refusal {
     /// The reason.
     pub cause: ClosedBy,
-    /// When the call started. The refusal of a call that started before the last closing closes nothing.
-    pub started_at: TimeMs,
+    /// When the permits of the call were taken. If that was before the last closing, the refusal closes nothing.
+    pub taken_at: TimeMs,
+    /// If the provider answered that it is overloaded: how many calls of this process were in flight, including this one. `None`
+    /// for other refusals, and for outages.
+    pub overload_calls: Option<u32>,
     /// The delay that the provider asked for, in milliseconds. A longer one than
-    /// [`DELAY_MS_MAX`](super::DELAY_MS_MAX) is shortened to it. 0 means no delay.
+    /// [`DELAY_MS_MAX`](super::DELAY_MS_MAX) is shortened to it. 0 counts as `None`.
     pub retry_after_ms: Option<u64>,
     /// The limits in the headers of the response.
     pub limits: Option<ReportedLimits>,
@@ -123,6 +158,18 @@ pub struct Decision {
     pub spares_try: bool,
     /// Whether the account closed or opened, for the log.
     pub phase_change: Option<PhaseChange>,
+}
+
+impl Decision {
+    /// The decision if the account could not be changed, so that it has not closed.
+    #[must_use]
+    pub fn without_closing(self) -> Self {
+        Self {
+            spares_try: false,
+            phase_change: None,
+            ..self
+        }
+    }
 }
 
 /// An account closed or opened. A change between closed and probing is neither.

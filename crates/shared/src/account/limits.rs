@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::bucket::Bucket;
-use crate::time::TimeMs;
+use crate::{ids::ProcessId, time::TimeMs};
 
 pub use super::bucket::DELAY_MS_MAX;
 /// How long the probe of a provider that was not available may stay without an answer, in milliseconds. Then the next
 /// probe may start.
 pub const PROBE_MS_MAX: u64 = 30_000;
-/// How long after the last refusal an account keeps what it learned, in milliseconds.
+/// How long after the last refusal, server error or report an account keeps what it learned, in milliseconds.
 pub const FORGET_MS: u64 = 600_000;
 /// An account closes when this many different jobs in a row have failed with server errors.
 pub const FAILING_JOBS_TO_CLOSE: usize = 3;
@@ -30,6 +30,15 @@ pub struct ConfiguredLimits {
     /// The most calls in flight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
+}
+
+/// The process that set the limits of an account. Ordered by start: the process that started last is the greatest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ConfiguredBy {
+    /// When the process started, by the store's clock.
+    pub started_at: TimeMs,
+    /// The process.
+    pub process: ProcessId,
 }
 
 impl ConfiguredLimits {

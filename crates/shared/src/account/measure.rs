@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::TimeMs;
 
-/// The weight of all earlier measurements beside the newest one, in calls.
+/// All earlier measurements together count as at most this many calls.
 const EARLIER_CALLS_MAX: f64 = 20.0;
-/// The shortest time that is measured, in milliseconds, and the time between two marks.
+/// The shortest time that is measured, in milliseconds, and the least time between two marks, except after a raise.
 const SHORTEST_MS: u64 = 200;
 /// The most marks of a window.
 const MARKS_MAX: usize = 8;
@@ -29,7 +29,7 @@ pub(super) struct Window {
     ended_at: TimeMs,
     granted: u32,
     refused: u32,
-    /// Moments after the opening, the oldest first, each with the number of permits granted until then.
+    /// Moments at which the bucket may have been full, the oldest first, each with the number of permits granted until then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     marks: Vec<(TimeMs, u32)>,
 }
@@ -46,6 +46,13 @@ pub(super) struct Burst {
 }
 
 impl Burst {
+    /// How many calls the provider accepts at once. The bucket also refilled, at this rate, between the first and the last of
+    /// the calls.
+    pub(super) fn at_once(&self, rate: f64) -> f64 {
+        let seconds = self.last_at.since_ms(self.first_at) as f64 / 1_000.0;
+        (f64::from(self.calls) - rate * seconds).max(0.0)
+    }
+
     /// One of the calls was answered.
     pub(super) fn answered(&mut self, started_at: TimeMs) {
         if self.calls == 0 {
@@ -91,6 +98,14 @@ impl Window {
         self.granted.saturating_sub(self.refused)
     }
 
+    pub(super) const fn granted(&self) -> u32 {
+        self.granted
+    }
+
+    pub(super) const fn refused_calls(&self) -> u32 {
+        self.refused
+    }
+
     pub(super) const fn is_used(&self) -> bool {
         self.granted > 0
     }
@@ -108,7 +123,7 @@ impl Window {
     }
 
     /// Permits were given.
-    pub(super) const fn granted(&mut self, calls: u32, now: TimeMs) {
+    pub(super) const fn grant(&mut self, calls: u32, now: TimeMs) {
         self.granted = self.granted.saturating_add(calls);
         self.ended_at = now;
     }
@@ -161,7 +176,7 @@ impl Window {
     }
 
     /// Whether the provider refused calls right after the account opened.
-    pub(super) const fn is_short(&self) -> bool {
+    pub(super) const fn is_brief(&self) -> bool {
         self.ended_at.since_ms(self.opened_at) < SHORTEST_MS
     }
 
@@ -180,7 +195,7 @@ impl Window {
             && rate * closed_s > f64::from(burst.calls.max(2))
             && open_s < closed_s
         {
-            found.highest = Some(if self.is_short() {
+            found.highest = Some(if self.is_brief() {
                 rate * 0.8
             } else {
                 accepted / open_s

@@ -3,56 +3,87 @@
 use std::time::Duration;
 
 use super::{
-    Account, ClosedBy, Closing, DELAY_MS_MAX, FAILING_JOBS_TO_CLOSE, Phase, Refusal, rate::Pace,
+    Account, ClosedBy, Closing, DELAY_MS_MAX, FAILING_JOBS_TO_CLOSE, Phase, Refusal,
+    overload::OverloadLimit, permits::REFUSAL_MS_MAX, rate::Pace,
 };
 use crate::{backoff::Backoff, ids::JobId, job::JobError, time::TimeMs};
 
 /// The pauses if the provider asks for no delay: 250 to 500 ms at first, then up to 30 s.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
-/// How long it takes at most until all processes know that an account closed, in milliseconds.
+/// How long it usually takes until all processes know that an account closed, in milliseconds.
 const NOTICE_MS: u64 = 200;
 /// If the rate is known and the provider asks for no delay, the account closes until this many calls may start.
 const REFILL_CALLS: f64 = 2.0;
-/// The shortest pause of that kind, in milliseconds.
+/// The shortest such pause, in milliseconds.
 const REFILL_MS_MIN: u64 = 100;
+/// The pause after an overload whose limit on calls in flight is known, in milliseconds, if the provider asks for no delay. As
+/// calls end, others can start.
+const OVERLOAD_MS: u64 = 100;
 /// The most failing jobs that an account stores. Beyond that, the oldest are dropped.
 const FAILING_JOBS_MAX: usize = 32;
 
 impl Account {
     /// The provider refused a call.
     pub(super) fn refused(&mut self, refusal: &Refusal, now: TimeMs) {
+        let is_limit = refusal.cause == ClosedBy::RateLimit;
+        self.refused_after_loss(is_limit);
         if let Some(limits) = &refusal.limits {
             self.report(limits, now);
         }
         let delay_ms = refusal.retry_after_ms.filter(|ms| *ms > 0);
         let delay_ms = delay_ms.map(|ms| ms.min(DELAY_MS_MAX));
-        let is_limit = refusal.cause == ClosedBy::RateLimit;
         self.limited_at = Some(now);
         if is_limit {
-            self.refusal_ms = self.refusal_ms.max(now.since_ms(refusal.started_at));
+            self.refusal_ms = self.refusal_ms.max(now.since_ms(refusal.taken_at));
         }
-        let is_new = self.is_new(refusal.started_at);
+        let is_new = self.is_new(refusal.taken_at);
         if !is_new || matches!(self.phase, Phase::Closed(_)) {
             if is_limit && let Some(pace) = &mut self.pace {
-                pace.refused_earlier();
+                pace.refused_earlier(refusal.taken_at);
+            }
+            let calls_left = refusal
+                .overload_calls
+                .map(|calls| calls.max(self.calls_in_flight()).saturating_sub(1));
+            if let (Some(calls), Some(limit)) = (calls_left, &mut self.overload) {
+                limit.refused_earlier(calls);
             }
             if let (Phase::Closed(closing), Some(ms)) = (&mut self.phase, delay_ms) {
                 closing.until = closing.until.max(now.plus_ms(ms));
             }
             return;
         }
+        let reported = refusal.limits.and_then(|limits| limits.requests);
         if is_limit {
-            let pace = self.pace.get_or_insert_with(|| Pace::new(0, now));
-            pace.close(now);
+            let new_pace = || Pace::new(0, refusal.taken_at, now);
+            let pace = self.pace.get_or_insert_with(new_pace);
+            pace.close(reported.is_some_and(|report| report.remaining == 0), now);
         }
-        let reset_ms = refusal.limits.and_then(|limits| limits.requests);
-        let reset_ms = reset_ms.map(|requests| requests.reset_ms.max(1));
+        let mut overload_ms = u64::MAX;
+        if let Some(calls) = refusal.overload_calls {
+            match &mut self.overload {
+                Some(limit) if self.phase != Phase::Open => limit.probe_refused(now),
+                Some(limit) => {
+                    limit.refused(now);
+                    overload_ms = OVERLOAD_MS;
+                }
+                None if self.phase == Phase::Open => {
+                    self.overload = Some(OverloadLimit::new(calls, now));
+                }
+                None => {}
+            }
+        }
+        // The reset of a limit that is not used up says nothing about this refusal.
+        let used_up = reported.filter(|report| report.remaining == 0);
+        // Calls in flight may still be refused for about as long as the slowest refusal took, so the pause is not shorter.
+        let slowest_ms = self.refusal_ms.clamp(1, REFUSAL_MS_MAX);
+        let reset_ms = used_up.map(|report| report.reset_ms.max(slowest_ms));
         let pause_ms = match delay_ms {
             Some(ms) => ms,
             None => self
                 .next_pause_ms(refusal.random)
                 .min(reset_ms.unwrap_or(u64::MAX))
-                .min(self.refill_ms(is_limit, now)),
+                .min(self.refill_ms(is_limit, now))
+                .min(overload_ms),
         };
         self.close(refusal.cause, pause_ms, &refusal.error, now);
     }
@@ -61,12 +92,12 @@ impl Account {
     pub(super) fn server_error(
         &mut self,
         job: JobId,
-        started_at: TimeMs,
+        taken_at: TimeMs,
         error: &JobError,
         random: f64,
         now: TimeMs,
     ) -> bool {
-        let is_new = self.is_new(started_at);
+        let is_new = self.is_new(taken_at);
         // The failing jobs are kept for as long as what is learned from a refusal.
         self.limited_at = Some(now);
         let failed_before = self.failing_jobs.contains(&job);
@@ -79,8 +110,8 @@ impl Account {
             Phase::Closed(_) => true,
             Phase::Probing(_) if !is_new => true,
             Phase::Open if !is_new || self.failing_jobs.len() < FAILING_JOBS_TO_CLOSE => false,
-            // A job that failed before may itself be the cause. So its probe spends a try. Otherwise the job could use up
-            // the probes and keep the account closed for ever.
+            // A job that failed before may itself be the cause. So this failure spends a try. Otherwise the job could be each
+            // probe and keep the account closed.
             Phase::Open | Phase::Probing(_) => {
                 let pause_ms = self.next_pause_ms(random);
                 self.close(ClosedBy::Unavailable, pause_ms, error, now);
@@ -95,18 +126,22 @@ impl Account {
         u64::try_from(pause.as_millis()).unwrap_or(DELAY_MS_MAX)
     }
 
-    /// The time until a provider with a known rate accepts [`REFILL_CALLS`] calls, in milliseconds. [`u64::MAX`] if the rate
-    /// is not known.
+    /// The time until a provider with a known rate accepts [`REFILL_CALLS`] calls, in milliseconds. [`u64::MAX`] if the rate is
+    /// not known, after other refusals, and if a probe was refused.
     fn refill_ms(&self, is_limit: bool, now: TimeMs) -> u64 {
         match &self.pace {
-            Some(pace) if is_limit && self.phase == Phase::Open && pace.is_measured() => {
-                pace.wait_for_ms(REFILL_CALLS, now).max(REFILL_MS_MIN)
+            Some(pace) if is_limit && self.phase == Phase::Open && pace.is_known() => {
+                // The pace is measured when the account opens. Until then, calls in flight may be refused too.
+                pace.wait_for_ms(REFILL_CALLS, now)
+                    .max(REFILL_MS_MIN)
+                    .max(self.refusal_ms.min(REFUSAL_MS_MAX))
             }
             _ => u64::MAX,
         }
     }
 
     fn close(&mut self, cause: ClosedBy, pause_ms: u64, error: &JobError, now: TimeMs) {
+        self.was_lost = false;
         self.pauses = self.pauses.saturating_add(1);
         self.stale_until = Some(now.plus_ms(NOTICE_MS.min(pause_ms / 2)));
         let mut error = error.clone();

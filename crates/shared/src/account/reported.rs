@@ -4,8 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::TimeMs;
 
-/// The length of a period whose lowest reported rate counts, in milliseconds.
-const LOWEST_MS: u64 = 10_000;
+/// The length of a period, in milliseconds. The lowest rate of the current and the previous period counts. Near the end of a
+/// fixed window the reported rate is far too high, so the period is as long as the usual window of a minute.
+const LOWEST_MS: u64 = 60_000;
+
+/// A time in seconds. If more units remain than the lowest rate restores in this time, that rate is too low.
+const REMAINING_S_MAX: f64 = 120.0;
 
 /// The limits in the headers of one response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,7 +65,8 @@ impl ReportedLimit {
 
 /// The rate and the burst of one limit, from the reports of a provider.
 ///
-/// Each report gives a rate that is right or too high. So the lowest rate of the last 10 to 20 seconds counts.
+/// Each report gives a rate that is right or too high. So the lowest rate of the last one to two minutes counts, unless the
+/// provider changes the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct ReportedRate {
     /// The lowest rate since `since`, in units a second.
@@ -80,23 +85,36 @@ impl ReportedRate {
         self.lowest.min(self.earlier)
     }
 
-    /// Adds a report to the earlier ones.
-    pub(super) fn join(this: &mut Option<Self>, report: &ReportedLimit, now: TimeMs) {
-        let Some(rate) = report.rate() else { return };
+    /// Adds a report to the earlier ones. Returns whether it showed that the lowest rate is far too low. Then no rate is known.
+    pub(super) fn join(this: &mut Option<Self>, report: &ReportedLimit, now: TimeMs) -> bool {
+        let is_too_low =
+            |reported: &Self| report.remaining as f64 > reported.rate() * REMAINING_S_MAX;
+        if report.is_ample() && this.as_ref().is_some_and(is_too_low) {
+            *this = None;
+            return true;
+        }
+        let Some(rate) = report.rate() else {
+            return false;
+        };
         let burst = report.limit as f64;
         match this {
-            Some(reported) if now.since_ms(reported.since) < LOWEST_MS => {
+            Some(reported) if reported.burst == burst => {
+                if now.since_ms(reported.since) >= LOWEST_MS {
+                    reported.earlier = reported.lowest;
+                    reported.lowest = rate;
+                    reported.since = now;
+                }
                 reported.lowest = reported.lowest.min(rate);
-                reported.burst = burst;
             }
             _ => {
                 *this = Some(Self {
                     lowest: rate,
-                    earlier: this.map_or(rate, |reported| reported.lowest),
+                    earlier: rate,
                     since: now,
                     burst,
                 });
             }
         }
+        false
     }
 }

@@ -17,6 +17,8 @@ use crate::time::TimeMs;
 const BURST_S: f64 = 1.0;
 /// How far the level may fall below 0, in seconds of the rate. So no call waits longer than that for tokens.
 const DEBT_S_MAX: f64 = 600.0;
+/// The assumed tokens of a call before the first answer.
+const FIRST_MEAN: f64 = 1_000.0;
 /// The weight of the newest call in the mean.
 const NEWEST_WEIGHT: f64 = 0.05;
 
@@ -24,7 +26,7 @@ const NEWEST_WEIGHT: f64 = 0.05;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct TokenBudget {
     bucket: Bucket,
-    /// The mean tokens of a call. 0 before the first answer.
+    /// The mean tokens of a call. 0 before the first reply.
     mean: f64,
     /// What the provider reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,10 +64,16 @@ impl TokenBudget {
         let level = self.bucket.refill(rate, burst, now);
         if level <= 0.0 {
             0
-        } else if self.mean <= 0.0 {
-            calls
         } else {
-            whole_units((level / self.mean).ceil(), calls)
+            whole_units((level / self.mean()).ceil(), calls)
+        }
+    }
+
+    fn mean(&self) -> f64 {
+        if self.mean > 0.0 {
+            self.mean
+        } else {
+            FIRST_MEAN
         }
     }
 
@@ -78,25 +86,25 @@ impl TokenBudget {
 
     /// Calls start.
     pub(super) fn take(&mut self, calls: u32) {
-        self.bucket.take(f64::from(calls) * self.mean);
+        self.bucket.take(f64::from(calls) * self.mean());
     }
 
     /// Calls do not start, although their permits were taken.
     pub(super) fn not_used(&mut self, calls: u32) {
-        self.bucket.give_back(f64::from(calls) * self.mean);
+        self.bucket.give_back(f64::from(calls) * self.mean());
     }
 
-    /// Calls were answered.
-    pub(super) fn answered(&mut self, calls: usize, tokens: u64) {
-        let (calls, tokens) = (calls as f64, tokens as f64);
-        if calls > 0.0 {
-            self.bucket.take(tokens - calls * self.mean);
+    /// Calls were answered: `replies` of them with a reply, which used these tokens. The others used none.
+    pub(super) fn answered(&mut self, calls: usize, replies: u32, tokens: u64) {
+        let (calls, replies, tokens) = (calls as f64, f64::from(replies), tokens as f64);
+        self.bucket.take(tokens - calls * self.mean());
+        if replies > 0.0 && tokens > 0.0 {
             let weight = if self.mean > 0.0 {
-                (calls * NEWEST_WEIGHT).min(1.0)
+                (replies * NEWEST_WEIGHT).min(1.0)
             } else {
                 1.0
             };
-            self.mean += (tokens / calls - self.mean) * weight;
+            self.mean += (tokens / replies - self.mean) * weight;
         }
     }
 
@@ -105,7 +113,7 @@ impl TokenBudget {
         if report.is_ample() {
             self.reported = None;
         } else {
-            ReportedRate::join(&mut self.reported, report, now);
+            let _ = ReportedRate::join(&mut self.reported, report, now);
             self.bucket.lower_to(report.remaining as f64);
         }
     }

@@ -4,11 +4,13 @@
 //! it ends. What changes in between (attempts, fence, tries) is in the job's [`Entry`](crate::lane::Entry) in its lane.
 //! So a claim or a retry never rewrites a prompt.
 
+mod extra_body;
 mod meta;
 mod outcome;
 mod request;
 mod status;
 
+pub use extra_body::extra_body_refusal;
 pub use meta::JobMeta;
 pub use outcome::{Attempt, FinishReason, JobError, Outcome, Reply, Usage};
 pub use request::{

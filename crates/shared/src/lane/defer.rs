@@ -1,7 +1,7 @@
 //! Defers a job whose provider may not be called now, and resumes it.
 //!
-//! A deferred job waits until its account has a permit for it. It is not claimed and spends no try. A worker defers a job,
-//! and the sweeper resumes it.
+//! A deferred job waits until its account has a permit for it. While it waits, it is not claimed and spends no try. A worker
+//! defers a job, and the sweeper resumes it.
 
 use super::{
     DEFERRED_MS_MAX, Deferral, Refused, State,
@@ -43,6 +43,7 @@ impl Transition<'_> {
         }));
         let timer = until.min(head.deadline);
         self.set_timer(job, timer);
+        self.end_passed_hold();
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! The stored form of an entry. Its state is stored as `{"queued": {…}}` or `{"running": {…}}`. Unknown fields of the
 //! entry and of its state are kept, also when the state changes.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::IgnoredAny};
 
 use super::{Deferral, Entry, State};
 use crate::{
@@ -51,6 +51,10 @@ enum StoredState {
     Running {
         worker: ProcessId,
         until: TimeMs,
+        /// An older release keeps this object when it claims the job. It is dropped: as an unknown field it would be written
+        /// twice with the next deferral, and no process could read the lane.
+        #[serde(default, rename = "provider_wait")]
+        _provider_wait: IgnoredAny,
         #[serde(flatten)]
         unknown: UnknownFields,
     },
@@ -90,6 +94,7 @@ impl<'de> Deserialize<'de> for Entry {
                 worker,
                 until,
                 unknown,
+                ..
             } => (State::Running { worker, until }, unknown),
         };
         Ok(Self {

@@ -14,15 +14,7 @@ impl Transition<'_> {
         let (position, entry) = self.lane.find(job).ok_or(Refused::Gone)?;
         let deadline = entry.deadline;
         if deadline <= self.now {
-            let error = expired(&entry.state);
-            self.remove(
-                position,
-                JobEnd {
-                    status: Status::Expired,
-                    error: Some(error),
-                    settled_fence: None,
-                },
-            );
+            self.expire(position);
             return Ok(());
         }
         if position > 0 {
@@ -58,7 +50,36 @@ impl Transition<'_> {
         Ok(())
     }
 
-    /// Takes the head from its worker and queues it again. The fence stays until the next claim raises it.
+    /// Expires the job at `position`.
+    ///
+    /// With a deferred head, all other jobs of the lane whose deadlines have passed expire too. At their own ticks, the head
+    /// would be gone, and with it the error of the account that they waited for.
+    fn expire(&mut self, position: usize) {
+        let ended_before = self.effects.ended.len();
+        if position == 0 && matches!(self.lane.entries[0].state, State::Deferred(_)) {
+            // From the last entry to the first, so that no other entry becomes the head.
+            for behind in (1..self.lane.entries.len()).rev() {
+                if self.lane.entries[behind].deadline <= self.now {
+                    self.remove_expired(behind);
+                }
+            }
+        }
+        self.remove_expired(position);
+        self.effects.ended[ended_before..].reverse();
+    }
+
+    fn remove_expired(&mut self, position: usize) {
+        let head = &self.lane.entries[0].state;
+        let end = JobEnd {
+            status: Status::Expired,
+            error: Some(expired(head, position == 0)),
+            settled_fence: None,
+        };
+        self.remove(position, end);
+    }
+
+    /// Takes the head from its worker and queues it again, or fails it after too many takeovers. The fence stays until the next
+    /// claim raises it.
     fn take_over(&mut self) {
         let head = &mut self.lane.entries[0];
         head.takeovers += 1;
@@ -84,14 +105,20 @@ impl Transition<'_> {
     }
 }
 
-/// The error of an expired job. It ends with the provider's last error if the job waited for its provider.
-fn expired(state: &State) -> JobError {
+/// The error of an expired job. If the head of its lane waits for its provider, the message ends with the provider's last
+/// error.
+fn expired(head: &State, is_head: bool) -> JobError {
     let message = "the job was not done by its expires_at";
-    let message = match state {
-        State::Deferred(deferral) => format!(
-            "{message}; it waited for {}: {}",
-            deferral.account, deferral.error.message
-        ),
+    let message = match head {
+        State::Deferred(deferral) => {
+            let waiting = if is_head {
+                "it"
+            } else {
+                "a job before it in its session"
+            };
+            let (account, error) = (&deferral.account, &deferral.error.message);
+            format!("{message}; {waiting} waited for {account}: {error}")
+        }
         State::Queued { .. } | State::Running { .. } => message.to_owned(),
     };
     JobError::new("expired", message)

@@ -102,7 +102,8 @@ impl Transition<'_> {
         self.effects.timers.push((job, Some(at)));
     }
 
-    fn end_passed_hold(&mut self) {
+    /// Ends a hold whose time has passed.
+    pub(super) fn end_passed_hold(&mut self) {
         if self.lane.hold_until.is_some_and(|hold| hold <= self.now) {
             self.lane.hold_until = None;
         }

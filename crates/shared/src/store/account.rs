@@ -1,6 +1,6 @@
 //! Accounts of providers as the store holds them, and the heads that wait for them.
 
-use super::version::LaneVersion;
+use super::{StoreError, version::LaneVersion};
 use crate::{
     account::{Account, AccountKey},
     class::Class,
@@ -24,6 +24,24 @@ pub struct StoredAccount {
     pub account: Account,
 }
 
+/// The accounts of a store.
+#[derive(Debug, Default)]
+pub struct StoredAccounts {
+    /// The accounts that this process can read.
+    pub accounts: Vec<StoredAccount>,
+    /// The accounts that this process cannot read. It must not change them.
+    pub unreadable: Vec<UnreadableAccount>,
+}
+
+/// An account that this process cannot read.
+#[derive(Debug)]
+pub struct UnreadableAccount {
+    /// The name of the account.
+    pub key: AccountKey,
+    /// Why it cannot be read: [`StoreError::Newer`] if a newer release wrote it, [`StoreError::Broken`] otherwise.
+    pub error: StoreError,
+}
+
 /// A change of an account's document: a compare-and-set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccountSwap {
@@ -44,9 +62,11 @@ pub struct DeferredHead {
     pub lane: LaneKey,
     /// The job at the head.
     pub job: JobId,
+    /// Whether a worker has claimed the job since its admission. If not, the job has not failed.
+    pub claimed: bool,
 }
 
-/// How many heads of a class wait for an account.
+/// How many heads of a class wait for an account, with the jobs behind them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeferredCount {
     /// The account.
@@ -55,4 +75,7 @@ pub struct DeferredCount {
     pub class: Class,
     /// The number of heads; not 0.
     pub heads: u64,
+    /// The number of jobs in the lanes of these heads: the heads and the jobs behind them, of any class. After commits by an
+    /// older release that does not count the jobs behind a head, it may be wrong until no head waits. It is at least `heads`.
+    pub jobs: u64,
 }

@@ -37,7 +37,7 @@ pub struct Commit {
     pub session: Option<SessionWrite>,
     /// The difference that the commit makes to the counts.
     pub counts: LaneCounts,
-    /// What the commit changes in the index of deferred heads.
+    /// What the commit changes in the index of deferred heads, and in the counts of the jobs behind them.
     pub deferred: DeferredChange,
     /// Provider calls to cancel: the worker that makes the call, and the job. The workers are notified after the
     /// write.

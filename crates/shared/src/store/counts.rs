@@ -8,7 +8,7 @@ use crate::{class::Class, ids::TenantId, lane::ClassCounts, time::TimeMs};
 pub struct Counts {
     /// One row for each tenant and class that has or had jobs.
     pub rows: Vec<TenantClassCounts>,
-    /// The heads that wait for each account, by class. Accounts for which no head waits are left out.
+    /// The jobs that wait for each account, by the class of their head. Accounts for which no head waits are left out.
     pub deferred: Vec<DeferredCount>,
     /// The number of sessions, with and without live jobs.
     pub sessions: u64,

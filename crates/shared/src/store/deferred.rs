@@ -1,4 +1,4 @@
-//! What a commit changes in the index of deferred heads.
+//! What a commit changes in the index of deferred heads, and in the counts of the jobs behind them.
 
 use crate::{
     account::AccountKey,
@@ -15,6 +15,20 @@ pub struct DeferredChange {
     pub remove: Option<DeferredEntry>,
     /// The entry of the lane's head after the commit, if the index must get one.
     pub add: Option<DeferredEntry>,
+    /// How the numbers of jobs behind deferred heads change, at most two changes. A store applies them in this order, after
+    /// it has changed the index.
+    pub behind: Vec<BehindChange>,
+}
+
+/// How the number of jobs behind the deferred heads of an account and class changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BehindChange {
+    /// The account that the heads wait for.
+    pub account: AccountKey,
+    /// The class of the heads. The jobs behind them may have another class.
+    pub class: Class,
+    /// How many jobs more; negative for fewer, never 0.
+    pub jobs: i64,
 }
 
 /// The entry of a lane in the index of deferred heads.
@@ -28,6 +42,10 @@ pub struct DeferredEntry {
     pub class: Class,
     /// When the head entered its lane.
     pub admitted_at: TimeMs,
+    /// Whether a worker has claimed the job since its admission.
+    pub claimed: bool,
+    /// The number of jobs behind the head in its lane. They wait for the account too. The index does not contain this number.
+    pub behind: usize,
 }
 
 impl DeferredChange {
@@ -35,10 +53,27 @@ impl DeferredChange {
     #[must_use]
     pub fn between(before: &Lane, after: &Lane) -> Self {
         let (remove, add) = (DeferredEntry::of(before), DeferredEntry::of(after));
-        if remove == add {
-            return Self::default();
+        if let (Some(old), Some(new)) = (&remove, &add)
+            && old.is_same_head(new)
+        {
+            let change = new.behind_change(signed(new.behind) - signed(old.behind));
+            return Self {
+                behind: change.into_iter().collect(),
+                ..Self::default()
+            };
         }
-        Self { remove, add }
+        // The jobs behind a head that leaves the index and those behind one that enters it are two changes, although they may be
+        // for the same account: a store may reset the number when the last head leaves the index.
+        let fewer = remove.as_ref().map(|entry| (entry, -signed(entry.behind)));
+        let more = add.as_ref().map(|entry| (entry, signed(entry.behind)));
+        let changes = fewer.into_iter().chain(more);
+        Self {
+            behind: changes
+                .filter_map(|(entry, jobs)| entry.behind_change(jobs))
+                .collect(),
+            remove,
+            add,
+        }
     }
 }
 
@@ -53,8 +88,33 @@ impl DeferredEntry {
                 account,
                 class,
                 admitted_at: head.admitted_at,
+                claimed: head.claimed,
+                behind: lane.entries.len() - 1,
             }),
             HeadState::Ready(_) | HeadState::Waiting | HeadState::Running(_) => None,
         }
     }
+
+    /// Whether the index has the same for both entries.
+    fn is_same_head(&self, other: &Self) -> bool {
+        let behind = self.behind;
+        *self
+            == Self {
+                behind,
+                ..other.clone()
+            }
+    }
+
+    fn behind_change(&self, jobs: i64) -> Option<BehindChange> {
+        (jobs != 0).then(|| BehindChange {
+            account: self.account.clone(),
+            class: self.class,
+            jobs,
+        })
+    }
+}
+
+/// A number of jobs of a lane, at most [`LANE_MAX`](crate::lane::LANE_MAX), as a signed number.
+fn signed(jobs: usize) -> i64 {
+    i64::try_from(jobs).unwrap_or(i64::MAX)
 }

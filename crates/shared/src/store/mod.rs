@@ -20,19 +20,20 @@ use crate::{
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::Request,
     lane::LiveProcesses,
-    session::Session,
+    session::{Session, SessionInfo, StoredTurn},
     time::TimeMs,
 };
 
 pub use account::{
     ACCOUNTS_MAX, AccountSwap, AccountVersion, DeferredCount, DeferredHead, StoredAccount,
+    StoredAccounts, UnreadableAccount,
 };
 pub use commit::{Commit, CommitResult, EndedJob, NewJob, SessionWrite, TimerMove};
 pub use counts::{ClassTotals, Counts, TenantClassCounts};
-pub use deferred::{DeferredChange, DeferredEntry};
+pub use deferred::{BehindChange, DeferredChange, DeferredEntry};
 pub use read::{
-    Head, HeadFilter, IdempotencyEntry, JobRecord, JobState, LoadedLane, RunInputs, SessionRemoval,
-    SetKeyResult, Timer,
+    FoundJob, Head, HeadFilter, INLINE_BYTES_MAX, IdempotencyEntry, JobRecord, JobState,
+    LoadedLane, LoadedRunInputs, RunInputs, SessionRemoval, SetKeyResult, Timer, TurnRange,
 };
 pub use version::LaneVersion;
 pub use watch::{Notices, Topic};
@@ -43,6 +44,9 @@ pub enum StoreError {
     /// The store does not respond, or not in time. The call may have taken effect. It is safe to repeat.
     #[error("the store does not respond")]
     Unavailable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// The call is larger than the store accepts. Nothing was written. A retry cannot help.
+    #[error("the change is larger than the store accepts")]
+    TooLarge,
     /// The store has no space for new jobs. Nothing was written. Jobs that were accepted before can still finish.
     #[error("the store has no space for new jobs")]
     Full,
@@ -74,21 +78,36 @@ impl StoreError {
 /// Holds lanes, jobs, sessions, timers, idempotency keys and the presence of processes.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// The store's clock, as this process knows it: its own clock, corrected at each [`renew_presence`].
+    /// The store's clock, as this process knows it. It never goes back, and it advances as fast as a monotonic clock: a step
+    /// of the system's clock does not change it. All times that are stored or compared are times of this clock.
+    ///
+    /// A store that several processes use corrects the clock of each process at each [`renew_presence`].
     ///
     /// [`renew_presence`]: Store::renew_presence
     fn now(&self) -> TimeMs;
 
+    /// Whether the store refuses new jobs because its disk or its memory is full, as this process knows it. Accepted jobs can
+    /// finish. A commit that admits a job may find the store full earlier.
+    fn is_full(&self) -> bool;
+
+    /// The time to show to a user for a time of the store's clock. The two differ after a step of the system's clock.
+    fn to_utc(&self, time: TimeMs) -> TimeMs;
+
     // ---- lanes ----
 
     /// Reads a lane, and the outcomes of the jobs in `outcomes_of` that have ended. With `run_inputs_of`, also returns what a
-    /// worker needs to run that job, if the job is live.
+    /// worker needs to run that job, if the job is live, or only its size ([`LoadedRunInputs`]).
     async fn load(
         &self,
         lane: &LaneKey,
         outcomes_of: &[JobId],
         run_inputs_of: Option<JobId>,
     ) -> Result<LoadedLane, StoreError>;
+
+    /// Reads what a worker needs to run a job, whatever its size. The caller has claimed the job. `None` if the job is not
+    /// live.
+    async fn run_inputs(&self, lane: &LaneKey, job: JobId)
+    -> Result<Option<RunInputs>, StoreError>;
 
     /// Writes a change of a lane: all of it, or nothing. The change is written if the lane still has the expected version
     /// and none of the records to create exists. A lane that is empty afterwards has no document.
@@ -108,8 +127,8 @@ pub trait Store: Send + Sync {
 
     // ---- accounts of providers ----
 
-    /// Returns all accounts, in no order; at most [`ACCOUNTS_MAX`].
-    async fn accounts(&self) -> Result<Vec<StoredAccount>, StoreError>;
+    /// Returns all accounts, in no order; at most [`ACCOUNTS_MAX`], unreadable ones included.
+    async fn accounts(&self) -> Result<StoredAccounts, StoreError>;
 
     /// Writes or removes an account, if it still has the expected version. Returns whether it was written. A swap whose
     /// response was lost can be repeated: it returns `true` if the account has the swap's own version. A swap that would
@@ -127,19 +146,41 @@ pub trait Store: Send + Sync {
     // ---- timers ----
 
     /// Returns the earliest timers that are due at `now`, in the order of their times. Returns at most `limit` timers (1 to
-    /// 1,000).
+    /// 1,000). Timers that the store cannot return do not count towards the limit, for example those of jobs whose records were
+    /// lost. The store removes or postpones them.
     async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError>;
 
     /// Moves each timer that still has the time that was read. Returns for each timer whether it moved. Creates no timer.
     async fn move_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError>;
 
+    /// Removes each timer that still has the time that was read and whose job is not in its lane. Returns for each timer
+    /// whether it was removed.
+    async fn remove_orphan_timers(&self, timers: &[Timer]) -> Result<Vec<bool>, StoreError>;
+
     // ---- jobs ----
 
-    /// Reads a job of a tenant. `None` if it is unknown or has been deleted.
-    async fn job(&self, tenant: &TenantId, job: JobId) -> Result<Option<JobRecord>, StoreError>;
+    /// Reads a job of a tenant, if its outcome has at most `outcome_bytes_max` bytes as stored. `None` if the job is unknown
+    /// or has been deleted.
+    async fn find_job(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+        outcome_bytes_max: u64,
+    ) -> Result<Option<FoundJob>, StoreError>;
+
+    /// Reads a job of a tenant, whatever its size. `None` if it is unknown or has been deleted.
+    async fn job(&self, tenant: &TenantId, job: JobId) -> Result<Option<JobRecord>, StoreError> {
+        match self.find_job(tenant, job, u64::MAX).await? {
+            Some(FoundJob::Record(record)) => Ok(Some(*record)),
+            Some(FoundJob::LargeOutcome { .. }) | None => Ok(None),
+        }
+    }
 
     /// Reads the request of a job. `None` if the job is unknown or has been deleted.
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError>;
+
+    /// Returns the size of each job's request as stored, in bytes. 0 if the job is unknown or has been deleted.
+    async fn request_bytes(&self, jobs: &[JobId]) -> Result<Vec<u64>, StoreError>;
 
     /// Sets an idempotency key of a tenant for `ttl_ms`, if it is not set. Otherwise returns its entry.
     async fn set_idempotency_key(
@@ -150,15 +191,75 @@ pub trait Store: Send + Sync {
         ttl_ms: u64,
     ) -> Result<SetKeyResult, StoreError>;
 
+    /// Reads the entry of an idempotency key. `None` if the key is not set or has expired.
+    async fn idempotency_key(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+    ) -> Result<Option<IdempotencyEntry>, StoreError>;
+
+    /// Replaces the entry of an idempotency key and keeps the key for `ttl_ms` from now on, if its entry still is
+    /// `expected`. Returns whether the entry is `next` now.
+    async fn swap_idempotency_key(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+        expected: &IdempotencyEntry,
+        next: &IdempotencyEntry,
+        ttl_ms: u64,
+    ) -> Result<bool, StoreError>;
+
     // ---- sessions ----
 
-    /// Reads a session and restarts its time to live (`ttl_ms`). `None` if it is unknown or has been deleted.
+    /// Reads a session without its turns, and restarts its time to live (`ttl_ms`). `None` if it is unknown or has been
+    /// deleted. Returns the turns too if they are small.
+    async fn session_info(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        ttl_ms: u64,
+    ) -> Result<Option<SessionInfo>, StoreError>;
+
+    /// Reads turns of a session, oldest first. None are returned at the end, and of a session that is unknown or has been
+    /// deleted.
+    async fn session_turns(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        range: TurnRange,
+    ) -> Result<Vec<StoredTurn>, StoreError>;
+
+    /// Reads a session with all its turns, whatever its size, and restarts its time to live (`ttl_ms`). `None` if it is
+    /// unknown or has been deleted.
     async fn session(
         &self,
         tenant: &TenantId,
         session: &SessionId,
         ttl_ms: u64,
-    ) -> Result<Option<Session>, StoreError>;
+    ) -> Result<Option<Session>, StoreError> {
+        let Some(info) = self.session_info(tenant, session, ttl_ms).await? else {
+            return Ok(None);
+        };
+        let stored = match info.turns {
+            Some(turns) => turns,
+            None => {
+                let all = TurnRange {
+                    from: 0,
+                    turns_max: usize::MAX,
+                    bytes_max: u64::MAX,
+                };
+                self.session_turns(tenant, session, all).await?
+            }
+        };
+        let turns = stored.iter().map(StoredTurn::parse);
+        Ok(Some(Session {
+            turns: turns.collect::<Result<_, _>>()?,
+            created_at: info.created_at,
+            updated_at: info.updated_at,
+            expires_at: info.expires_at,
+            live_jobs: info.live_jobs,
+        }))
+    }
 
     /// Removes a session that has no live jobs, and the hold on its lane.
     async fn remove_session(

@@ -7,11 +7,15 @@ use crate::{
     class::Class,
     document::{Document, DocumentVersion, UnknownFields},
     ids::{JobId, LaneKey, ProcessId},
-    job::{JobMeta, Outcome, Request},
+    job::{JobMeta, Outcome, Request, Status},
     lane::{Entry, Lane, OutcomeSummary},
     session::Conversation,
     time::TimeMs,
 };
+
+/// The most stored bytes that a read of something else returns along with it. A caller that may need more reads them with a
+/// call of its own, after it has reserved memory for them.
+pub const INLINE_BYTES_MAX: u64 = 64 * 1024;
 
 /// A lane as the store holds it, with the outcomes and the run inputs that the caller requested.
 #[derive(Clone, Debug, Default)]
@@ -22,8 +26,31 @@ pub struct LoadedLane {
     pub version: Option<LaneVersion>,
     /// The outcomes of the requested jobs that have ended.
     pub outcomes: Vec<(JobId, OutcomeSummary)>,
-    /// The requested run inputs. `None` if none was requested, or if that job is not live.
-    pub run_inputs: Option<RunInputs>,
+    /// The requested run inputs, or their size. `None` if none was requested, or if that job is not live.
+    pub run_inputs: Option<LoadedRunInputs>,
+}
+
+/// The run inputs of a job, as a load returns them.
+#[derive(Clone, Debug)]
+pub enum LoadedRunInputs {
+    /// The run inputs. They have at most [`INLINE_BYTES_MAX`] bytes as stored.
+    Inline(Box<RunInputs>),
+    /// The run inputs are larger, or the head of the lane runs. [`Store::run_inputs`](super::Store::run_inputs) reads them.
+    LeftOut {
+        /// The size of the request and the turns as stored.
+        bytes: u64,
+    },
+}
+
+impl LoadedRunInputs {
+    /// The run inputs, if the load returned them.
+    #[must_use]
+    pub fn inline(self) -> Option<Box<RunInputs>> {
+        match self {
+            Self::Inline(run_inputs) => Some(run_inputs),
+            Self::LeftOut { .. } => None,
+        }
+    }
 }
 
 impl LoadedLane {
@@ -46,6 +73,31 @@ pub struct RunInputs {
     pub request: Request,
     /// The turns of the session before this job.
     pub conversation: Conversation,
+}
+
+/// A job that a read with a limit found.
+#[derive(Clone, Debug)]
+pub enum FoundJob {
+    /// The job.
+    Record(Box<JobRecord>),
+    /// The job has ended, and its outcome is larger than the limit.
+    LargeOutcome {
+        /// The size of the outcome as stored.
+        bytes: u64,
+        /// How the job ended.
+        status: Status,
+    },
+}
+
+/// Which turns of a session a read returns: the first turns from `from` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TurnRange {
+    /// The number of the first turn. Turns that were dropped are skipped.
+    pub from: u64,
+    /// The most turns; at least 1.
+    pub turns_max: usize,
+    /// The most bytes of all turns together. The first turn is returned whatever its size.
+    pub bytes_max: u64,
 }
 
 /// A job as a client sees it.
@@ -78,9 +130,35 @@ pub struct IdempotencyEntry {
     pub body_sha256: String,
     /// When the key was set.
     pub created_at: TimeMs,
+    /// Whether the job was refused after the key was set. Such a key is kept for a short time only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
+    /// How often the entry was replaced.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub revision: u32,
     /// Fields that this release does not know.
     #[serde(flatten)]
     pub unknown: UnknownFields,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde requires this signature"
+)]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl IdempotencyEntry {
+    /// The entry that replaces this one.
+    #[must_use]
+    pub fn revised(&self, refused: bool) -> Self {
+        Self {
+            refused,
+            revision: self.revision.saturating_add(1),
+            ..self.clone()
+        }
+    }
 }
 
 impl Document for IdempotencyEntry {

@@ -2,8 +2,8 @@
 
 use forebay_shared::{
     account::{
-        Account, AccountEvent, ClosedBy, ConfiguredLimits, Decision, FORGET_MS, PROBE_MS_MAX,
-        Phase, PhaseChange, Refusal,
+        Account, AccountEvent, ClosedBy, ConfiguredBy, ConfiguredLimits, Decision, FORGET_MS,
+        PROBE_MS_MAX, Phase, PhaseChange, Refusal,
     },
     document,
     ids::{JobId, ProcessId, TenantId},
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 const START: TimeMs = TimeMs(1_764_000_000_000);
 
-fn at(ms: u64) -> TimeMs {
+pub(crate) fn at(ms: u64) -> TimeMs {
     START.plus_ms(ms)
 }
 
@@ -22,12 +22,34 @@ fn process() -> ProcessId {
     ProcessId::parse("worker-1").unwrap()
 }
 
-fn take(account: &mut Account, calls: u32, now_ms: u64) -> Decision {
-    let process = process();
-    account.apply(&AccountEvent::Take { calls, process }, at(now_ms))
+/// The limits of a configuration, set by a process that starts at `ms`.
+fn configured_at(limits: ConfiguredLimits, name: &str, ms: u64) -> AccountEvent {
+    let process = ProcessId::parse(name).unwrap();
+    let started_at = at(ms);
+    let by = ConfiguredBy {
+        started_at,
+        process,
+    };
+    AccountEvent::Configured { limits, by }
 }
 
-fn refuse(
+pub(crate) fn configured(limits: ConfiguredLimits) -> AccountEvent {
+    configured_at(limits, "worker-1", 0)
+}
+
+pub(crate) fn take(account: &mut Account, calls: u32, now_ms: u64) -> Decision {
+    let process = process();
+    account.apply(
+        &AccountEvent::Take {
+            calls,
+            process,
+            more_wait: false,
+        },
+        at(now_ms),
+    )
+}
+
+pub(crate) fn refuse(
     account: &mut Account,
     cause: ClosedBy,
     started_ms: u64,
@@ -36,7 +58,8 @@ fn refuse(
 ) -> Decision {
     let refusal = Refusal {
         cause,
-        started_at: at(started_ms),
+        taken_at: at(started_ms),
+        overload_calls: None,
         retry_after_ms,
         limits: None,
         error: JobError::new("rate_limited", "slow down"),
@@ -48,6 +71,7 @@ fn refuse(
 fn answer(account: &mut Account, started_ms: u64, now_ms: u64) -> Decision {
     let event = AccountEvent::Answered {
         started_at: vec![at(started_ms)],
+        replies: 1,
         tokens: 0,
         limits: None,
     };
@@ -63,10 +87,10 @@ fn do_not_use(account: &mut Account, calls: u32, taken_ms: u64, now_ms: u64) {
     account.apply(&event, at(now_ms));
 }
 
-fn fail(account: &mut Account, job: u128, now_ms: u64) -> Decision {
+pub(crate) fn fail(account: &mut Account, job: u128, now_ms: u64) -> Decision {
     let event = AccountEvent::ServerError {
         job: JobId::from_uuid(uuid::Uuid::from_u128(job), &TenantId::default(), None),
-        started_at: at(now_ms - 1),
+        taken_at: at(now_ms - 1),
         error: JobError::new("provider_error", "it failed"),
         random: 1.0,
     };
@@ -183,7 +207,7 @@ fn the_calls_in_flight_are_counted_by_process() {
         concurrency: Some(3),
         ..ConfiguredLimits::default()
     };
-    account.apply(&AccountEvent::Configured(limits), START);
+    account.apply(&configured(limits), START);
     let decision = take(&mut account, 5, 0);
     assert_eq!((decision.granted, decision.retry_in_ms), (3, None));
     let process = process();
@@ -206,10 +230,11 @@ fn the_tokens_of_earlier_calls_limit_later_calls() {
         tokens_per_minute: Some(60_000),
         ..ConfiguredLimits::default()
     };
-    account.apply(&AccountEvent::Configured(limits), START);
+    account.apply(&configured(limits), START);
     assert_eq!(take(&mut account, 1, 0).granted, 1);
     let answered = AccountEvent::Answered {
         started_at: vec![START],
+        replies: 1,
         tokens: 3_000,
         limits: None,
     };
@@ -248,7 +273,7 @@ fn permits_that_are_not_used_are_given_back() {
         requests_per_minute: Some(60),
         ..ConfiguredLimits::default()
     };
-    account.apply(&AccountEvent::Configured(limits), START);
+    account.apply(&configured(limits), START);
     assert_eq!(take(&mut account, 5, 0).granted, 1);
     assert_eq!(take(&mut account, 5, 100).granted, 0);
     do_not_use(&mut account, 1, 0, 100);
@@ -265,10 +290,11 @@ fn the_tokens_of_permits_that_are_not_used_are_given_back() {
         tokens_per_minute: Some(60_000),
         ..ConfiguredLimits::default()
     };
-    account.apply(&AccountEvent::Configured(limits), START);
+    account.apply(&configured(limits), START);
     take(&mut account, 1, 0);
     let answered = AccountEvent::Answered {
         started_at: vec![START],
+        replies: 1,
         tokens: 500,
         limits: None,
     };
@@ -319,4 +345,32 @@ fn unknown_fields_are_kept_and_newer_versions_are_refused() {
     json["v"] = Value::from(2);
     let error = document::read::<Account>(json.to_string().as_bytes()).unwrap_err();
     assert!(matches!(error, document::ReadError::Newer(_)));
+}
+
+#[test]
+fn the_limits_of_the_process_that_started_last_hold_while_it_is_alive() {
+    let limits = |concurrency| ConfiguredLimits {
+        concurrency,
+        ..ConfiguredLimits::default()
+    };
+    let mut account = Account::default();
+    let mut configure = |concurrency, name: &str, started_ms| {
+        account.apply(&configured_at(limits(concurrency), name, started_ms), at(9));
+        account.configured.concurrency
+    };
+    assert_eq!(configure(Some(1), "a", 1), Some(1));
+    assert_eq!(configure(Some(2), "b", 2), Some(2));
+    assert_eq!(configure(Some(1), "a", 1), Some(2));
+    // Two that started at the same time are ordered by their names.
+    assert_eq!(configure(Some(1), "a", 2), Some(2));
+    assert_eq!(configure(None, "c", 3), None);
+    assert_eq!(configure(Some(2), "b", 2), None);
+    assert!(!account.is_forgettable(at(FORGET_MS)));
+    for (name, is_forgettable) in [("b", false), ("c", true)] {
+        let process = ProcessId::parse(name).unwrap();
+        account.apply(&AccountEvent::ProcessGone { process }, at(9));
+        assert_eq!(account.is_forgettable(at(FORGET_MS)), is_forgettable);
+    }
+    account.apply(&configured_at(limits(Some(1)), "a", 1), at(9));
+    assert_eq!(account.configured, limits(Some(1)));
 }

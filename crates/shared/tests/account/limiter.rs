@@ -15,6 +15,8 @@ pub(crate) enum Limiter {
         burst: f64,
         level: f64,
         at_ms: u64,
+        /// The reported time until the bucket is full, as a part of the true time.
+        reported_part: f64,
     },
     /// At most `limit` requests in each window.
     FixedWindow {
@@ -23,6 +25,8 @@ pub(crate) enum Limiter {
         start_ms: u64,
         used: u64,
     },
+    /// At most `limit` calls in flight. Further ones are refused with an overload.
+    Concurrency { limit: u32, in_flight: u32 },
     /// At most `limit` requests in any window.
     SlidingWindow {
         limit: usize,
@@ -38,7 +42,16 @@ impl Limiter {
             burst: burst as f64,
             level: burst as f64,
             at_ms: 0,
+            reported_part: 1.0,
         }
+    }
+
+    /// The same token bucket, with reports of a rate that is `times` as high.
+    pub(crate) fn with_too_high_reports(mut self, times: f64) -> Self {
+        if let Self::TokenBucket { reported_part, .. } = &mut self {
+            *reported_part = 1.0 / times;
+        }
+        self
     }
 
     pub(crate) const fn fixed_window(limit: u64, window_ms: u64) -> Self {
@@ -58,14 +71,29 @@ impl Limiter {
         }
     }
 
+    pub(crate) const fn concurrency(limit: u32) -> Self {
+        Self::Concurrency {
+            limit,
+            in_flight: 0,
+        }
+    }
+
+    /// An accepted call ends.
+    pub(crate) const fn end(&mut self) {
+        if let Self::Concurrency { in_flight, .. } = self {
+            *in_flight -= 1;
+        }
+    }
+
     fn advance(&mut self, now_ms: u64) {
         match self {
-            Self::None => {}
+            Self::None | Self::Concurrency { .. } => {}
             Self::TokenBucket {
                 rate,
                 burst,
                 level,
                 at_ms,
+                ..
             } => {
                 *level = (*level + *rate * (now_ms - *at_ms) as f64 / 1_000.0).min(*burst);
                 *at_ms = now_ms;
@@ -105,6 +133,13 @@ impl Limiter {
         self.advance(now_ms);
         match self {
             Self::None => Ok(()),
+            Self::Concurrency { limit, in_flight } => {
+                if in_flight >= limit {
+                    return Err(1);
+                }
+                *in_flight += 1;
+                Ok(())
+            }
             Self::TokenBucket { rate, level, .. } => {
                 if *level < 1.0 {
                     return Err(((1.0 - *level) / *rate * 1_000.0).ceil() as u64);
@@ -142,11 +177,15 @@ impl Limiter {
     pub(crate) fn report(&mut self, now_ms: u64) -> Option<ReportedLimits> {
         self.advance(now_ms);
         let (limit, remaining, reset_ms) = match self {
-            Self::None => return None,
+            Self::None | Self::Concurrency { .. } => return None,
             Self::TokenBucket {
-                rate, burst, level, ..
+                rate,
+                burst,
+                level,
+                reported_part,
+                ..
             } => {
-                let reset_ms = ((*burst - *level) / *rate * 1_000.0).ceil();
+                let reset_ms = ((*burst - *level) / *rate * *reported_part * 1_000.0).ceil();
                 (*burst as u64, *level as u64, reset_ms as u64)
             }
             Self::FixedWindow {

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use crate::{
     limiter::Limiter,
-    simulation::{AT_ONCE_MS, Headers, Scenario, Summary, run},
+    simulation::{AT_ONCE_MS, Headers, START_MS, Scenario, Summary, run},
 };
 
 const HEADERS: [Headers; 3] = [Headers::RetryAfter, Headers::None, Headers::RateLimit];
@@ -18,6 +18,7 @@ fn run_with(limiter: &Limiter, headers: Headers, jobs: u32, seed: u64) -> Summar
         workers: 2,
         slots: 500,
         latency_ms: LATENCY_MS,
+        start_ms: START_MS,
         refusal_ms: AT_ONCE_MS,
         outage_ms: 0..0,
         seed,
@@ -57,6 +58,22 @@ fn a_fixed_window_is_used() {
 #[test]
 fn a_sliding_window_is_used() {
     check(&Limiter::sliding_window(200, 10_000), 2.5, 0.15);
+}
+
+/// The used part of the reported rate becomes smaller with each refusal. Reports that are contradicted are ignored.
+#[test]
+fn reports_that_are_too_high_cost_few_refusals() {
+    for times in [1.5, 2.0, 4.0, 60.0] {
+        for seed in 0..10 {
+            let limiter = Limiter::token_bucket(1_200, 10).with_too_high_reports(times);
+            let summary = run_with(&limiter, Headers::RateLimit, 1_200, seed);
+            let refused = f64::from(summary.later_refusals) / f64::from(summary.later_calls);
+            let time = summary.last_start_ms as f64 / 59_500.0;
+            println!("{times} times, seed {seed}: refused {refused:.3}, time {time:.3}");
+            assert!(refused <= 0.06, "{refused}");
+            assert!(time <= 1.3, "{time}");
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{
     limiter::Limiter,
-    simulation::{AT_ONCE_MS, Headers, Scenario, Summary, run},
+    simulation::{AT_ONCE_MS, Headers, START_MS, Scenario, Summary, run},
 };
 
 fn run_with(outage_ms: Range<u64>, seed: u64) -> Summary {
@@ -15,6 +15,7 @@ fn run_with(outage_ms: Range<u64>, seed: u64) -> Summary {
         workers: 2,
         slots: 500,
         latency_ms: 20..=2_000,
+        start_ms: START_MS,
         refusal_ms: AT_ONCE_MS,
         outage_ms,
         seed,
@@ -62,6 +63,7 @@ fn a_provider_that_was_away_costs_no_write_afterwards() {
         workers: 2,
         slots: 500,
         latency_ms: 20..=2_000,
+        start_ms: START_MS,
         refusal_ms: AT_ONCE_MS,
         outage_ms: 0..1_000,
         seed: 1,

@@ -2,8 +2,8 @@
 
 use forebay_shared::{
     account::{
-        Account, AccountEvent, ClosedBy, ConfiguredLimits, DELAY_MS_MAX, Phase, Refusal,
-        ReportedLimit, ReportedLimits, configured_burst,
+        Account, AccountEvent, ClosedBy, ConfiguredBy, ConfiguredLimits, DELAY_MS_MAX, Phase,
+        Refusal, ReportedLimit, ReportedLimits, configured_burst,
     },
     ids::{JobId, ProcessId, TenantId},
     job::JobError,
@@ -49,36 +49,51 @@ fn reports() -> impl Strategy<Value = Option<ReportedLimits>> {
 fn refusal() -> impl Strategy<Value = AccountEvent> {
     let cause = prop_oneof![Just(ClosedBy::RateLimit), Just(ClosedBy::Unavailable)];
     let retry_after_ms = option::of(prop_oneof![0..5_000_u64, any::<u64>()]);
-    (cause, started_at(), retry_after_ms, reports(), 0.0..=1.0).prop_map(
-        |(cause, started_at, retry_after_ms, limits, random)| {
-            let error =
-                JobError::new("rate_limited", "slow down").with_detail(Some("secret".to_owned()));
-            AccountEvent::Refused(Refusal {
-                cause,
-                started_at,
-                retry_after_ms,
-                limits,
-                error,
-                random,
-            })
-        },
+    let calls = option::of(1..300_u32);
+    (
+        cause,
+        started_at(),
+        calls,
+        retry_after_ms,
+        reports(),
+        0.0..=1.0,
     )
+        .prop_map(
+            |(cause, started_at, calls, retry_after_ms, limits, random)| {
+                let is_overload = cause == ClosedBy::Unavailable;
+                let error = JobError::new("rate_limited", "slow down")
+                    .with_detail(Some("secret".to_owned()));
+                AccountEvent::Refused(Refusal {
+                    cause,
+                    taken_at: started_at,
+                    overload_calls: calls.filter(|_| is_overload),
+                    retry_after_ms,
+                    limits,
+                    error,
+                    random,
+                })
+            },
+        )
 }
 
 fn event() -> impl Strategy<Value = AccountEvent> {
     prop_oneof![
-        6 => (1..200_u32, 0..3_u8).prop_map(|(calls, n)| AccountEvent::Take { calls, process: process(n) }),
+        6 => (1..200_u32, 0..3_u8, any::<bool>()).prop_map(|(calls, n, more_wait)| AccountEvent::Take { calls, process: process(n), more_wait }),
         2 => refusal(),
+        1 => Just(AccountEvent::Lost),
+        1 => (limits(), 0..3_u8).prop_map(|(limits, n)| configured(limits, n)),
         1 => (0..6_u128, started_at(), 0.0..=1.0).prop_map(|(n, started_at, random)| AccountEvent::ServerError {
             job: job(n),
-            started_at,
+            taken_at: started_at,
             error: JobError::new("provider_error", "it failed"),
             random,
         }),
-        2 => (vec(started_at(), 0..5), 0..100_000_u64, reports()).prop_map(|(started_at, tokens, limits)| AccountEvent::Answered { started_at, tokens, limits }),
+        2 => (vec(started_at(), 0..5), 0..5_u32, 0..100_000_u64, reports()).prop_map(|(started_at, replies, tokens, limits)| AccountEvent::Answered { started_at, replies, tokens, limits }),
+        1 => vec(started_at(), 0..5).prop_map(|started_at| AccountEvent::AnsweredEarlier { started_at }),
         1 => (0..3_u8, 0..50_u32).prop_map(|(n, calls)| AccountEvent::Ended { process: process(n), calls }),
         1 => (0..3_u8, 0..50_u32, 0..5_u32).prop_map(|(n, least, more)| AccountEvent::InFlight { process: process(n), least, most: least + more }),
         1 => (0..3_u8, 1..3_u32, started_at()).prop_map(|(n, calls, taken_at)| AccountEvent::NotUsed { process: process(n), calls, taken_at }),
+        1 => (0..3_u8, 1..3_u32, started_at()).prop_map(|(n, calls, taken_at)| AccountEvent::Dropped { process: process(n), calls, taken_at }),
         1 => (0..3_u8, 0..3_u8).prop_map(|(from, to)| AccountEvent::Moved { from: process(from), to: process(to) }),
         1 => (0..3_u8).prop_map(|n| AccountEvent::ProcessGone { process: process(n) }),
     ]
@@ -104,10 +119,20 @@ fn limits() -> impl Strategy<Value = ConfiguredLimits> {
         )
 }
 
+/// A configuration that a process sets. Process 9 starts last.
+fn configured(limits: ConfiguredLimits, n: u8) -> AccountEvent {
+    let by = ConfiguredBy {
+        started_at: TimeMs(EPOCH_MS + u64::from(n)),
+        process: process(n),
+    };
+    AccountEvent::Configured { limits, by }
+}
+
 fn take(calls: u32) -> AccountEvent {
     AccountEvent::Take {
         calls,
         process: process(0),
+        more_wait: false,
     }
 }
 
@@ -115,14 +140,17 @@ fn take(calls: u32) -> AccountEvent {
 fn move_starts(event: &mut AccountEvent, now: TimeMs) {
     let before = |at: TimeMs| TimeMs(now.0 - (at.0 - EPOCH_MS).min(now.0 - EPOCH_MS));
     match event {
-        AccountEvent::Refused(refusal) => refusal.started_at = before(refusal.started_at),
-        AccountEvent::ServerError { started_at, .. } => *started_at = before(*started_at),
-        AccountEvent::Answered { started_at, .. } => {
+        AccountEvent::Refused(refusal) => refusal.taken_at = before(refusal.taken_at),
+        AccountEvent::ServerError { taken_at, .. } => *taken_at = before(*taken_at),
+        AccountEvent::Answered { started_at, .. }
+        | AccountEvent::AnsweredEarlier { started_at } => {
             for at in started_at {
                 *at = before(*at);
             }
         }
-        AccountEvent::NotUsed { taken_at, .. } => *taken_at = before(*taken_at),
+        AccountEvent::NotUsed { taken_at, .. } | AccountEvent::Dropped { taken_at, .. } => {
+            *taken_at = before(*taken_at);
+        }
         _ => {}
     }
 }
@@ -134,14 +162,19 @@ proptest! {
     fn every_property_holds_after_any_sequence_of_events(limits in limits(), steps in steps()) {
         let mut account = Account::default();
         let mut now = TimeMs(EPOCH_MS);
-        account.apply(&AccountEvent::Configured(limits), now);
+        account.apply(&configured(limits, 9), now);
         // The granted permits with their times. Permits that are not used are below 0.
         let mut permits: Vec<(TimeMs, i64)> = Vec::new();
         for (wait_ms, mut event) in steps {
             now = now.plus_ms(wait_ms);
+            if limits.is_empty() && matches!(event, AccountEvent::Configured { .. }) {
+                // No process has set limits, so those of an older process would hold.
+                continue;
+            }
             move_starts(&mut event, now);
             let before = account.clone();
             let decision = account.apply(&event, now);
+            prop_assert_eq!(account.configured, limits, "limits of an older process");
 
             if let AccountEvent::Take { calls, .. } = event {
                 prop_assert!(decision.granted <= calls);
@@ -159,6 +192,11 @@ proptest! {
                 if matches!(account.phase, Phase::Probing(_)) {
                     prop_assert!(decision.granted <= 1, "more than one probe");
                 }
+                // A probe may start although calls from before an overload are in flight.
+                if let (Some(concurrency), 1.., Phase::Open) = (account.concurrency(), decision.granted, &account.phase) {
+                    let in_flight: u32 = account.in_flight.values().sum();
+                    prop_assert!(in_flight <= concurrency, "{in_flight} calls in flight instead of {concurrency}");
+                }
                 if let Some(ms) = decision.retry_in_ms {
                     prop_assert!((1..=DELAY_MS_MAX).contains(&ms));
                     prop_assert!(decision.granted < calls);
@@ -166,7 +204,12 @@ proptest! {
             } else if let AccountEvent::Moved { .. } = event {
                 prop_assert!(decision.granted <= 1);
                 let in_flight = |account: &Account| account.in_flight.values().sum::<u32>();
-                let most = in_flight(&before).max(limits.concurrency.unwrap_or(0));
+                let most = match before.phase {
+                    Phase::Open => account.concurrency().unwrap_or(0),
+                    // As for the permit of a probe, the limit after an overload does not count.
+                    _ => limits.concurrency.unwrap_or(u32::MAX),
+                };
+                let most = in_flight(&before).max(most);
                 prop_assert!(in_flight(&account) <= most, "a permit that no longer counts exceeds the limit");
             } else {
                 prop_assert_eq!(decision.granted, 0);

@@ -22,8 +22,10 @@ const PASS_MS: u64 = 50;
 const PASS_CALLS_MAX: u32 = 100;
 /// The time from the start of a call to its refusal, for a provider that refuses at once.
 pub(crate) const AT_ONCE_MS: RangeInclusive<u64> = 10..=50;
-/// The time from a permit to the start of its call.
-const START_MS: RangeInclusive<u64> = 0..=5;
+/// The time from a permit to the start of its call, if the process that took the permit makes the call.
+pub(crate) const START_MS: RangeInclusive<u64> = 0..=5;
+/// The time until the next call can be accepted, in the refusals of a provider that is away.
+const OUTAGE: u64 = 0;
 /// When the simulation begins, on the store's clock.
 const EPOCH_MS: u64 = 1_764_000_000_000;
 
@@ -47,6 +49,8 @@ pub(crate) struct Scenario {
     /// The most calls in flight of each worker.
     pub(crate) slots: u32,
     pub(crate) latency_ms: RangeInclusive<u64>,
+    /// The time from a permit to the start of its call.
+    pub(crate) start_ms: RangeInclusive<u64>,
     /// The time from the start of a call to its refusal.
     pub(crate) refusal_ms: RangeInclusive<u64>,
     /// The time in which the provider is not available, in milliseconds.
@@ -77,12 +81,16 @@ pub(crate) struct Summary {
 enum Step {
     Answer {
         worker: usize,
+        permitted_ms: u64,
         started_ms: u64,
+        is_counted: bool,
         refused: Option<u64>,
         limits: Option<ReportedLimits>,
     },
     Start {
         worker: usize,
+        permitted_ms: u64,
+        is_counted: bool,
         is_later: bool,
     },
     Pass {
@@ -159,20 +167,29 @@ impl Simulation {
     fn step(&mut self, now_ms: u64, step: Step) {
         match step {
             Step::Pass { worker } => self.pass(worker, now_ms),
-            Step::Start { worker, is_later } => self.start(worker, is_later, now_ms),
+            Step::Start {
+                worker,
+                permitted_ms,
+                is_counted,
+                is_later,
+            } => self.start(worker, permitted_ms, is_counted, is_later, now_ms),
             Step::Answer {
                 worker,
                 started_ms,
+                is_counted,
                 refused: None,
                 limits,
+                ..
             } => {
-                self.in_flight[worker] -= 1;
+                self.scenario.limiter.end();
+                self.end(worker, is_counted, now_ms);
                 self.summary.completed += 1;
                 self.summary.last_end_ms = now_ms;
                 let is_low = limits.is_some_and(|limits| limits.is_low());
                 if self.account.needs_answers(TimeMs(EPOCH_MS + now_ms)) || is_low {
                     let event = AccountEvent::Answered {
                         started_at: vec![TimeMs(EPOCH_MS + started_ms)],
+                        replies: 1,
                         tokens: 0,
                         limits,
                     };
@@ -181,13 +198,15 @@ impl Simulation {
             }
             Step::Answer {
                 worker,
-                started_ms,
+                permitted_ms,
+                is_counted,
                 refused: Some(wait_ms),
                 limits,
+                ..
             } => {
-                self.in_flight[worker] -= 1;
+                self.refused(worker, permitted_ms, wait_ms, limits, now_ms);
+                self.end(worker, is_counted, now_ms);
                 self.waiting += 1;
-                self.refused(started_ms, wait_ms, limits, now_ms);
             }
         }
     }
@@ -199,9 +218,18 @@ impl Simulation {
             .flatten()
     }
 
+    fn end(&mut self, worker: usize, is_counted: bool, now_ms: u64) {
+        self.in_flight[worker] -= 1;
+        if is_counted && self.account.counts_calls() {
+            let process = process(worker);
+            self.apply(&AccountEvent::Ended { process, calls: 1 }, now_ms);
+        }
+    }
+
     fn refused(
         &mut self,
-        started_ms: u64,
+        worker: usize,
+        permitted_ms: u64,
         wait_ms: u64,
         limits: Option<ReportedLimits>,
         now_ms: u64,
@@ -209,14 +237,16 @@ impl Simulation {
         let retry_after_ms =
             (self.scenario.headers == Headers::RetryAfter).then(|| wait_ms.div_ceil(1_000) * 1_000);
         self.summary.first_closed_ms.get_or_insert(now_ms);
-        let is_limit = !self.scenario.outage_ms.contains(&started_ms);
+        let is_overload = matches!(self.scenario.limiter, Limiter::Concurrency { .. });
+        let is_limit = wait_ms != OUTAGE && !is_overload;
         let event = AccountEvent::Refused(Refusal {
             cause: if is_limit {
                 ClosedBy::RateLimit
             } else {
                 ClosedBy::Unavailable
             },
-            started_at: TimeMs(EPOCH_MS + started_ms),
+            taken_at: TimeMs(EPOCH_MS + permitted_ms),
+            overload_calls: is_overload.then_some(self.in_flight[worker]),
             retry_after_ms: retry_after_ms.filter(|_| is_limit),
             limits: limits.filter(|_| is_limit),
             error: JobError::new("rate_limited", "the provider limits the rate"),
@@ -249,8 +279,16 @@ impl Simulation {
             return;
         }
         let granted = if self.account.is_limited() {
-            let process = ProcessId::parse(&format!("worker-{worker}")).unwrap();
-            self.apply(&AccountEvent::Take { calls, process }, now_ms)
+            // As the sweeper does, the worker asks only for permits that there are.
+            let take = |calls, more_wait| AccountEvent::Take {
+                calls,
+                process: process(worker),
+                more_wait,
+            };
+            let mut copy = self.account.clone();
+            let available = copy.apply(&take(calls, false), TimeMs(EPOCH_MS + now_ms));
+            let more_wait = available.granted < calls;
+            self.apply(&take(available.granted, more_wait), now_ms)
         } else {
             calls
         };
@@ -261,23 +299,33 @@ impl Simulation {
         self.waiting -= granted;
         self.in_flight[worker] += granted;
         for _ in 0..granted {
-            let at_ms = now_ms + self.random.within(&START_MS);
+            let start_ms = self.scenario.start_ms.clone();
+            let at_ms = now_ms + self.random.within(&start_ms);
             self.schedule(
                 at_ms,
                 Step::Start {
                     worker,
+                    permitted_ms: now_ms,
+                    is_counted: self.account.counts_calls(),
                     is_later: self.summary.first_closed_ms.is_some(),
                 },
             );
         }
     }
 
-    fn start(&mut self, worker: usize, is_later: bool, now_ms: u64) {
+    fn start(
+        &mut self,
+        worker: usize,
+        permitted_ms: u64,
+        is_counted: bool,
+        is_later: bool,
+        now_ms: u64,
+    ) {
         self.summary.started_ms.push(now_ms);
         self.summary.last_start_ms = now_ms;
         self.summary.later_calls += u32::from(is_later);
         let result = if self.scenario.outage_ms.contains(&now_ms) {
-            Err(0)
+            Err(OUTAGE)
         } else {
             self.scenario.limiter.request(now_ms)
         };
@@ -294,10 +342,16 @@ impl Simulation {
             at_ms,
             Step::Answer {
                 worker,
+                permitted_ms,
                 started_ms: now_ms,
+                is_counted,
                 refused,
                 limits,
             },
         );
     }
+}
+
+fn process(worker: usize) -> ProcessId {
+    ProcessId::parse(&format!("worker-{worker}")).unwrap()
 }

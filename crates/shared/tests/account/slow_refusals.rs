@@ -2,7 +2,7 @@
 
 use crate::{
     limiter::Limiter,
-    simulation::{Headers, Scenario, Summary, run},
+    simulation::{Headers, START_MS, Scenario, Summary, run},
 };
 
 const SEEDS: u64 = 20;
@@ -15,6 +15,7 @@ fn run_with(limiter: &Limiter, headers: Headers, latency_max_ms: u64, seed: u64)
         workers: 2,
         slots: 500,
         latency_ms: 20..=latency_max_ms,
+        start_ms: START_MS,
         refusal_ms: 10..=600,
         outage_ms: 0..0,
         seed,

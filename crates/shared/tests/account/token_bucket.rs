@@ -6,14 +6,14 @@ use std::ops::RangeInclusive;
 
 use crate::{
     limiter::Limiter,
-    simulation::{AT_ONCE_MS, Headers, Scenario, Summary, run},
+    simulation::{AT_ONCE_MS, Headers, START_MS, Scenario, Summary, run},
 };
 
 const FAST_MS: RangeInclusive<u64> = 20..=200;
 const SLOW_MS: RangeInclusive<u64> = 20..=5_000;
 const SEEDS: u64 = 10;
 /// How much longer the jobs may take because the bucket overflows during the search for the rate, in milliseconds.
-const RAMP_MS: f64 = 1_000.0;
+const RAMP_MS: f64 = 1_100.0;
 
 /// A provider, and how many jobs it gets.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +52,7 @@ impl Provider {
             workers,
             slots: 1_000,
             latency_ms,
+            start_ms: START_MS,
             refusal_ms: AT_ONCE_MS,
             outage_ms: 0..0,
             seed,

@@ -5,7 +5,7 @@ use forebay_shared::{
     account::{AccountEvent, ClosedBy, Refusal, ReportedLimits},
     ids::JobId,
     job::JobError,
-    store::RunInputs,
+    store::{RunInputs, StoreError},
     time::TimeMs,
 };
 
@@ -22,6 +22,8 @@ use crate::{
 /// A call whose end is reported.
 pub(super) struct ReportedCall {
     job: JobId,
+    /// How many earlier attempts of the job spent no try.
+    spared_tries: u32,
     call: PermittedCall,
     /// When the call started, by the store's clock.
     started_at: TimeMs,
@@ -45,7 +47,7 @@ impl ReportedCall {
                 let Some(accounts) = worker.providers.accounts_of(&run_inputs.meta.model) else {
                     return Ok(None);
                 };
-                match permit::take(worker, accounts, &permission.brought).await {
+                match permit::take(worker, accounts, &permission.from_wake).await {
                     Ok(call) => call,
                     Err(denied) => {
                         return Err(CallOutcome::Deferred(Box::new(permit::provider_wait(
@@ -57,6 +59,7 @@ impl ReportedCall {
         };
         Ok(Some(Self {
             job: job.job,
+            spared_tries: job.attempt.saturating_sub(1 + job.tries),
             call,
             started_at: worker.member.store.now(),
         }))
@@ -75,7 +78,7 @@ impl ReportedCall {
                 let tokens = usage.map_or(0, |usage| {
                     usage.input_tokens.saturating_add(usage.output_tokens)
                 });
-                self.answered(worker, tokens, result.answer.limits.as_deref());
+                self.answered(worker, Some(tokens), result.answer.limits.as_deref());
                 None
             }
             // Without a provider, no call was made.
@@ -83,7 +86,12 @@ impl ReportedCall {
                 failure,
                 provider: Some(_),
             } => self.failed(worker, failure).await,
-            // No call was made, or it was dropped. If it was the probe, the next probe may start at once.
+            // The provider may have worked on the call.
+            CallOutcome::Dropped { .. } | CallOutcome::Interrupted => {
+                self.call.permits.dropped().await;
+                return outcome;
+            }
+            // No call was made. If its permit was the probe's, the next probe may start at once.
             _ => {
                 self.call.permits.not_used().await;
                 return outcome;
@@ -96,7 +104,12 @@ impl ReportedCall {
         }
     }
 
-    fn answered(&self, worker: &WorkerContext, tokens: u64, limits: Option<&ReportedLimits>) {
+    fn answered(
+        &self,
+        worker: &WorkerContext,
+        tokens: Option<u64>,
+        limits: Option<&ReportedLimits>,
+    ) {
         let accounts = &worker.member.accounts;
         let limited = self.call.accounts.rate_limited();
         for key in self.call.accounts.keys() {
@@ -111,27 +124,35 @@ impl ReportedCall {
             ..failure.error.clone()
         };
         let (account, event) = match failure.fault {
+            // The call was not made. `PreparedCall` makes it again while the attempt has time.
+            Fault::OutOfFiles => return None,
             Fault::Call => {
                 // The provider answered, so it can be called.
                 let is_final = matches!(failure.retry, Retry::Never | Retry::LessContext);
                 if is_final && failure.is_answer {
-                    self.answered(worker, 0, failure.limits.as_deref());
+                    self.answered(worker, None, failure.limits.as_deref());
                 }
                 return None;
             }
             Fault::RateLimit => (
                 self.call.accounts.rate_limited(),
-                self.refused(ClosedBy::RateLimit, failure, error.clone()),
+                self.refused(ClosedBy::RateLimit, None, failure, error.clone()),
             ),
-            Fault::Unavailable => (
-                &self.call.accounts.provider,
-                self.refused(ClosedBy::Unavailable, failure, error.clone()),
-            ),
+            Fault::Unavailable => {
+                let account = &self.call.accounts.provider;
+                // Without an answer, the provider cannot be reached. That is no overload.
+                let is_overload = failure.is_answer;
+                let calls = is_overload.then(|| worker.member.accounts.calls_in_flight(account));
+                (
+                    account,
+                    self.refused(ClosedBy::Unavailable, calls, failure, error.clone()),
+                )
+            }
             Fault::Server => (
                 &self.call.accounts.provider,
                 AccountEvent::ServerError {
                     job: self.job,
-                    started_at: self.started_at,
+                    taken_at: self.taken_at(),
                     error: error.clone(),
                     random: rand::random(),
                 },
@@ -141,31 +162,49 @@ impl ReportedCall {
         if failure.fault == Fault::RateLimit && account != provider {
             // The provider answered, so it can be called.
             let accounts = &worker.member.accounts;
-            accounts.answered(provider, self.started_at, 0, None);
+            accounts.answered(provider, self.started_at, None, None);
         }
         let applied = worker.member.accounts.apply(account, event).await;
         let spares_try = match applied {
             Ok(decision) => decision.spares_try,
             Err(store_error) => {
-                tracing::warn!(%account, error = %store_error, "a refused call could not be reported to the provider's account");
-                // The provider did not work on the call, so the job may wait even if no account closes.
-                matches!(failure.fault, Fault::RateLimit | Fault::Unavailable)
+                tracing::warn!(%account, error = %store_error, "a failed call could not be reported to the provider's account");
+                // A provider that refused a call did not work on it, so the job waits and spends no try. But if the store is
+                // full, the account never closes. Then only the pause between two tries prevents a loop of calls.
+                !matches!(store_error, StoreError::Full)
+                    && matches!(failure.fault, Fault::RateLimit | Fault::Unavailable)
             }
         };
-        spares_try.then(|| ProviderWait {
+        // While other jobs succeed, jobs that always fail could close the account again and again, and never spend a try.
+        let is_spared_too_often =
+            failure.fault == Fault::Server && self.spared_tries >= worker.settings.tries_max;
+        (spares_try && !is_spared_too_often).then(|| ProviderWait {
             account: permit::waited_for(worker, &self.call.accounts).clone(),
             error,
         })
     }
 
-    fn refused(&self, cause: ClosedBy, failure: &Failure, error: JobError) -> AccountEvent {
+    /// When the permits were taken, by the store's clock. The wake and the claim take some time, so the account may have closed
+    /// between the permits and the start of the call. The failure of such a call says nothing new.
+    fn taken_at(&self) -> TimeMs {
+        self.call.permits.taken_at().min(self.started_at)
+    }
+
+    fn refused(
+        &self,
+        cause: ClosedBy,
+        overload_calls: Option<u32>,
+        failure: &Failure,
+        error: JobError,
+    ) -> AccountEvent {
         let retry_after_ms = match failure.retry {
             Retry::AfterMs(ms) => Some(ms),
             Retry::Backoff | Retry::Never | Retry::LessContext => None,
         };
         AccountEvent::Refused(Refusal {
             cause,
-            started_at: self.started_at,
+            taken_at: self.taken_at(),
+            overload_calls,
             retry_after_ms,
             limits: failure.limits.as_deref().copied(),
             error,

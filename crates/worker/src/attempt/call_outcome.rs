@@ -2,6 +2,7 @@
 
 use forebay_runtime::lanes::ProviderWait;
 use forebay_shared::{session::TokenMeasure, turn::Turn};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     context::size::InputSize,
@@ -26,6 +27,8 @@ pub(super) enum CallOutcome {
         results: Vec<Turn>,
         /// How long user messages still wait for the other results, in milliseconds.
         hold_ms: u64,
+        /// Bounds how many jobs have such results in memory.
+        read_permit: OwnedSemaphorePermit,
     },
     /// The provider may not be called now, so the job waits for it. No try is counted.
     Deferred(Box<ProviderWait>),

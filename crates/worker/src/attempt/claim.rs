@@ -7,11 +7,14 @@ use forebay_shared::{
     ids::{JobId, LaneKey},
     lane::{Refused, ReleaseReason, State},
     queue::Delivery,
-    store::{RunInputs, StoreError},
+    store::{INLINE_BYTES_MAX, RunInputs, StoreError},
 };
 use tokio::time::{Instant, sleep};
 
-use super::claimed_job::ClaimedJob;
+use super::{
+    claimed_job::ClaimedJob,
+    input_memory::{self, InputMemory},
+};
 use crate::{settings::COMMIT_MARGIN_MS, worker_context::WorkerContext};
 
 /// The timeout of one claim, and of the release of a claim whose response was lost.
@@ -21,7 +24,26 @@ const NEWER_RELEASE_REQUEUE_DELAY: Duration = Duration::from_secs(1);
 /// The delay before the next claim while the store does not respond.
 const CLAIM_RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Claims the job of a wake. Returns `None` when there is nothing to run.
+/// How the claim of a wake's job ended.
+pub(super) enum ClaimEnd {
+    /// The job is claimed.
+    Claimed(Claimed),
+    /// There is nothing to run.
+    NotClaimed,
+    /// The job has inputs of this many bytes, as stored, and there is no memory for them now. It is not claimed.
+    NeedsMemory(u64),
+}
+
+/// A claimed job and its inputs.
+pub(super) struct Claimed {
+    pub(super) job: Box<ClaimedJob>,
+    /// `None` if the inputs are large. They are not read yet.
+    pub(super) run_inputs: Option<Box<RunInputs>>,
+    /// The memory for large inputs.
+    pub(super) memory: Option<InputMemory>,
+}
+
+/// Claims the job of a wake if there is memory for its inputs. `memory` is reserved for them already.
 ///
 /// If the message must be acknowledged after the attempt, it stays in `delivery`.
 ///
@@ -31,8 +53,11 @@ const CLAIM_RETRY_DELAY: Duration = Duration::from_millis(500);
 pub(super) async fn claim(
     worker: &WorkerContext,
     delivery: &mut Option<Delivery>,
-) -> Option<(Box<ClaimedJob>, Box<RunInputs>)> {
-    let wake = &delivery.as_ref()?.wake;
+    mut memory: Option<InputMemory>,
+) -> ClaimEnd {
+    let Some(wake) = delivery.as_ref().map(|delivery| &delivery.wake) else {
+        return ClaimEnd::NotClaimed;
+    };
     let (lane, job) = (wake.lane(), wake.job);
     let limit_ms = worker
         .settings
@@ -44,13 +69,23 @@ pub(super) async fn claim(
     let mut may_have_claimed = false;
     while !worker.stop.is_cancelled() && Instant::now() < deadline {
         let began = Instant::now();
-        let claim = LaneChange::claim(lane.clone(), job, worker.member.id.clone(), limit_ms);
+        let inputs_bytes_max = memory
+            .as_ref()
+            .map_or(INLINE_BYTES_MAX, |memory| memory.input_bytes);
+        let claim = LaneChange::claim(
+            lane.clone(),
+            job,
+            worker.member.id.clone(),
+            limit_ms,
+            inputs_bytes_max,
+        );
         match worker.member.lanes.apply(claim, APPLY_TIMEOUT).await {
             Ok(Applied::Claimed {
                 fence,
                 until,
                 attempt,
                 tries,
+                expires_at,
                 run_inputs,
             }) => {
                 let claimed = ClaimedJob {
@@ -58,17 +93,29 @@ pub(super) async fn claim(
                     job,
                     fence,
                     claimed_until: until,
-                    expires_at: run_inputs.meta.expires_at,
+                    expires_at,
                     attempt,
                     tries,
                     began,
                 };
-                return Some((Box::new(claimed), run_inputs));
+                return ClaimEnd::Claimed(Claimed {
+                    job: Box::new(claimed),
+                    run_inputs,
+                    memory,
+                });
             }
-            Ok(Applied::Done | Applied::NotDue) => return None,
+            Ok(Applied::NeedsBytes(bytes)) => {
+                drop(memory.take());
+                memory = input_memory::try_reserve(worker, bytes);
+                if memory.is_none() {
+                    return ClaimEnd::NeedsMemory(bytes);
+                }
+                continue;
+            }
+            Ok(Applied::Done | Applied::NotDue) => return ClaimEnd::NotClaimed,
             Err(LaneError::Refused(Refused::Running)) if may_have_claimed => {
                 match release_unanswered_claim(worker, &lane, job).await {
-                    Ok(()) => return None,
+                    Ok(()) => return ClaimEnd::NotClaimed,
                     Err(error) => {
                         tracing::debug!(job_id = %job, %error, "a claim whose response was lost could not be released; trying again");
                     }
@@ -76,7 +123,7 @@ pub(super) async fn claim(
             }
             Err(LaneError::Refused(refused)) => {
                 tracing::debug!(job_id = %job, %refused, "a wake was dropped: the job cannot run now");
-                return None;
+                return ClaimEnd::NotClaimed;
             }
             Err(LaneError::Store(StoreError::Newer(document))) => {
                 tracing::debug!(job_id = %job, %document, "the message of a job is requeued: only a worker of a newer release can run the job");
@@ -92,9 +139,9 @@ pub(super) async fn claim(
                     %error,
                     "a job could not be claimed; its timer leads to another attempt"
                 );
-                return None;
+                return ClaimEnd::NotClaimed;
             }
-            Err(error @ (LaneError::Store(_) | LaneError::Contended)) => {
+            Err(error @ (LaneError::Store(_) | LaneError::NoMemory | LaneError::Contended)) => {
                 may_have_claimed = true;
                 tracing::debug!(job_id = %job, %error, "a claim got no response from the store; trying again");
                 requeue(delivery);
@@ -106,7 +153,7 @@ pub(super) async fn claim(
             .await;
     }
     requeue(delivery);
-    None
+    ClaimEnd::NotClaimed
 }
 
 fn requeue(delivery: &mut Option<Delivery>) {

@@ -2,7 +2,9 @@
 //!
 //! - `run` is the sequence; `claim`, `call` and `settle` are its steps. `results_wait` runs instead of `call` while
 //!   tool results are missing.
-//! - `prepared_call` calls the provider; `watch` ends a call that is no longer needed.
+//! - `input_memory` reserves memory for large inputs before the claim, and reads them after it.
+//! - `prepared_call` calls the provider; `out_of_files` pauses it while this process has no file left for the call; `watch` ends a
+//!   call that is no longer needed.
 //! - `claimed_job` and `call_outcome` are the data that one step passes to the next.
 //!
 //! The commit publishes the wake of the lane's next head in the background. If the process ends in the
@@ -16,6 +18,8 @@ mod call;
 mod call_outcome;
 mod claim;
 mod claimed_job;
+mod input_memory;
+mod out_of_files;
 mod permit;
 mod prepared_call;
 mod results_wait;

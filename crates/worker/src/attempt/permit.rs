@@ -35,26 +35,31 @@ pub(super) struct Permission {
     /// The permitted call. `None` if the wake names no model, or a model without a provider. Then the permits are taken after
     /// the claim, which reads the model.
     pub(super) call: Option<PermittedCall>,
-    /// What the wake brought.
-    pub(super) brought: Brought,
+    /// What the wake carried for its call.
+    pub(super) from_wake: WakePermission,
 }
 
-/// What a wake brought for its call.
-pub(super) struct Brought {
+/// What a wake carried for its call.
+pub(super) struct WakePermission {
     /// Whether the sweeper resumed the job, so that it was the next of the waiting jobs.
     is_resumed: bool,
     /// The permit that came with the wake, if it is still valid.
     held: Option<HeldPermit>,
 }
 
-/// Takes the permits for the job of a wake.
+/// Takes the permits for the job of a wake. The permit that came with the wake may have been used already.
 ///
 /// # Errors
 /// The account that the job must wait for, and why.
-pub(super) async fn of_wake(worker: &WorkerContext, wake: &Wake) -> Result<Permission, Denied> {
+pub(super) async fn of_wake(
+    worker: &WorkerContext,
+    wake: &Wake,
+    is_permit_used: bool,
+) -> Result<Permission, Denied> {
     let age_ms = worker.member.store.now().since_ms(wake.sent_at);
     let is_resumed = wake.permit.is_some();
-    let mut held = wake.permit.clone().map(|permit| HeldPermit {
+    let unused = wake.permit.clone().filter(|_| !is_permit_used);
+    let mut held = unused.map(|permit| HeldPermit {
         permit,
         taken_at: wake.sent_at,
     });
@@ -69,12 +74,12 @@ pub(super) async fn of_wake(worker: &WorkerContext, wake: &Wake) -> Result<Permi
     }
     let model = wake.model.as_ref();
     let accounts = model.and_then(|model| worker.providers.accounts_of(model));
-    let brought = Brought { is_resumed, held };
+    let from_wake = WakePermission { is_resumed, held };
     let call = match accounts {
-        Some(accounts) => Some(take(worker, accounts, &brought).await?),
+        Some(accounts) => Some(take(worker, accounts, &from_wake).await?),
         None => None,
     };
-    Ok(Permission { call, brought })
+    Ok(Permission { call, from_wake })
 }
 
 /// Takes the permits of a call. A permit that came with the wake is given back if the call is denied.
@@ -84,7 +89,7 @@ pub(super) async fn of_wake(worker: &WorkerContext, wake: &Wake) -> Result<Permi
 pub(super) async fn take(
     worker: &WorkerContext,
     accounts: CallAccounts,
-    brought: &Brought,
+    from_wake: &WakePermission,
 ) -> Result<PermittedCall, Denied> {
     // The account of the model comes first. If both accounts deny the call, the job shows this account's error.
     let keys = || accounts.model.iter().chain([&accounts.provider]);
@@ -94,8 +99,10 @@ pub(super) async fn take(
     let limited = keys().find(|key| member.accounts.is_limited(key));
     let has_older = || keys().any(|key| member.gauge.has_deferred(key));
     let taken = match limited {
-        Some(limited) if !brought.is_resumed && has_older() => Err(member.accounts.denied(limited)),
-        _ => member.accounts.take(keys(), brought.held.as_ref()).await,
+        Some(limited) if !from_wake.is_resumed && has_older() => {
+            Err(member.accounts.denied(limited))
+        }
+        _ => member.accounts.take(keys(), from_wake.held.as_ref()).await,
     };
     match taken {
         Ok(permits) => Ok(PermittedCall { accounts, permits }),

@@ -1,4 +1,5 @@
-//! Calls the provider, and calls it again with less context while the provider refuses the context as too long.
+//! Calls the provider, and calls it again with less context while the provider refuses the context as too long. A call for which
+//! this process has no file left is made again too.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -6,7 +7,10 @@ use forebay_shared::{ids::JobId, job::Request, turn::TOOL_CALLS_MAX};
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::call_outcome::{CallOutcome, CallResult};
+use super::{
+    call_outcome::{CallOutcome, CallResult},
+    out_of_files,
+};
 use crate::{
     context::{
         SelectedContext,
@@ -15,7 +19,7 @@ use crate::{
         size::InputSize,
     },
     context_limits::ContextLimits,
-    provider::{Answer, Call, Failure, Provider, Retry, origin},
+    provider::{Answer, Call, Failure, Fault, Provider, Retry, origin},
 };
 
 /// A call to a provider, with everything that it needs.
@@ -57,6 +61,13 @@ impl PreparedCall {
                     }
                     Err(failure) => failure,
                 };
+                if failure.fault == Fault::OutOfFiles {
+                    // The job keeps its slot, so that the worker begins no further calls. No try is spent.
+                    if Box::pin(out_of_files::wait(failure, deadline)).await {
+                        continue;
+                    }
+                    return CallOutcome::Interrupted;
+                }
                 if failure.retry != Retry::LessContext {
                     break failure;
                 }

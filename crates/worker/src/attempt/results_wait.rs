@@ -12,7 +12,7 @@
 //! | the worker stops | it is released |
 //! | the job has ended, or another worker has claimed it | nothing |
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use forebay_shared::{
     ids::JobId,
@@ -101,6 +101,9 @@ impl ResultsWait {
                     if self
                         .more_results_follow(worker, &loaded.lane, job.job)
                         .await
+                        && let Ok(read_permit) = Arc::clone(&worker.results_read_permits)
+                            .acquire_owned()
+                            .await
                         && let Ok(Some(mut request)) = store.request(job.job).await
                     {
                         request
@@ -109,6 +112,7 @@ impl ResultsWait {
                         return CallOutcome::ResultsStored {
                             results: request.input,
                             hold_ms: self.until.since_ms(store.now()),
+                            read_permit,
                         };
                     }
                 }
@@ -147,6 +151,7 @@ impl ResultsWait {
             if self.checked_jobs.contains(&entry.job) {
                 continue;
             }
+            let _read_permit = worker.results_read_permits.acquire().await;
             let Ok(Some(request)) = worker.member.store.request(entry.job).await else {
                 continue;
             };

@@ -5,8 +5,13 @@ use std::sync::Arc;
 use forebay_shared::{ids::JobId, queue::Delivery};
 
 use super::{
-    account_report::ReportedCall, call::call, call_outcome::CallOutcome, claim::claim, permit,
-    results_wait::ResultsWait, settle::settle,
+    account_report::ReportedCall,
+    call::call,
+    claim::{ClaimEnd, Claimed, claim},
+    input_memory,
+    permit::{self, Permission},
+    results_wait::ResultsWait,
+    settle::settle,
 };
 use crate::{in_flight::InFlightGuard, slot_guard::SlotGuard, worker_context::WorkerContext};
 
@@ -23,28 +28,44 @@ pub(crate) fn run(
     async move {
         let _panic_log = PanicLog(in_flight.job());
         // Boxed, so that an attempt needs no memory for the claim and the commit during its call.
-        let Some(wake) = delivery.as_ref().map(|delivery| &delivery.wake) else {
-            return;
-        };
-        let permission = match Box::pin(permit::of_wake(&worker, wake)).await {
-            Ok(permission) => permission,
-            Err(denied) => {
-                // The sweeper may resume the job at once. This process must not drop the new wake as a duplicate.
-                drop(in_flight);
-                Box::pin(permit::defer(&worker, &mut delivery, denied)).await;
+        let (permission, claimed) = match Box::pin(begin(&worker, &mut delivery)).await {
+            Begin::Claimed(begun) => *begun,
+            Begin::NotClaimed => {
                 ack(delivery);
+                drop(in_flight);
+                drop(slot);
+                return;
+            }
+            Begin::NoMemory => {
+                drop(in_flight);
+                if let Some(delivery) = delivery {
+                    Box::pin(input_memory::put_last(&worker, delivery)).await;
+                }
                 drop(slot);
                 return;
             }
         };
-        let Some((job, mut run_inputs)) = Box::pin(claim(&worker, &mut delivery)).await else {
-            if let Some(call) = permission.call {
-                Box::pin(call.permits.not_used()).await;
+        let Claimed {
+            job,
+            run_inputs,
+            memory,
+        } = claimed;
+        let read = match run_inputs {
+            Some(run_inputs) => Ok(run_inputs),
+            None => Box::pin(input_memory::read(&worker, &job)).await,
+        };
+        let mut run_inputs = match read {
+            Ok(run_inputs) => run_inputs,
+            Err(outcome) => {
+                if let Some(call) = permission.call {
+                    Box::pin(call.permits.not_used()).await;
+                }
+                let has_ended = Box::pin(settle(&worker, &job, outcome)).await;
+                ack(delivery);
+                leave(in_flight, has_ended);
+                drop(slot);
+                return;
             }
-            ack(delivery);
-            drop(in_flight);
-            drop(slot);
-            return;
         };
         let begin = ReportedCall::begin(&worker, &job, &run_inputs, permission);
         let (call_report, needed) = match Box::pin(begin).await {
@@ -60,6 +81,7 @@ pub(crate) fn run(
                 // A wait can be long, so the attempt keeps no turns, no message and no permit. If the process ends,
                 // the job's timer leads to another attempt.
                 drop(run_inputs);
+                drop(memory);
                 ack(delivery);
                 if let Some(call_report) = call_report {
                     Box::pin(call_report.not_called()).await;
@@ -69,10 +91,8 @@ pub(crate) fn run(
                 // If too many jobs wait already, this job keeps its slot.
                 let slot = permit.is_err().then_some(slot);
                 let outcome = Box::pin(wait.run(&worker, &job)).await;
-                // The settlement may release the job and publish its wake. This process must not drop that wake as a
-                // duplicate.
-                drop(in_flight);
-                Box::pin(settle(&worker, &job, outcome)).await;
+                let has_ended = Box::pin(settle(&worker, &job, outcome)).await;
+                leave(in_flight, has_ended);
                 drop((slot, permit));
                 return;
             }
@@ -82,15 +102,67 @@ pub(crate) fn run(
             Some(call_report) => Box::pin(call_report.report(&worker, outcome)).await,
             None => outcome,
         };
-        // The sweeper may resume a deferred job at once. This process must not drop the new wake as a duplicate.
-        let is_deferred = matches!(outcome, CallOutcome::Deferred(_));
-        let in_flight = (!is_deferred).then_some(in_flight);
-        Box::pin(settle(&worker, &job, outcome)).await;
+        let has_ended = Box::pin(settle(&worker, &job, outcome)).await;
+        drop(memory);
         ack(delivery);
-        // The job leaves the jobs in flight before its slot becomes free. Otherwise the slot's next wake could be for
-        // this job, and would be dropped as a duplicate.
-        drop(in_flight);
+        leave(in_flight, has_ended);
         drop(slot);
+    }
+}
+
+/// How an attempt began.
+enum Begin {
+    /// The job is claimed, and its call may be made.
+    Claimed(Box<(Permission, Claimed)>),
+    /// There is nothing to run now.
+    NotClaimed,
+    /// There was no memory for the inputs of the job in time. The message must go to the end of the queue.
+    NoMemory,
+}
+
+/// Takes the permits of the call and claims the job. A job that waits for memory holds no permit, so that others can call its
+/// provider meanwhile.
+async fn begin(worker: &WorkerContext, delivery: &mut Option<Delivery>) -> Begin {
+    let mut memory = None;
+    let mut is_permit_used = false;
+    loop {
+        let Some(wake) = delivery.as_ref().map(|delivery| &delivery.wake) else {
+            return Begin::NotClaimed;
+        };
+        let permission = match permit::of_wake(worker, wake, is_permit_used).await {
+            Ok(permission) => permission,
+            Err(denied) => {
+                permit::defer(worker, delivery, denied).await;
+                return Begin::NotClaimed;
+            }
+        };
+        let needed_bytes = match claim(worker, delivery, memory.take()).await {
+            ClaimEnd::Claimed(claimed) => {
+                return Begin::Claimed(Box::new((permission, claimed)));
+            }
+            ClaimEnd::NotClaimed => None,
+            ClaimEnd::NeedsMemory(bytes) => Some(bytes),
+        };
+        if let Some(call) = permission.call {
+            call.permits.not_used().await;
+            is_permit_used = true;
+        }
+        // A claim whose response was lost requeues the message. Then the job waits for its next message.
+        let Some(bytes) = needed_bytes.filter(|_| delivery.is_some()) else {
+            return Begin::NotClaimed;
+        };
+        memory = input_memory::reserve(worker, bytes).await;
+        if memory.is_none() {
+            return Begin::NoMemory;
+        }
+    }
+}
+
+/// Removes the job of an attempt from the jobs in flight. Its settlement may have caused a new wake already. That wake is
+/// delivered now, unless the job has ended.
+fn leave(in_flight: InFlightGuard, has_ended: bool) {
+    if has_ended {
+        in_flight.drop_ended();
     }
 }
 

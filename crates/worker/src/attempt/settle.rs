@@ -30,15 +30,22 @@ const RELEASE_TIMEOUT: Duration = Duration::from_millis(1_800);
 /// The delay before a commit that failed is tried again.
 const COMMIT_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Commits the outcome of an attempt and logs it.
-pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: CallOutcome) {
+/// Commits the outcome of an attempt and logs it. Returns whether the job is known to have ended.
+pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: CallOutcome) -> bool {
+    let ends_job = match &outcome {
+        CallOutcome::Answered(_) | CallOutcome::ResultsStored { .. } => true,
+        CallOutcome::Failed { failure, .. } => is_final(&failure.retry),
+        _ => false,
+    };
     let end = match outcome {
         CallOutcome::Answered(result) => complete(worker, job, *result).await,
         CallOutcome::Deferred(wait) => defer(worker, job, *wait).await,
         CallOutcome::Failed { failure, provider } => fail(worker, job, *failure, provider).await,
-        CallOutcome::ResultsStored { results, hold_ms } => {
-            store_results(worker, job, results, hold_ms).await
-        }
+        CallOutcome::ResultsStored {
+            results,
+            hold_ms,
+            read_permit: _read_permit,
+        } => store_results(worker, job, results, hold_ms).await,
         CallOutcome::Interrupted => release(worker, job).await,
         CallOutcome::WaitEnded => release_after_wait(worker, job).await,
         CallOutcome::Dropped { reason } => {
@@ -46,10 +53,18 @@ pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: Ca
             None
         }
     };
+    let has_ended = ends_job && end.is_some();
     if let Some(code) = end {
         let elapsed_ms = u64::try_from(job.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(job_id = %job.job, attempt = job.attempt, elapsed_ms, code, "an attempt ended");
     }
+    has_ended
+}
+
+/// Whether a failure ends its job. [`PreparedCall`](super::prepared_call) has already tried the call with less context, if the
+/// context could be shortened.
+const fn is_final(retry: &Retry) -> bool {
+    matches!(retry, Retry::Never | Retry::LessContext)
 }
 
 /// How the attempt ended, as one word for the log; `None` if its outcome was dropped.
@@ -59,6 +74,8 @@ type LoggedEnd = Option<String>;
 async fn complete(worker: &WorkerContext, job: &ClaimedJob, result: CallResult) -> LoggedEnd {
     let token_measure = result.token_measure();
     let answer = result.answer;
+    // Reserved until the reply is stored.
+    let _memory = answer.memory.clone();
     let reply = Reply {
         text: answer.text(),
         reasoning: answer.reasoning,
@@ -80,8 +97,17 @@ async fn complete(worker: &WorkerContext, job: &ClaimedJob, result: CallResult) 
         token_measure,
     });
     let complete = || LaneChange::complete(job.claim_key(), hold_ms, Arc::clone(&output));
-    let is_committed = commit(worker, job, complete).await;
-    is_committed.then(|| String::from("completed"))
+    match try_commit(worker, job, complete).await {
+        Ok(is_committed) => is_committed.then(|| String::from("completed")),
+        Err(TooLarge) => {
+            let message = "the reply and the input are larger than the store accepts";
+            let error = JobError::new("result_too_large", message);
+            let provider = output.provider.clone();
+            let fail = || LaneChange::fail(job.claim_key(), error.clone(), provider.clone());
+            let has_ended = commit(worker, job, fail).await;
+            has_ended.then_some(error.code)
+        }
+    }
 }
 
 /// Completes the job without a reply and stores its tool results in the session.
@@ -168,13 +194,26 @@ async fn try_again(
     commit(worker, job, retry).await
 }
 
+/// The store never accepts the change, because of its size.
+struct TooLarge;
+
 /// Commits a change, and repeats it while the store does not respond, until the time limit of the claim has passed.
 /// Returns whether the change was committed.
 async fn commit(worker: &WorkerContext, job: &ClaimedJob, change: impl Fn() -> LaneChange) -> bool {
+    try_commit(worker, job, change).await.unwrap_or(false)
+}
+
+/// Like [`commit`], for a change that may be too large for the store.
+async fn try_commit(
+    worker: &WorkerContext,
+    job: &ClaimedJob,
+    change: impl Fn() -> LaneChange,
+) -> Result<bool, TooLarge> {
     let (job_id, attempt) = (job.job, job.attempt);
     loop {
         let error = match worker.member.lanes.apply(change(), COMMIT_TIMEOUT).await {
-            Ok(_) => return true,
+            Ok(_) => return Ok(true),
+            Err(LaneError::Store(StoreError::TooLarge)) => return Err(TooLarge),
             Err(LaneError::Refused(refused)) => {
                 tracing::debug!(
                     %job_id,
@@ -182,7 +221,7 @@ async fn commit(worker: &WorkerContext, job: &ClaimedJob, change: impl Fn() -> L
                     %refused,
                     "the outcome of an attempt is dropped, because the job has ended or another worker has claimed it"
                 );
-                return false;
+                return Ok(false);
             }
             Err(error) => error,
         };
@@ -197,7 +236,7 @@ async fn commit(worker: &WorkerContext, job: &ClaimedJob, change: impl Fn() -> L
                 %error,
                 "the outcome of an attempt could not be committed and is lost; the job's timer leads to another attempt"
             );
-            return false;
+            return Ok(false);
         }
         tracing::warn!(%job_id, attempt, %error, "the outcome of an attempt is not committed yet; trying again");
         sleep(COMMIT_RETRY_DELAY).await;

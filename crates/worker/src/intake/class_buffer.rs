@@ -1,6 +1,6 @@
 //! Buffers the wakes of one class until slots are free.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use forebay_shared::{
     class::Class,
@@ -31,6 +31,8 @@ pub(super) struct ClassBuffer {
     next: Option<Delivery>,
     /// When `next` was filled.
     next_since: Instant,
+    /// The wakes that came during earlier attempts at their jobs. They go before the wakes of the consumer.
+    missed: VecDeque<Delivery>,
     /// Until this time the queue may still deliver the next wake. So an empty buffer does not yet mean that no job of the
     /// class waits. `None` once the time has passed.
     expected_until: Option<Instant>,
@@ -50,6 +52,7 @@ impl ClassBuffer {
             consumer: None,
             next: None,
             next_since: Instant::now(),
+            missed: VecDeque::new(),
             expected_until: None,
         }
     }
@@ -79,12 +82,22 @@ impl ClassBuffer {
         self.next.take()
     }
 
+    /// Adds a wake that came during an earlier attempt at its job.
+    pub(super) fn add_missed(&mut self, wake: Delivery) {
+        self.missed.push_back(wake);
+    }
+
     /// Fills the buffer if a wake is ready.
     pub(super) fn refill(&mut self) {
-        if self.next.is_none()
-            && let Some(consumer) = &mut self.consumer
-            && let Ok(next) = consumer.wakes.try_recv()
-        {
+        if self.next.is_some() {
+            return;
+        }
+        let consumer = self.consumer.as_mut();
+        let next = self
+            .missed
+            .pop_front()
+            .or_else(|| consumer.and_then(|consumer| consumer.wakes.try_recv().ok()));
+        if let Some(next) = next {
             self.next = Some(next);
             self.next_since = Instant::now();
         }
@@ -136,13 +149,14 @@ impl ClassBuffer {
     pub(super) fn stop_consuming(&mut self) {
         self.consumer = None;
         self.next = None;
+        self.missed.clear();
     }
 
-    /// Acknowledges the next wake if its job is already in flight.
-    pub(super) fn drop_duplicate(&mut self, in_flight: &InFlightJobs) {
-        let is_duplicate = |next: &mut Delivery| in_flight.contains(next.wake.job);
-        if let Some(duplicate) = self.next.take_if(is_duplicate) {
-            duplicate.ack();
+    /// Acknowledges the next wake if its job is in flight. The jobs in flight keep the wake until the attempt has ended.
+    pub(super) fn set_aside(&mut self, in_flight: &InFlightJobs) {
+        let is_in_flight = |next: &mut Delivery| in_flight.keep_wake(&next.wake);
+        if let Some(kept) = self.next.take_if(is_in_flight) {
+            kept.ack();
         }
     }
 
@@ -152,6 +166,7 @@ impl ClassBuffer {
             && let Some(next) = self.next.take()
         {
             next.requeue();
+            self.missed.clear();
             while let Some(Ok(buffered)) = self
                 .consumer
                 .as_mut()

@@ -8,7 +8,7 @@ mod class_buffer;
 
 use std::{sync::Arc, time::Duration};
 
-use forebay_shared::class::Class;
+use forebay_shared::{class::Class, queue::Delivery};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval},
@@ -37,10 +37,15 @@ pub(crate) struct Intake {
     freed_sender: mpsc::UnboundedSender<Class>,
     /// The slots that became free. It holds at most one message for each slot.
     freed: mpsc::UnboundedReceiver<Class>,
+    /// The wakes that came during attempts at their jobs. Each comes once its attempt has ended.
+    missed_wakes: mpsc::UnboundedReceiver<Delivery>,
 }
 
 impl Intake {
-    pub(crate) fn new(worker: Arc<WorkerContext>) -> Self {
+    pub(crate) fn new(
+        worker: Arc<WorkerContext>,
+        missed_wakes: mpsc::UnboundedReceiver<Delivery>,
+    ) -> Self {
         let (freed_sender, freed) = mpsc::unbounded_channel();
         Self {
             slots: Slots::new(worker.settings.concurrency),
@@ -49,6 +54,7 @@ impl Intake {
             worker,
             freed_sender,
             freed,
+            missed_wakes,
         }
     }
 
@@ -64,6 +70,7 @@ impl Intake {
                     self.slots.free(class);
                     self.buffer(class).expect_next();
                 }
+                Some(wake) = self.missed_wakes.recv() => self.buffer(wake.wake.class).add_missed(wake),
                 () = self.interactive.fill() => {}
                 () = self.batch.fill() => {}
                 _ = check.tick() => self.check(),
@@ -75,7 +82,7 @@ impl Intake {
     fn start_attempts(&mut self) {
         for buffer in [&mut self.interactive, &mut self.batch] {
             buffer.refill();
-            buffer.drop_duplicate(&self.worker.in_flight);
+            buffer.set_aside(&self.worker.in_flight);
         }
         while let Some(class) = self.slots.next(self.waiting()) {
             if !self.worker.member.presence.is_current() {
@@ -87,7 +94,7 @@ impl Intake {
                 return;
             };
             buffer.refill();
-            let Some(in_flight) = self.worker.in_flight.insert(delivery.wake.job) else {
+            let Some(in_flight) = self.worker.in_flight.insert(&delivery.wake) else {
                 delivery.ack();
                 continue;
             };

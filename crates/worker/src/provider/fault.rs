@@ -15,6 +15,8 @@ pub enum Fault {
     /// The provider failed, perhaps because of the job. When three different jobs in a row have failed like this, the
     /// account of the provider closes.
     Server,
+    /// This process has no file left for a connection. This closes no account, and the call is made again when there is one.
+    OutOfFiles,
     /// The call itself is at fault, or the provider may have charged for it. This closes no account.
     #[default]
     Call,
@@ -49,6 +51,8 @@ pub(super) enum NoConnection {
     ResolverFails,
     /// No host has this name (NXDOMAIN).
     UnknownName,
+    /// This process, or its system, has reached the limit of open files.
+    OutOfFiles,
     /// Any other cause, such as a certificate that is not trusted, or a proxy that refuses to connect.
     Other,
 }
@@ -113,6 +117,7 @@ pub(super) fn of(evidence: Evidence<'_>) -> Fault {
         Evidence::NoConnection(
             NoConnection::Refused | NoConnection::TimedOut | NoConnection::ResolverFails,
         ) => Fault::Unavailable,
+        Evidence::NoConnection(NoConnection::OutOfFiles) => Fault::OutOfFiles,
         Evidence::NoConnection(NoConnection::UnknownName | NoConnection::Other)
         | Evidence::NoAnswer => Fault::Call,
     }

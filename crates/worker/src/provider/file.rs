@@ -51,7 +51,7 @@ use limits::TomlLimits;
 pub(super) use limits::EntryLimits;
 
 /// The names of the built-in providers. An entry of a file cannot have such a name.
-const BUILT_IN: [&str; 3] = ["openai", "gemini", simulated::NAME];
+pub(super) const BUILT_IN: [&str; 3] = ["openai", "gemini", simulated::NAME];
 
 /// The most entries of a file.
 const ENTRIES_MAX: usize = 100;

@@ -6,7 +6,7 @@
 //! In reading order:
 //! - [`http`]: calls over the network.
 //! - [`simulated`], [`openai`], [`gemini`]: the providers.
-//! - `api_client`, `json_body`, `json_repair`: sending requests and reading answers, for all providers.
+//! - `api_client`, `json_body`, `large_body`, `json_repair`: sending requests and reading answers, for all providers.
 //! - `by_index`, `returned_call`, `token_counts`, `unfinished`: reading replies, for all providers.
 //! - `fault`: whose fault a failure is.
 //! - `error_body`, `body_text`, `context_length`, `google_error`, `status`, `retry_after`: reading errors, for all providers.
@@ -35,6 +35,7 @@ pub mod http;
 mod image_type;
 mod json_body;
 mod json_repair;
+mod large_body;
 mod model_list;
 mod only_model;
 pub mod openai;
@@ -62,6 +63,7 @@ use forebay_shared::{
     job::{FinishReason, JobError, Request, Usage},
     turn::Turn,
 };
+use http::ReplyMemory;
 
 pub use call_accounts::CallAccounts;
 pub use context_length::ContextTokens;
@@ -120,6 +122,8 @@ pub struct Answer {
     pub usage: Option<Usage>,
     /// The limits in the headers of the answer.
     pub limits: Option<Box<ReportedLimits>>,
+    /// The memory of a long answer. It is reserved until the answer is stored.
+    pub memory: ReplyMemory,
 }
 
 impl Answer {

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use http::header::HeaderMap;
+use http::header::{DATE, HeaderMap};
 
 /// The longest delay that a provider can ask for, in milliseconds: one hour. A mistake of the provider must not delay
 /// a job for days.
@@ -14,6 +14,14 @@ const MS_HEADERS: [&str; 2] = ["retry-after-ms", "llm_provider-retry-after-ms"];
 /// The headers with a delay in seconds, or with a date. `LiteLLM` adds the prefix `llm_provider-` to the headers of the
 /// provider that it called.
 const HEADERS: [&str; 2] = ["retry-after", "llm_provider-retry-after"];
+
+/// The moment from which the dates in an answer count: its `Date` (RFC 9110, section 6.6.1), or `now` without a valid one. So a
+/// wrong clock of this machine changes no delay.
+pub(super) fn answered_at(headers: &HeaderMap, now: SystemTime) -> SystemTime {
+    let date = headers.get(DATE).and_then(|value| value.to_str().ok());
+    let date = date.and_then(|text| httpdate::parse_http_date(text.trim()).ok());
+    date.unwrap_or(now)
+}
 
 /// The delay that the provider asks for, in milliseconds, at most [`DELAY_MS_MAX`]. `None`: no header has a valid delay.
 /// The headers in milliseconds are more exact and take precedence. A delay of 0 counts only if no header has a longer one.
@@ -66,7 +74,7 @@ mod tests {
 
     use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{DELAY_MS_MAX, read};
+    use super::{DELAY_MS_MAX, answered_at, read};
 
     fn delay_ms_of(pairs: &[(&'static str, &'static str)]) -> Option<u64> {
         let mut headers = HeaderMap::new();
@@ -113,6 +121,25 @@ mod tests {
             );
         }
         assert_eq!(delay_ms_of(&[]), None);
+    }
+
+    #[test]
+    fn a_date_counts_from_the_date_of_the_answer() {
+        let sent = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let mut headers = HeaderMap::new();
+        headers.insert("date", HeaderValue::from_static(sent));
+        let until = HeaderValue::from_static("Sun, 06 Nov 1994 08:50:07 GMT");
+        headers.insert("retry-after", until);
+        // The clocks of this machine are three days late, right, and an hour early.
+        for clock_s in [783_852_577, 784_111_777, 784_115_377] {
+            let clock = SystemTime::UNIX_EPOCH + Duration::from_secs(clock_s);
+            let now = answered_at(&headers, clock);
+            assert_eq!(read(&headers, now), Some(30_000), "{clock_s}");
+        }
+        let clock = SystemTime::UNIX_EPOCH + Duration::from_secs(5);
+        assert_eq!(answered_at(&HeaderMap::new(), clock), clock);
+        headers.insert("date", HeaderValue::from_static("now"));
+        assert_eq!(answered_at(&headers, clock), clock);
     }
 
     #[test]

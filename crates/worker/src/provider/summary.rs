@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{definition::ProviderDefinition, http::Proxies};
+use super::{definition::ProviderDefinition, file::BUILT_IN, http::Proxies};
 
 /// A provider as an operator configured it, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,29 @@ impl ProviderSummary {
             },
             models: shown_models,
             proxy_variable: proxies.variable_of(&definition.base_url),
+        }
+    }
+}
+
+impl ProviderSummary {
+    /// The variable that holds the key, or should hold it. `None` if the provider requires no key and has none.
+    #[must_use]
+    pub fn key_env(&self) -> Option<&str> {
+        match &self.key {
+            KeyState::Set(variable) | KeyState::Missing(variable) => Some(variable),
+            KeyState::NotRequired(_) => None,
+        }
+    }
+
+    /// The `key_env` of an entry of the providers file, if this variable is not set. Jobs for the provider fail. A built-in
+    /// provider without a key is not used, so `None` is returned for it.
+    #[must_use]
+    pub fn unset_key_env(&self) -> Option<&str> {
+        match &self.key {
+            KeyState::Missing(variable) if !BUILT_IN.contains(&self.name.as_str()) => {
+                Some(variable)
+            }
+            _ => None,
         }
     }
 }

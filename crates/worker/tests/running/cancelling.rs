@@ -1,6 +1,10 @@
 //! Jobs that are cancelled while their call runs.
 
-use forebay_shared::{ids::SessionId, job::Status};
+use std::{iter, time::Duration};
+
+use faulty_store::{Fault, StoreCall};
+use forebay_shared::{ids::SessionId, job::Status, store::JobState};
+use tokio::time::Instant;
 
 use crate::harness::{Fleet, Submit, settings};
 
@@ -19,6 +23,30 @@ async fn a_cancel_drops_the_call_and_frees_its_slot() {
     assert_eq!(fleet.outcome(job).await.status, Status::Cancelled);
     fleet.next_call().await.reply("B");
     assert_eq!(fleet.outcome(next).await.status, Status::Completed);
+}
+
+#[tokio::test]
+async fn a_cancel_drops_the_call_soon_although_no_notices_can_be_received() {
+    let mut fleet = Fleet::without_worker(settings(1));
+    let no_notices = iter::repeat_with(|| Fault::LoseResponse).take(10_000);
+    fleet.store.plan(StoreCall::Watch, no_notices);
+    fleet.start_worker();
+    let job = fleet.submit(Submit::text("a")).await;
+    let mut call = fleet.next_call().await;
+    fleet.cancel(job, None).await;
+    let (cancelled, subscriptions) = (Instant::now(), fleet.store.call_count(StoreCall::Watch));
+    call.dropped().await;
+    let took = cancelled.elapsed();
+    assert!(
+        took < Duration::from_secs(20),
+        "the call was dropped after {took:?}"
+    );
+    let subscriptions = fleet.store.call_count(StoreCall::Watch) - subscriptions;
+    assert!(subscriptions < 60, "{subscriptions} attempts to subscribe");
+    let JobState::Ended(outcome) = fleet.state(job).await else {
+        panic!("the job was cancelled");
+    };
+    assert_eq!(outcome.status, Status::Cancelled);
 }
 
 #[tokio::test]

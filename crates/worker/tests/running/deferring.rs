@@ -268,7 +268,7 @@ async fn a_job_whose_wake_names_no_model_waits_too() {
     fleet.deferred(closing).await;
     fleet.stop_worker().await;
     let job = fleet.submit(Submit::text("b")).await;
-    fleet.lose_wake().await;
+    fleet.lose_wake(job).await;
     fleet.wake(job).await;
     fleet.restart_worker();
     // The model is read with the claim.

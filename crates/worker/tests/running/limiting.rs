@@ -31,7 +31,7 @@ fn per_minute(requests: u32) -> ConfiguredLimits {
 
 impl Fleet {
     /// Two workers, once both know the limit of an account.
-    async fn limited(key: AccountKey, limits: ConfiguredLimits) -> Self {
+    pub(crate) async fn limited(key: AccountKey, limits: ConfiguredLimits) -> Self {
         let mut fleet = Self::with_limits(settings(20), [(key.clone(), limits)]);
         fleet.start_worker();
         fleet.start_another_worker();
@@ -165,7 +165,7 @@ async fn a_resumed_job_whose_permit_has_expired_runs_before_the_jobs_that_wait()
         account: key.clone(),
         process: fleet.member.id.clone(),
     };
-    let taken = fleet.member.accounts.take_for_wakes(&key, 1).await;
+    let taken = fleet.member.accounts.take_for_wakes(&key, 1, false).await;
     assert_eq!(taken.expect("the store answers"), 1);
     let lane = LaneKey::of(&TenantId::default(), None, resumed);
     let resume = LaneChange::resume(lane, resumed, permit);

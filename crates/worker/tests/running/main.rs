@@ -8,6 +8,7 @@ mod deferring;
 mod draining;
 mod growing_chat;
 mod harness;
+mod large_inputs;
 mod limiting;
 mod outages;
 mod results_one_by_one;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use forebay_shared::job::Status;
+use faulty_store::{Fault, StoreCall};
+use forebay_shared::{job::Status, lane::State, store::Store as _};
 use forebay_worker::provider::{Failure, Retry};
+use tokio::sync::oneshot;
 
-use crate::harness::{Fleet, Submit, settings};
+use crate::harness::{Fleet, Submit, settings, wait_until};
 
 fn failure(retry: Retry) -> Failure {
     Failure::new("provider_error", "no", retry)
@@ -32,6 +34,38 @@ async fn a_second_try_can_succeed() {
         .collect();
     assert_eq!(codes, [Some("provider_error"), None]);
     assert_eq!(fleet.session_turns("s").await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_wake_that_comes_before_the_attempt_has_ended_starts_the_next_attempt() {
+    let fleet = Fleet::start(settings(2));
+    // Without a sweeper, no timer leads to another wake.
+    fleet.prevent_sweeper_election();
+    let job = fleet.submit(Submit::text("a")).await;
+    let call = fleet.next_call().await;
+    // The retry is committed, and the attempt waits for the response.
+    let (respond, response) = oneshot::channel::<()>();
+    let response = Fault::RespondAfter(Box::pin(async move { drop(response.await) }));
+    fleet.store.plan(StoreCall::Commit, [response]);
+    call.fail(failure(Retry::Backoff));
+    let is_due = async || match fleet.entry(job).await.state {
+        State::Queued { not_before } => not_before.is_none_or(|at| at < fleet.store.now()),
+        State::Running { .. } | State::Deferred(_) => false,
+    };
+    wait_until("the next try is due", is_due).await;
+    fleet.wake(job).await;
+    // Wakes are delivered in order. So the worker has taken the wake before this one.
+    let other = fleet.submit(Submit::text("b")).await;
+    let call = fleet.next_call().await;
+    assert_eq!(call.input(), "b");
+    respond.send(()).expect("the attempt waits");
+    let second_call = fleet.next_call().await;
+    assert_eq!(second_call.input(), "a");
+    second_call.reply("A");
+    call.reply("B");
+    for job in [job, other] {
+        assert_eq!(fleet.outcome(job).await.status, Status::Completed);
+    }
 }
 
 #[tokio::test]

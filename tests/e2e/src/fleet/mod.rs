@@ -101,6 +101,12 @@ impl Fleet {
         &mut self.workers[index]
     }
 
+    /// Limits the memory of each gateway and worker that is added later.
+    pub fn set_memory_max_bytes(&mut self, bytes: u64) {
+        self.gateway = self.gateway.clone().memory_max_bytes(bytes);
+        self.worker = self.worker.clone().memory_max_bytes(bytes);
+    }
+
     /// Restarts a gateway that has ended, with the same settings on another port. For the fleet it is a new process with a
     /// new name.
     ///
@@ -147,7 +153,7 @@ impl Fleet {
             let client = self.client_of(gateway);
             let mut last_answer = String::from("none");
             let ready = async || {
-                let answer = client.try_get("/readyz").await;
+                let answer = client.try_get("/readyz/submits").await;
                 let ready = answer.as_ref().is_ok_and(|answer| answer.status == 200);
                 last_answer = format!("{answer:?}");
                 ready

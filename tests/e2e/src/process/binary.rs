@@ -15,7 +15,7 @@ static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
 ///
 /// # Errors
 /// If cargo cannot build the binary. The error contains cargo's output.
-pub(super) async fn path() -> anyhow::Result<PathBuf> {
+pub async fn path() -> anyhow::Result<PathBuf> {
     let built = tokio::task::spawn_blocking(|| {
         BINARY.get_or_init(|| build().map_err(|error| format!("{error:#}")))
     });

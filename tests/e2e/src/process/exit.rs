@@ -41,13 +41,14 @@ impl Builder {
     /// # Panics
     /// If the process cannot be started, or still runs after `timeout`.
     pub async fn run_to_exit(&self, timeout: Duration) -> Exited {
-        let (mut child, _own_dir) = match self.spawn().await {
+        let mut spawned = match self.spawn().await {
             Ok(spawned) => spawned,
             Err(error) => panic!("{error:#}"),
         };
+        let child = &mut spawned.child;
         let mut stdout = Vec::new();
         let mut stderr = Vec::new();
-        let ended = tokio::time::timeout(timeout, read(&mut child, &mut stdout, &mut stderr)).await;
+        let ended = tokio::time::timeout(timeout, read(child, &mut stdout, &mut stderr)).await;
         let stdout = String::from_utf8_lossy(&stdout).into_owned();
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
         match ended {

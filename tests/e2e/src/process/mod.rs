@@ -5,14 +5,17 @@
 //! here are signalled.
 
 mod binary;
+mod cgroup;
 mod exit;
 mod output;
 mod running;
+mod spawned;
 mod start;
 
 #[cfg(test)]
 mod tests;
 
+pub use binary::path as binary_path;
 pub use exit::{Exited, run_to_exit};
 pub use running::Forebay;
 pub use start::Builder;

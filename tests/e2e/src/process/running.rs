@@ -7,7 +7,11 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 use tokio::{process::Child, task::JoinHandle};
 
-use super::output::{Lines, listening_url};
+use super::{
+    cgroup::Cgroup,
+    output::{Lines, listening_url},
+    spawned::Spawned,
+};
 
 /// How long reading the last output may take after the end of the process.
 const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,10 +30,17 @@ pub struct Forebay {
     print_on_panic: bool,
     /// The data folder, if it is temporary. It is declared after `child`, so it is dropped after the child.
     _own_dir: Option<Arc<TempDir>>,
+    /// It is removed after the child has ended, too.
+    _cgroup: Option<Cgroup>,
 }
 
 impl Forebay {
-    pub(super) fn new(mut child: Child, own_dir: Option<Arc<TempDir>>) -> anyhow::Result<Self> {
+    pub(super) fn new(spawned: Spawned) -> anyhow::Result<Self> {
+        let Spawned {
+            mut child,
+            own_dir,
+            cgroup,
+        } = spawned;
         let lines = Lines::new();
         let pid = child.id().context("the process has ended already")?;
         let mut readers = Vec::new();
@@ -43,6 +54,7 @@ impl Forebay {
             readers,
             print_on_panic: true,
             _own_dir: own_dir,
+            _cgroup: cgroup,
         })
     }
 
@@ -72,6 +84,22 @@ impl Forebay {
     #[must_use]
     pub const fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// The most memory that the process has used so far, in bytes: `VmHWM` of `/proc/PID/status`.
+    ///
+    /// # Panics
+    /// If the process has ended.
+    #[must_use]
+    pub fn memory_peak_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid));
+        let status = status.expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib: u64 = kib
+            .and_then(|kib| kib.trim().parse().ok())
+            .expect("the kernel reports VmHWM in kB");
+        kib * 1_024
     }
 
     /// The newest 2,000 lines of the output.
@@ -121,6 +149,26 @@ impl Forebay {
         }
     }
 
+    /// Closes the reading end of the log's pipe, as a log shipper that has ended. Later lines of the log cannot be written.
+    pub async fn close_log_reader(&mut self) {
+        for reader in self.readers.drain(..) {
+            reader.abort();
+            // The stream is closed when the task has ended.
+            let _ = reader.await;
+        }
+    }
+
+    /// Reads the log again, as a log shipper that was restarted.
+    ///
+    /// # Panics
+    /// If the pipe cannot be opened again.
+    pub fn reopen_log_reader(&mut self) {
+        let pipe = format!("/proc/{}/fd/2", self.pid);
+        let pipe = tokio::net::unix::pipe::OpenOptions::new().open_receiver(pipe);
+        let pipe = pipe.expect("the pipe of the log is opened again");
+        self.readers.push(self.lines.read(pipe));
+    }
+
     /// Ends the process with SIGKILL and waits until it has ended. Does nothing if it has ended already.
     ///
     /// # Panics
@@ -138,6 +186,14 @@ impl Forebay {
     /// If the process has ended already.
     pub fn sigterm(&self) {
         self.signal(Signal::TERM);
+    }
+
+    /// Sends SIGHUP, as a terminal that is closed.
+    ///
+    /// # Panics
+    /// If the process has ended already.
+    pub fn sighup(&self) {
+        self.signal(Signal::HUP);
     }
 
     /// Pauses the process with SIGSTOP, and waits until all its threads have stopped. On a busy machine, some threads

@@ -10,9 +10,9 @@ use std::{
 
 use anyhow::Context;
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
-use super::{binary, output, running::Forebay};
+use super::{binary, cgroup::Cgroup, output, running::Forebay, spawned::Spawned};
 
 /// How long a process may take until it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
@@ -26,6 +26,7 @@ pub struct Builder {
     args: Vec<String>,
     env: BTreeMap<String, String>,
     data_dir: Option<PathBuf>,
+    memory_max_bytes: Option<u64>,
     ready: Ready,
 }
 
@@ -62,6 +63,7 @@ impl Builder {
             args: Vec::new(),
             env: BTreeMap::new(),
             data_dir: None,
+            memory_max_bytes: None,
             ready: Ready::Listening,
         }
     }
@@ -103,6 +105,13 @@ impl Builder {
         self
     }
 
+    /// Limits the memory of the process with a control group. If the machine allows no control groups, the process gets the
+    /// limit as its setting `FOREBAY_MEMORY_MAX`, and only the test can check its memory.
+    pub fn memory_max_bytes(mut self, bytes: u64) -> Self {
+        self.memory_max_bytes = Some(bytes);
+        self
+    }
+
     /// Makes the process count as ready when a line of its output contains this text. For processes that do not listen.
     pub fn ready_when_it_logs(mut self, text: &str) -> Self {
         self.ready = Ready::Logs(text.to_owned());
@@ -127,8 +136,7 @@ impl Builder {
     /// If the process cannot be built or started, ends, or is not ready after two minutes. The message contains its
     /// log.
     pub async fn try_start(&self) -> anyhow::Result<Forebay> {
-        let (child, own_dir) = self.spawn().await?;
-        let mut forebay = Forebay::new(child, own_dir)?;
+        let mut forebay = Forebay::new(self.spawn().await?)?;
         let lines = forebay.lines();
         let ready = lines.find(|line| self.is_ready(line));
         let failure = tokio::select! {
@@ -163,13 +171,30 @@ impl Builder {
         }
     }
 
-    /// Starts the process with pipes for its output. Also returns the temporary data folder, if the test set no data folder.
-    pub(super) async fn spawn(&self) -> anyhow::Result<(Child, Option<Arc<TempDir>>)> {
+    /// Starts the process with pipes for its output.
+    pub(super) async fn spawn(&self) -> anyhow::Result<Spawned> {
         let program = match &self.program {
             Some(program) => program.clone(),
             None => binary::path().await?,
         };
-        let mut command = Command::new(&program);
+        let cgroup = self.memory_max_bytes.and_then(Cgroup::with_memory_max);
+        let mut command = match &cgroup {
+            // `nohup` of the whole test run would be inherited.
+            None if hangup_is_ignored() => {
+                let mut env = Command::new("env");
+                env.arg("--default-signal=HUP").arg(&program);
+                env
+            }
+            None => Command::new(&program),
+            // The shell enters the group and then becomes the program, so the program never runs without the limit.
+            Some(cgroup) => {
+                let mut shell = Command::new("/bin/sh");
+                shell
+                    .args(["-c", r#"echo $$ > "$0" && exec "$@""#])
+                    .args([cgroup.processes_file(), program.clone()]);
+                shell
+            }
+        };
         for (name, _) in std::env::vars_os() {
             if affects_forebay(&name.to_string_lossy()) {
                 command.env_remove(&name);
@@ -183,6 +208,9 @@ impl Builder {
         if let Some(path) = self.data_dir.as_deref().or(data_dir) {
             command.env("FOREBAY_DATA_DIR", path);
         }
+        if let (None, Some(bytes)) = (&cgroup, self.memory_max_bytes) {
+            command.env("FOREBAY_MEMORY_MAX", (bytes * 7 / 10).to_string());
+        }
         let child = command
             .args(&self.args)
             .env("FOREBAY_LISTEN", "127.0.0.1:0")
@@ -193,8 +221,20 @@ impl Builder {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
-        Ok((child, own_dir))
+        Ok(Spawned {
+            child,
+            own_dir,
+            cgroup,
+        })
     }
+}
+
+/// Whether this process ignores SIGHUP. Its children inherit that.
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 != 0)
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ async fn a_thousand_calls_waiting_clients_and_submits_need_few_connections() {
     let fleet = fleet.env("FOREBAY_CONCURRENCY", MANY.to_string());
     let fleet = fleet.start().await;
     let (gateway, worker) = (&fleet.gateways[0], &fleet.workers[0]);
-    let running = submit_concurrently(&fleet).join_all().await;
+    let running = submit_concurrently(&fleet, "running").join_all().await;
     let in_flight = |records: &[Recorded]| records.len() == MANY;
     llm.wait_for_within(TIMEOUT, "a thousand calls in flight", in_flight)
         .await;
@@ -88,9 +88,10 @@ async fn a_thousand_calls_waiting_clients_and_submits_need_few_connections() {
     let mut waiting = JoinSet::new();
     for id in &running {
         let (client, id) = (fleet.client.clone(), id.clone());
-        waiting.spawn(async move { client.get(&format!("/v1/jobs/{id}?wait_s=60")).await });
+        // On a busy machine some waits get 503, because the store does not answer in time, and are repeated.
+        waiting.spawn(async move { client.wait(&id, TIMEOUT).await });
     }
-    let mut submits = submit_concurrently(&fleet);
+    let mut submits = submit_concurrently(&fleet, "queued");
     let (mut gateway_peak, mut worker_peak) = (Peak::new(), Peak::new());
     let mut submitted = Vec::new();
     while !submits.is_empty() {
@@ -102,15 +103,16 @@ async fn a_thousand_calls_waiting_clients_and_submits_need_few_connections() {
     }
     assert_eq!(submitted.len(), MANY);
     assert_eq!(waiting.len(), MANY);
+    let early = waiting.try_join_next();
     assert!(
-        waiting.try_join_next().is_none(),
-        "a client got an answer while the jobs were running"
+        early.is_none(),
+        "a client got an answer while the jobs were running: {early:?}"
     );
-    let channels = fleet.redis.cli(&["PUBSUB", "CHANNELS", "fb:n:j:*"]).await;
-    assert_eq!(
-        channels.expect("Redis lists its channels").lines().count(),
-        MANY
-    );
+    let all_wait = poll_until(TIMEOUT, async || {
+        let channels = fleet.redis.cli(&["PUBSUB", "CHANNELS", "fb:n:j:*"]).await;
+        channels.expect("Redis lists its channels").lines().count() == MANY
+    });
+    assert!(all_wait.await, "some clients do not wait");
     assert_eq!(llm.stats().in_flight, MANY);
     // RabbitMQ lists a new connection only after some seconds.
     let listed = poll_until(TIMEOUT, async || {
@@ -123,20 +125,21 @@ async fn a_thousand_calls_waiting_clients_and_submits_need_few_connections() {
     worker_peak.assert_few(worker, 2);
 
     gate.open();
-    for answer in waiting.join_all().await {
-        let job = answer.expect(200);
+    for job in waiting.join_all().await {
         assert!(is_terminal(&job), "the wait returned a live job: {job}");
     }
     fleet.wait_for_live_jobs(0, TIMEOUT).await;
 }
 
-/// Starts a thousand submits. Each returns its job's id.
-fn submit_concurrently(fleet: &Fleet) -> JoinSet<String> {
+/// Starts a thousand submits. Each returns its job's id. On a busy machine some are refused, because the store does not answer in
+/// time, and are repeated.
+fn submit_concurrently(fleet: &Fleet, name: &'static str) -> JoinSet<String> {
     let mut submits = JoinSet::new();
-    for _ in 0..MANY {
+    for number in 0..MANY {
         let client = fleet.client.clone();
         submits.spawn(async move {
-            let job = client.submit_ok(&json!({ "input": "hello" })).await;
+            let (job, key) = (json!({ "input": "hello" }), format!("{name}-{number}"));
+            let job = client.submit_until_accepted(&job, &key, TIMEOUT).await;
             id_of(&job).to_owned()
         });
     }

@@ -9,6 +9,7 @@ mod drain;
 mod idempotency;
 mod load;
 mod no_workers;
+mod refused_submits;
 mod scaling;
 mod start;
 mod takeover;

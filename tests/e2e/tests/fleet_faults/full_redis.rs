@@ -46,8 +46,10 @@ async fn while_redis_is_full_new_jobs_are_refused_and_accepted_jobs_end() {
             submit_refusal(&client)
                 .await
                 .expect("the gateway refuses the submit");
-            let answer = client.get("/readyz").await;
+            let answer = client.get("/readyz/submits").await;
             Refusal::from_answer(&answer).assert_503(&[FULL]);
+            // Reads are served.
+            client.get("/readyz").await.expect(200);
         }
 
         set_maxmemory(&fleet, 0).await;

@@ -1,7 +1,11 @@
 //! The scripted provider of these tests. It can stop calls at a gate, so that jobs are unfinished when a fault happens.
 //! This file also has the waits for the provider's replies.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use e2e::fleet::TIMEOUT;
 use scripted_provider::{Gate, Recorded, ScriptedLlm};
@@ -32,11 +36,21 @@ async fn stop_calls_where(
     key: &str,
     is_counted: impl Fn(&Recorded) -> bool,
 ) -> Gate {
-    let gate = llm.gate_all_requests();
+    // A call that arrives at the same moment as the gate may be stopped although it arrived earlier.
+    let stopped = Arc::new(Mutex::new(BTreeSet::new()));
+    let stopped_at_gate = Arc::clone(&stopped);
+    let gate = llm.gate_requests(move |request| {
+        let mut stopped = stopped_at_gate.lock().expect("no panic under the lock");
+        stopped.insert(request.number);
+        true
+    });
     let since = Instant::now();
-    let is_at_gate = |record: &&Recorded| {
-        record.is_in_flight() && record.request.arrived_at >= since && is_counted(record)
+    let is_stopped = |record: &Recorded| {
+        let stopped = stopped.lock().expect("no panic under the lock");
+        record.request.arrived_at >= since || stopped.contains(&record.request.number)
     };
+    let is_at_gate =
+        |record: &&Recorded| record.is_in_flight() && is_counted(record) && is_stopped(record);
     let description = format!("{calls} calls at the gate with the key: {key}");
     // The newest requests are examined first, because those from before the gate do not count.
     let enough =

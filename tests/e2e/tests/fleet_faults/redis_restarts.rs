@@ -95,7 +95,7 @@ async fn assert_every_route_refuses(client: Client, job: String) {
     ] {
         requests.spawn(assert_refuses(client.clone(), method, path, Duration::ZERO));
     }
-    for path in ["/v1/queues", "/readyz"] {
+    for path in ["/v1/queues", "/readyz", "/readyz/submits"] {
         requests.spawn(assert_refuses(
             client.clone(),
             Method::GET,

@@ -39,16 +39,13 @@ const VARIABLES: [&str; 23] = [
 const INVALID: [(&str, &[&str]); 26] = [
     (
         "FOREBAY_LISTEN",
-        &["", "8080", "localhost:8080", "127.0.0.1:65536", "127.0.0.1"],
+        &["8080", "localhost:8080", "127.0.0.1:65536", "127.0.0.1"],
     ),
-    ("FOREBAY_MODEL", &["", "two words", "é"]),
-    (
-        "FOREBAY_CONCURRENCY",
-        &["", "0", "-1", "many", "100001", "1.5"],
-    ),
+    ("FOREBAY_MODEL", &["two words", "é"]),
+    ("FOREBAY_CONCURRENCY", &["0", "-1", "many", "100001", "1.5"]),
     (
         "FOREBAY_SIMULATED_LATENCY_MS",
-        &["", "x", "-5", "5000-2000", "1-2-3", "1.5"],
+        &["x", "-5", "5000-2000", "1-2-3", "1.5"],
     ),
     ("FOREBAY_SESSION_TTL_S", &["0", "x", "31536001"]),
     ("FOREBAY_SESSIONS_MAX", &["0", "x", "-1"]),
@@ -67,18 +64,15 @@ const INVALID: [(&str, &[&str]); 26] = [
         "FOREBAY_BODY_BYTES_MAX",
         &["1023", "x", "99999999999999999999"],
     ),
-    ("FOREBAY_PROVIDERS_FILE", &["", "/nowhere/providers.toml"]),
-    ("FOREBAY_LOG_FORMAT", &["", "xml"]),
-    ("FOREBAY_CA_FILE", &["", "/nowhere/ca.pem", "/dev/null"]),
-    ("FOREBAY_LOG", &["=,=,="]),
+    ("FOREBAY_PROVIDERS_FILE", &["/nowhere/providers.toml"]),
+    ("FOREBAY_LOG_FORMAT", &["xml"]),
+    ("FOREBAY_CA_FILE", &["/nowhere/ca.pem", "/dev/null"]),
     (
-        "OPENAI_BASE_URL",
-        &["", "x", "ftp://example.com", "http://"],
+        "FOREBAY_LOG",
+        &["=,=,=", "verbose", "info,verbose", "worker=debug"],
     ),
-    (
-        "GEMINI_BASE_URL",
-        &["", "x", "ftp://example.com", "http://"],
-    ),
+    ("OPENAI_BASE_URL", &["x", "ftp://example.com", "http://"]),
+    ("GEMINI_BASE_URL", &["x", "ftp://example.com", "http://"]),
     ("OPENAI_API_KEY", &["line\nbreak"]),
     ("GEMINI_API_KEY", &["line\nbreak"]),
 ];

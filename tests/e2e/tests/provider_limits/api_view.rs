@@ -51,3 +51,20 @@ pub(crate) async fn wait_for_waiting(client: &Client, ids: &[String], timeout: D
         ids.len()
     );
 }
+
+/// Waits until `/v1/queues` shows this many interactive jobs behind other jobs of their sessions. The counts are up to a second
+/// old.
+///
+/// # Panics
+/// If `timeout` passes; the message has the last counts.
+pub(crate) async fn wait_for_behind_session(client: &Client, jobs: usize, timeout: Duration) {
+    let mut last = Value::Null;
+    let is_reached = async || {
+        last = client.queues().await.expect(200)["classes"]["interactive"].clone();
+        last["behind_session"] == jobs
+    };
+    assert!(
+        poll_until(timeout, is_reached).await,
+        "timed out after {timeout:?} waiting for {jobs} jobs behind others; the last counts: {last}"
+    );
+}

@@ -114,6 +114,22 @@ impl Installation {
         }
     }
 
+    /// Loses the accounts of the providers: kills the process of the embedded engine with SIGKILL and starts it again, or
+    /// deletes the accounts in Redis.
+    pub(crate) async fn lose_accounts(&mut self) {
+        match &mut self.processes {
+            Processes::Embedded(embedded) => {
+                embedded.process.kill9().await;
+                embedded.process = embedded.builder.start().await;
+                self.client.set_url(embedded.process.url());
+            }
+            Processes::Fleet(fleet) => {
+                let deleted = fleet.redis.cli(&["DEL", "fb:accounts"]).await;
+                assert_eq!(deleted.expect("Redis responds").trim(), "1");
+            }
+        }
+    }
+
     /// The process ids of all processes.
     pub(crate) fn pids(&self) -> Vec<u32> {
         match &self.processes {

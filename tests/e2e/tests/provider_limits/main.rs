@@ -1,4 +1,4 @@
-//! Providers that limit their rate, are away for a while, or fail for some jobs. The jobs wait until the provider accepts
+//! Providers that limit their rate, are overloaded, are away for a while, or fail for some jobs. The jobs wait until the provider accepts
 //! their calls, and the queue drains at the provider's rate.
 //!
 //! Each test runs over both engines: one process over the embedded engine, and a fleet of one gateway and two workers over
@@ -10,7 +10,9 @@ mod installation;
 // The tests.
 mod backlog;
 mod failing_job;
+mod lost_accounts;
 mod outage;
+mod overload;
 mod rate_limit;
 mod two_providers;
 

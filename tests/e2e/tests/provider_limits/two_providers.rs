@@ -33,8 +33,9 @@ const CALLS_PER_S: f64 = 100.0;
 const BURST: u32 = 20;
 /// The jobs from which Forebay learns the rate of the provider before it closes.
 const JOBS_BEFORE: usize = 300;
-/// How many jobs wait when the cost of few waiting jobs is counted.
-const FEW_WAITING: usize = 100;
+/// How many jobs wait when the cost of few waiting jobs is counted. So many are in all 256 partitions of the store: counting an
+/// empty partition costs fewer commands.
+const FEW_WAITING: usize = 1_000;
 /// How long the drain is measured after the provider has opened, in seconds.
 const DRAIN_S: usize = 10;
 

@@ -14,6 +14,8 @@ pub struct RedisOptions {
     pub maxmemory_bytes: Option<u64>,
     /// Further arguments, such as `["--maxmemory-policy", "volatile-lru"]`. They override the other options.
     pub args: Vec<String>,
+    /// Environment variables of the server.
+    pub env: Vec<(&'static str, String)>,
     /// The certificates for TLS at [`url`](super::Redis::url); no TLS if `None`. Clients need no certificate.
     pub tls: Option<Arc<Certificates>>,
 }
@@ -24,6 +26,7 @@ impl Default for RedisOptions {
             appendfsync: "always",
             maxmemory_bytes: None,
             args: Vec::new(),
+            env: Vec::new(),
             tls: None,
         }
     }
@@ -84,6 +87,7 @@ impl RedisOptions {
                 .arg(port.to_string());
         }
         command.args(&self.args);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
 }

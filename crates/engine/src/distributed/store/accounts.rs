@@ -5,7 +5,10 @@ use forebay_shared::{
     account::AccountKey,
     document,
     ids::JobId,
-    store::{ACCOUNTS_MAX, AccountSwap, AccountVersion, StoreError, StoredAccount, Topic},
+    store::{
+        ACCOUNTS_MAX, AccountSwap, AccountVersion, StoreError, StoredAccount, StoredAccounts,
+        Topic, UnreadableAccount,
+    },
 };
 use redis::cmd;
 
@@ -19,18 +22,21 @@ use crate::rejection::{OnStoreFull, broken_data};
 const VERSION_LENGTH: usize = 32;
 
 impl RedisStore {
-    /// Reads all accounts.
-    pub(super) async fn read_accounts(&self) -> Result<Vec<StoredAccount>, StoreError> {
-        let mut read = cmd("HGETALL");
-        read.arg(self.keys.accounts());
-        let value = self.connections.run(&read, OnStoreFull::Retry).await?;
+    /// Reads all accounts. One that cannot be read does not hide the others.
+    pub(super) async fn read_accounts(&self) -> Result<StoredAccounts, StoreError> {
+        let mut command = cmd("HGETALL");
+        command.arg(self.keys.accounts());
+        let value = self.connections.run(&command, OnStoreFull::Retry).await?;
         let mut parts = RedisReply::new("HGETALL of accounts", value).list()?;
-        let mut accounts = Vec::new();
+        let mut read = StoredAccounts::default();
         while let (Some(key), Some(stored)) = (parts.next(), parts.next()) {
             let key = AccountKey::from_text(key.text()?);
-            accounts.push(read_account(key, &stored.bytes()?)?);
+            match read_account(key.clone(), &stored.bytes()?) {
+                Ok(account) => read.accounts.push(account),
+                Err(error) => read.unreadable.push(UnreadableAccount { key, error }),
+            }
         }
-        Ok(accounts)
+        Ok(read)
     }
 
     /// Writes or removes an account, if it still has the expected version. Returns whether it has the swap's state now.

@@ -9,12 +9,17 @@ pub(super) const MS_MAX: u64 = 9_000_000_000_000_000;
 
 /// A list of arguments.
 #[derive(Debug, Default)]
-pub(super) struct Arguments(Vec<Vec<u8>>);
+pub(super) struct Arguments {
+    list: Vec<Vec<u8>>,
+    bytes: usize,
+}
 
 impl Arguments {
     /// Appends a string or bytes.
     pub(super) fn push(&mut self, argument: impl Into<Vec<u8>>) -> &mut Self {
-        self.0.push(argument.into());
+        let argument = argument.into();
+        self.bytes += argument.len();
+        self.list.push(argument);
         self
     }
 
@@ -40,7 +45,12 @@ impl Arguments {
 
     /// Returns all arguments.
     pub(super) fn as_slice(&self) -> &[Vec<u8>] {
-        &self.0
+        &self.list
+    }
+
+    /// The bytes of all arguments together.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 

@@ -5,7 +5,7 @@
 use forebay_shared::{
     ids::LaneKey,
     lane::ClassCounts,
-    store::{Commit, DeferredChange, DeferredEntry, StoreError},
+    store::{BehindChange, Commit, DeferredChange, DeferredEntry, StoreError},
 };
 
 use super::{
@@ -64,7 +64,20 @@ fn push_jobs(args: &mut Arguments, jobs: Vec<JobRow>) {
 }
 
 fn push_deferred(args: &mut Arguments, lane: &LaneKey, change: &DeferredChange) {
-    if *change == DeferredChange::default() {
+    push_deferred_entries(args, lane, change);
+    args.push_size(change.behind.len());
+    for BehindChange {
+        account,
+        class,
+        jobs,
+    } in &change.behind
+    {
+        args.push(deferred_name(account, *class)).push_int(*jobs);
+    }
+}
+
+fn push_deferred_entries(args: &mut Arguments, lane: &LaneKey, change: &DeferredChange) {
+    if change.remove.is_none() && change.add.is_none() {
         args.push_size(0);
         return;
     }
@@ -175,9 +188,9 @@ mod tests {
         let job = JobId::fresh(&TenantId::default(), None);
         let partition = format!("fb:{{{:02x}}}:", job.partition());
         // Prefix, expected version, document, code of the head, time, session, number of outcomes to read, and the job
-        // whose run inputs to read; then the lengths of eight lists.
+        // whose run inputs to read; then the lengths of nine lists.
         let expected = [
-            &partition, "", "", "-", "5", "", "0", "", "0", "0", "0", "0", "0", "0", "0", "0",
+            &partition, "", "", "-", "5", "", "0", "", "0", "0", "0", "0", "0", "0", "0", "0", "0",
         ];
         assert_eq!(argument_texts(&empty_commit(job)), expected);
     }

@@ -28,6 +28,7 @@ use tokio::{
 
 use super::{
     arguments::Arguments,
+    bulk_connections::BulkConnections,
     dial::{CONNECTIONS, DialError, Dialer, RECONNECT, RedisServer},
     redis_error::{NoConnection, breaks_connection},
     redis_reply::RedisReply,
@@ -38,6 +39,9 @@ use crate::rejection::{OnStoreFull, Rejection};
 
 /// The shortest time between two replacements of the connections to a cluster.
 const CLUSTER_REPLACE_DELAY: Duration = Duration::from_secs(1);
+
+/// A command with more bytes than this goes over a connection for large commands.
+const LARGE_COMMAND_BYTES: usize = 256 * 1024;
 
 /// A connection that stayed open at least this long is replaced without a backoff delay.
 const STABLE_AFTER: Duration = Duration::from_secs(2);
@@ -53,6 +57,7 @@ struct ConnectionsInner {
     /// Empty until a server has answered for the first time.
     server: OnceCell<RedisServer>,
     shared: [SharedRedisConnection; CONNECTIONS],
+    bulk: BulkConnections,
     /// Rises with every command. It selects the connection that the command tries first.
     next: AtomicUsize,
     /// The id of the next connection.
@@ -63,6 +68,7 @@ impl RedisConnections {
     /// Starts the tasks. `server` is the server that the start of the store has found; `None` if no server answered.
     pub(super) fn start(dialer: Arc<Dialer>, server: Option<RedisServer>) -> Self {
         let inner = Arc::new(ConnectionsInner {
+            bulk: BulkConnections::new(Arc::clone(&dialer)),
             dialer,
             server: OnceCell::new_with(server),
             shared: std::array::from_fn(|_| SharedRedisConnection::default()),
@@ -90,6 +96,12 @@ impl RedisConnections {
         result.map_err(|error| Rejection::from(error).into_store_error(on_store_full))
     }
 
+    /// Runs a command whose reply may be large.
+    pub(super) async fn run_for_large_reply(&self, command: &Cmd) -> Result<Value, StoreError> {
+        let result = self.inner.send_in_bulk(|| command.clone()).await;
+        result.map_err(into_retryable_error)
+    }
+
     /// Runs a script on a key: by its digest, or with its source if the server does not know the digest.
     pub(super) async fn eval(
         &self,
@@ -98,14 +110,41 @@ impl RedisConnections {
         args: &Arguments,
         on_store_full: OnStoreFull,
     ) -> Result<RedisReply, StoreError> {
+        if args.bytes() > LARGE_COMMAND_BYTES {
+            return self.eval_in_bulk(script, key, args, on_store_full).await;
+        }
         let mut result = self.inner.send(&script.by_digest(key, args)).await;
         if result.as_ref().is_err_and(is_unknown_script) {
             result = self.inner.send(&script.by_source(key, args)).await;
         }
-        match result {
-            Ok(value) => Ok(RedisReply::new(script.name, value)),
-            Err(error) => Err(Rejection::from(error).into_store_error(on_store_full)),
+        script_reply(script, result, on_store_full)
+    }
+
+    /// Runs a script whose reply may be large.
+    pub(super) async fn eval_for_large_reply(
+        &self,
+        script: &LuaScript,
+        key: &str,
+        args: &Arguments,
+    ) -> Result<RedisReply, StoreError> {
+        self.eval_in_bulk(script, key, args, OnStoreFull::Retry)
+            .await
+    }
+
+    async fn eval_in_bulk(
+        &self,
+        script: &LuaScript,
+        key: &str,
+        args: &Arguments,
+        on_store_full: OnStoreFull,
+    ) -> Result<RedisReply, StoreError> {
+        let by_digest = || script.by_digest(key, args);
+        let mut result = self.inner.send_in_bulk(by_digest).await;
+        if result.as_ref().is_err_and(is_unknown_script) {
+            let by_source = || script.by_source(key, args);
+            result = self.inner.send_in_bulk(by_source).await;
         }
+        script_reply(script, result, on_store_full)
     }
 
     /// Runs a script on many keys, in one round trip to each server.
@@ -196,6 +235,13 @@ impl ConnectionsInner {
         };
         let result = result.and_then(Value::extract_error);
         result.inspect_err(|error| replace_if_broken(shared, &handle, error))
+    }
+
+    /// Sends a command over a connection for large commands and large replies.
+    async fn send_in_bulk(&self, build: impl Fn() -> Cmd) -> RedisResult<Value> {
+        // The tasks of the shared connections find the server.
+        let server = self.server.get().ok_or_else(no_connection)?;
+        self.bulk.send(server, build).await
     }
 
     /// Sends commands together. Returns a result for each command, or one error if the connection fails.
@@ -313,6 +359,17 @@ fn replace_if_broken(
 ) {
     if breaks_connection(error) {
         shared.mark_broken(handle);
+    }
+}
+
+fn script_reply(
+    script: &LuaScript,
+    result: RedisResult<Value>,
+    on_store_full: OnStoreFull,
+) -> Result<RedisReply, StoreError> {
+    match result {
+        Ok(value) => Ok(RedisReply::new(script.name, value)),
+        Err(error) => Err(Rejection::from(error).into_store_error(on_store_full)),
     }
 }
 

@@ -27,6 +27,7 @@ const LIVE_SESSIONS: &str = "#";
 struct Sum {
     rows: BTreeMap<(TenantId, Class), TenantClassCounts>,
     deferred: BTreeMap<(AccountKey, Class), u64>,
+    behind_deferred: BTreeMap<(AccountKey, Class), u64>,
     sessions: u64,
 }
 
@@ -53,8 +54,8 @@ impl RedisStore {
             }
         }
         Ok(Counts {
+            deferred: sum.deferred_counts(),
             rows: sum.rows.into_values().collect(),
-            deferred: sum.deferred.into_iter().map(deferred_count).collect(),
             sessions: sum.sessions,
         })
     }
@@ -63,9 +64,9 @@ impl RedisStore {
 impl Sum {
     /// Adds the counts of one partition.
     fn add(&mut self, counts: RedisReply) -> Result<(), StoreError> {
-        // The script returns four parts: the number of unexpired sessions without live jobs, the counts, the oldest
-        // queued jobs, and the counts of deferred heads.
-        let [idle_sessions, fields, oldest, deferred] = counts.parts()?;
+        // The script returns five parts: the number of unexpired sessions without live jobs, the counts, the oldest
+        // queued jobs, the counts of deferred heads, and the counts of the jobs behind them.
+        let [idle_sessions, fields, oldest, deferred, behind] = counts.parts()?;
         self.sessions += idle_sessions.u64_or_zero()?;
         let mut fields = fields.list()?;
         while let (Some(field), Some(number)) = (fields.next(), fields.next()) {
@@ -84,7 +85,23 @@ impl Sum {
         while let (Some(field), Some(number)) = (deferred.next(), deferred.next()) {
             self.add_deferred_field(&field.text()?, number.int()?)?;
         }
+        let mut behind = behind.list()?;
+        while let (Some(name), Some(number)) = (behind.next(), behind.next()) {
+            let key = account_and_class(&name.text()?)?;
+            *self.behind_deferred.entry(key).or_default() += number.u64_or_zero()?;
+        }
         Ok(())
+    }
+
+    /// The jobs that wait for each account.
+    fn deferred_counts(&self) -> Vec<DeferredCount> {
+        let counts = self.deferred.iter().map(|(key, heads)| DeferredCount {
+            account: key.0.clone(),
+            class: key.1,
+            heads: *heads,
+            jobs: heads + self.behind_deferred.get(key).copied().unwrap_or_default(),
+        });
+        counts.collect()
     }
 
     /// Adds one field of the hash of counts of deferred heads: `t|TENANT|C`, or `a|C|ACCOUNT`.
@@ -92,10 +109,7 @@ impl Sum {
         match field.split_once('|') {
             Some(("t", tenant_class)) => self.row(tenant_class)?.live.provider_wait += number,
             Some(("a", name)) => {
-                let (code, account) = name.split_once('|').ok_or_else(unexpected)?;
-                let class = class_of_code(code).ok_or_else(unexpected)?;
-                let account = AccountKey::from_text(account.to_owned());
-                let heads = self.deferred.entry((account, class)).or_default();
+                let heads = self.deferred.entry(account_and_class(name)?).or_default();
                 *heads += u64::try_from(number).unwrap_or(0);
             }
             _ => return Err(unexpected()),
@@ -138,12 +152,11 @@ impl Sum {
     }
 }
 
-fn deferred_count(((account, class), heads): ((AccountKey, Class), u64)) -> DeferredCount {
-    DeferredCount {
-        account,
-        class,
-        heads,
-    }
+/// The account and class of a name from `keys::deferred_name`.
+fn account_and_class(name: &str) -> Result<(AccountKey, Class), StoreError> {
+    let (code, account) = name.split_once('|').ok_or_else(unexpected)?;
+    let class = class_of_code(code).ok_or_else(unexpected)?;
+    Ok((AccountKey::from_text(account.to_owned()), class))
 }
 
 fn unexpected() -> StoreError {
@@ -170,6 +183,7 @@ mod tests {
                 list(&["default|b|r", ready, "#", "1", "default|b|e", "10"]),
                 list(&["default|b", admitted_at]),
                 list(&["t|default|b", "2", "a|b|acme/m|1", "2"]),
+                list(&["b|acme/m|1", ready]),
             ]);
             sum.add(RedisReply::new("counts", partition)).unwrap();
         }
@@ -182,7 +196,13 @@ mod tests {
         assert_eq!(row.oldest_waiting, Some(TimeMs(500)));
         assert_eq!(row.live.provider_wait, 4);
         let account = AccountKey::of_model("acme", "m|1");
-        assert_eq!(sum.deferred, BTreeMap::from([((account, Class::Batch), 4)]));
+        let expected = DeferredCount {
+            account,
+            class: Class::Batch,
+            heads: 4,
+            jobs: 9,
+        };
+        assert_eq!(sum.deferred_counts(), [expected]);
     }
 
     #[test]

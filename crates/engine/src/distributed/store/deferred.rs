@@ -24,16 +24,21 @@ use super::{
 };
 use crate::rejection::broken_data;
 
-/// How often the search begins again if it has found and removed outdated entries.
+/// How often the search begins again if it has found entries that are outdated or cannot be read.
 const SEARCHES_MAX: usize = 8;
 
 /// What an entry of the index has turned out to be.
 enum Checked {
-    /// The head of the lane waits for the account, with this job.
-    Deferred(JobId),
+    /// The head of the lane waits for the account.
+    Deferred {
+        /// The job at the head.
+        job: JobId,
+        /// Whether a worker has claimed the job.
+        claimed: bool,
+    },
     /// The head does not wait for the account. This is the lane's version at that time; empty without a document.
     Outdated(String),
-    /// A newer release wrote the lane, so this process cannot check the entry.
+    /// A newer release wrote the lane, or its data is damaged. So this process cannot check the entry.
     Unreadable,
 }
 
@@ -52,34 +57,38 @@ impl RedisStore {
             until: String::from("+inf"),
         };
         let mut heads = Vec::new();
+        let mut wanted = limit;
         for _ in 0..SEARCHES_MAX {
-            let found = self.find_earliest(&sets, limit).await?;
-            let may_have_more = found.len() >= limit;
-            let entries = found
-                .into_iter()
-                .map(|TimedMember { member, .. }| LaneKey::parse(&member).map_err(broken_data));
-            let lanes: Vec<LaneKey> = entries.collect::<Result<_, _>>()?;
+            let found = self.find_earliest(&sets, wanted).await?;
+            let found_count = found.len();
+            let entries = found.into_iter();
+            let lanes: Vec<LaneKey> = entries
+                .filter_map(|TimedMember { member, .. }| LaneKey::parse(&member).ok())
+                .collect();
             heads.clear();
-            if lanes.is_empty() {
-                break;
-            }
             let checked = self.check_deferred(&lanes, account, class).await?;
             let mut outdated = Vec::new();
             for (lane, checked) in lanes.into_iter().zip(checked) {
                 match checked {
-                    Checked::Deferred(job) => heads.push(DeferredHead { lane, job }),
+                    Checked::Deferred { job, claimed } => {
+                        heads.push(DeferredHead { lane, job, claimed });
+                    }
                     Checked::Outdated(version) => outdated.push((lane, version)),
                     Checked::Unreadable => {}
                 }
             }
-            if outdated.is_empty() {
+            if !outdated.is_empty() {
+                self.remove_outdated(&name, class, &outdated).await?;
+            }
+            if heads.len() >= limit || found_count < wanted {
                 break;
             }
-            self.remove_outdated(&name, class, &outdated).await?;
-            if !may_have_more {
-                break;
+            // Entries that cannot be read stay in the index. They must not hide the entries behind them.
+            if heads.len() + outdated.len() < found_count {
+                wanted = wanted.saturating_mul(2);
             }
         }
+        heads.truncate(limit);
         Ok(heads)
     }
 
@@ -90,6 +99,9 @@ impl RedisStore {
         account: &AccountKey,
         class: Class,
     ) -> Result<Vec<Checked>, StoreError> {
+        if lanes.is_empty() {
+            return Ok(Vec::new());
+        }
         let name = deferred_name(account, class);
         let by_partition = by_partition(lanes.iter());
         let calls: Vec<_> = by_partition
@@ -157,16 +169,17 @@ fn by_partition<'a>(lanes: impl Iterator<Item = &'a LaneKey>) -> BTreeMap<u8, Ve
     positions
 }
 
-/// Reads the reply for one lane: the job, or nil and the lane's document.
+/// Reads the reply for one lane: the job and whether it was claimed; or, after two times nil, the lane's document.
 fn read_checked(
     reply: RedisReply,
     account: &AccountKey,
     class: Class,
 ) -> Result<Checked, StoreError> {
-    let [job, document] = reply.parts()?;
+    let [job, claimed, document] = reply.parts()?;
     if let Some(job) = job.non_nil() {
         let job = JobId::parse(&job.text()?).map_err(broken_data)?;
-        return Ok(Checked::Deferred(job));
+        let claimed = claimed.u64_or_zero()? == 1;
+        return Ok(Checked::Deferred { job, claimed });
     }
     let Some(document) = document.non_nil() else {
         return Ok(Checked::Outdated(String::new()));
@@ -174,13 +187,13 @@ fn read_checked(
     // A process of the release before this one may have written the document and left the head deferred.
     let (version, lane) = match lane_document::read(&document.bytes()?) {
         Ok(read) => read,
-        Err(StoreError::Newer(_)) => return Ok(Checked::Unreadable),
+        Err(StoreError::Newer(_) | StoreError::Broken(_)) => return Ok(Checked::Unreadable),
         Err(error) => return Err(error),
     };
     let entry = DeferredEntry::of(&lane);
     let entry = entry.filter(|entry| (&entry.account, entry.class) == (account, class));
     Ok(match entry {
-        Some(entry) => Checked::Deferred(entry.job),
+        Some(DeferredEntry { job, claimed, .. }) => Checked::Deferred { job, claimed },
         None => Checked::Outdated(version.simple().to_string()),
     })
 }

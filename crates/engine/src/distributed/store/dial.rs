@@ -19,11 +19,14 @@ use tokio::time::timeout;
 use super::{
     server_setup::ServerSetup,
     settings::{ConnectError, RedisSettings, UnsuitableServer},
+    shared_connection::RedisConnection,
 };
 
 /// The timeout of a reply. The client's default is 500 ms. A command that times out may still run, so every call
 /// of the trait `Store` is safe to repeat.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// The timeout of a reply on a connection for large commands and large replies.
+const BULK_RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The timeout of a TCP connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The timeout of all steps of a connect together: TCP, TLS and the first commands.
@@ -134,7 +137,8 @@ impl Dialer {
             tracing::warn!("{warning}");
         }
         if setup.is_cluster {
-            return Ok(RedisServer::Cluster(Box::new(self.cluster_client()?)));
+            let client = self.cluster_client(RESPONSE_TIMEOUT)?;
+            return Ok(RedisServer::Cluster(Box::new(client)));
         }
         if self.seeds.len() > 1 {
             return Err(UnsuitableServer::NoCluster.into());
@@ -159,11 +163,11 @@ impl Dialer {
             .unwrap_or_else(|_| Err(timed_out()))?)
     }
 
-    fn cluster_client(&self) -> RedisResult<ClusterClient> {
+    fn cluster_client(&self, response_timeout: Duration) -> RedisResult<ClusterClient> {
         let mut builder = ClusterClient::builder(self.seeds.clone())
             .connection_timeout(CONNECT_TIMEOUT)
-            .response_timeout(RESPONSE_TIMEOUT)
-            .overall_response_timeout(Some(RESPONSE_TIMEOUT))
+            .response_timeout(response_timeout)
+            .overall_response_timeout(Some(response_timeout))
             .retries(CLUSTER_RETRIES)
             .min_retry_wait(CLUSTER_RETRY_DELAY_MS.0)
             .max_retry_wait(CLUSTER_RETRY_DELAY_MS.1)
@@ -207,6 +211,32 @@ impl Dialer {
         client: &ClusterClient,
     ) -> RedisResult<ClusterConnection> {
         timeout(DIAL_TIMEOUT, client.get_async_connection())
+            .await
+            .unwrap_or_else(|_| Err(timed_out()))
+    }
+
+    /// Opens a connection for large commands and large replies.
+    pub(super) async fn connect_bulk(&self, server: &RedisServer) -> RedisResult<RedisConnection> {
+        let dial = async {
+            match (server, self.seeds.first()) {
+                (RedisServer::Single(_), Some(seed)) => {
+                    let client = Client::open(seed.clone())?;
+                    let config =
+                        connection_config().set_response_timeout(Some(BULK_RESPONSE_TIMEOUT));
+                    let mut connection = client
+                        .get_multiplexed_async_connection_with_config(&config)
+                        .await?;
+                    self.set_name(&mut connection).await;
+                    Ok(RedisConnection::Single(connection))
+                }
+                _ => {
+                    let client = self.cluster_client(BULK_RESPONSE_TIMEOUT)?;
+                    let connection = client.get_async_connection().await?;
+                    Ok(RedisConnection::Cluster(connection))
+                }
+            }
+        };
+        timeout(DIAL_TIMEOUT, dial)
             .await
             .unwrap_or_else(|_| Err(timed_out()))
     }

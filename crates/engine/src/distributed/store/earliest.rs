@@ -15,6 +15,7 @@ const PER_PARTITION_MIN: usize = 8;
 pub(super) struct TimedMember {
     pub(super) at: TimeMs,
     pub(super) member: String,
+    pub(super) partition: u8,
 }
 
 /// The sorted sets to search.
@@ -104,6 +105,7 @@ impl RedisStore {
                 found.push(TimedMember {
                     at: TimeMs(at.u64_or_zero()?),
                     member: member.text()?,
+                    partition: *partition,
                 });
             }
             all.push((*partition, found));

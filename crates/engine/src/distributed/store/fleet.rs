@@ -1,6 +1,6 @@
 //! Presence, the clock, and the election of the sweeper.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use forebay_shared::{ids::ProcessId, lane::LiveProcesses, store::StoreError, time::TimeMs};
 use redis::cmd;
@@ -8,7 +8,10 @@ use redis::cmd;
 use super::{
     RedisStore, arguments::Arguments, redis_error::UnexpectedReply, redis_reply::RedisReply,
 };
-use crate::rejection::{OnStoreFull, broken_data};
+use crate::{
+    clock_state::{ClockState, MachineTime},
+    rejection::{OnStoreFull, broken_data},
+};
 
 /// The presence of a process is deleted when it is older than `presence_ttl_ms` times this factor, so that the list does
 /// not grow.
@@ -25,13 +28,16 @@ impl RedisStore {
         presence_ttl_ms: u64,
     ) -> Result<LiveProcesses, StoreError> {
         let now_before = self.clock.now();
+        let sent_ms = MachineTime::monotonic_ms();
         let delete_after_ms = presence_ttl_ms
             .saturating_mul(DELETE_AFTER_TTLS)
             .max(DELETE_AFTER_MIN_MS);
         let mut args = Arguments::default();
         args.push(me.as_str())
             .push_int(presence_ttl_ms)
-            .push_int(delete_after_ms);
+            .push_int(delete_after_ms)
+            .push(self.keys.clock())
+            .push_optional_time(self.clock.expected());
         let key = self.keys.presence();
         let (reply, ()) = tokio::join!(
             self.connections.eval(
@@ -42,16 +48,18 @@ impl RedisStore {
             ),
             self.update_memory(),
         );
-        let received = Instant::now();
-        let [time, alive] = reply?.parts()?;
-        let time = TimeMs(time.u64_or_zero()?);
-        self.clock.correct(received, time);
-        let alive = alive
-            .list()?
-            .map(|process| ProcessId::parse(&process.text()?).map_err(broken_data));
+        let received_ms = MachineTime::monotonic_ms();
+        let [time, shift, alive] = reply?.parts()?;
+        let state = clock_state(time, shift)?;
+        self.clock.correct(sent_ms, received_ms, state);
+        // An id that this release cannot read belongs to no process that it knows. It must not stop the whole fleet.
+        let alive = alive.list()?.filter_map(|process| match process.text() {
+            Ok(text) => ProcessId::parse(&text).ok().map(Ok),
+            Err(error) => Some(Err(error)),
+        });
         Ok(LiveProcesses {
             // `self.clock` may be slightly ahead of Redis. So `read_at` is at least the time of `self.clock` before the call.
-            read_at: time.max(now_before),
+            read_at: state.time.max(now_before),
             alive: Arc::new(alive.collect::<Result<_, _>>()?),
         })
     }
@@ -66,14 +74,19 @@ impl RedisStore {
 
     /// Sets the clock before the first renewal of the presence.
     pub(super) async fn set_clock(&self) -> Result<(), StoreError> {
-        let time = self
+        let sent_ms = MachineTime::monotonic_ms();
+        let mut args = Arguments::default();
+        args.push(self.keys.clock());
+        let key = self.keys.presence();
+        let script = &self.scripts.read_clock;
+        let reply = self
             .connections
-            .run(&cmd("TIME"), OnStoreFull::Retry)
+            .eval(script, &key, &args, OnStoreFull::Retry)
             .await?;
-        let received = Instant::now();
-        let [seconds, micros] = RedisReply::new("TIME", time).parts()?;
-        let ms = seconds.u64_or_zero()?.saturating_mul(1_000) + micros.u64_or_zero()? / 1_000;
-        self.clock.correct(received, TimeMs(ms));
+        let received_ms = MachineTime::monotonic_ms();
+        let [time, shift] = reply.parts()?;
+        self.clock
+            .correct(sent_ms, received_ms, clock_state(time, shift)?);
         Ok(())
     }
 
@@ -116,4 +129,12 @@ impl RedisStore {
             .eval(&self.scripts.end_term, &key, &args, OnStoreFull::Retry);
         reply.await.map(drop)
     }
+}
+
+/// The state of the clock in a reply.
+fn clock_state(time: RedisReply, shift: RedisReply) -> Result<ClockState, StoreError> {
+    Ok(ClockState {
+        time: TimeMs(time.u64_or_zero()?),
+        shift_ms: shift.int()?,
+    })
 }

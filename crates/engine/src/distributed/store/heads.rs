@@ -14,7 +14,6 @@ use super::{
     redis_reply::RedisReply,
     redis_store::RedisStore,
 };
-use crate::rejection::broken_data;
 
 /// A range of a partition's index of heads. The index is a sorted set. Each member is the head's code and then the lane's
 /// key. The code is one letter: `r` for a running head, and the class (`i` or `b`) for a ready head. For example,
@@ -27,16 +26,42 @@ struct IndexRange {
     to: String,
 }
 
+/// A position in the index of heads: a partition, and the text of a lane's key.
+type Position = (u8, String);
+
+/// A page of the index of heads.
+struct HeadsPage {
+    heads: Vec<Head>,
+    /// The position of the last entry that was read, with a head or without.
+    last: Option<Position>,
+}
+
 impl RedisStore {
-    /// Returns at most `limit` heads after a lane, in two round trips. The first counts the heads of each partition.
-    /// The second reads from as many partitions as needed.
+    /// Returns at most `limit` heads after a lane. Entries of the index without a head are left out. If a page consists of
+    /// such entries, the search continues with the next page. Otherwise it would hide all later heads.
     pub(super) async fn find_heads(
         &self,
         filter: &HeadFilter,
         after: Option<&LaneKey>,
         limit: usize,
     ) -> Result<Vec<Head>, StoreError> {
-        let ranges = ranges(filter, after);
+        let after = after.map(|lane| (lane.partition(), lane.to_string()));
+        let mut page = self.read_heads(filter, after, limit).await?;
+        while page.heads.is_empty() && page.last.is_some() {
+            page = self.read_heads(filter, page.last, limit).await?;
+        }
+        Ok(page.heads)
+    }
+
+    /// Reads a page of the index in two round trips. The first counts the entries of each partition. The second reads from as
+    /// many partitions as needed.
+    async fn read_heads(
+        &self,
+        filter: &HeadFilter,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<HeadsPage, StoreError> {
+        let ranges = ranges(filter, after.as_ref());
         let counts = ranges.iter().map(|range| {
             let mut count = cmd("ZLEXCOUNT");
             count
@@ -49,7 +74,7 @@ impl RedisStore {
             .connections
             .run_each("ZLEXCOUNT of heads", counts.collect())
             .await?;
-        let mut calls = Vec::new();
+        let (mut calls, mut called) = (Vec::new(), Vec::new());
         let mut still_wanted = limit;
         for (range, count) in ranges.iter().zip(counts) {
             let count = usize::try_from(count.u64_or_zero()?).unwrap_or(usize::MAX);
@@ -62,39 +87,42 @@ impl RedisStore {
                 .push(range.to.as_str())
                 .push_size(still_wanted);
             calls.push((self.keys.heads(range.partition), args));
+            called.push(range.partition);
             still_wanted -= count.min(still_wanted);
         }
-        let mut heads = Vec::new();
+        let mut page = HeadsPage {
+            heads: Vec::new(),
+            last: None,
+        };
         if !calls.is_empty() {
-            for reply in self
-                .connections
-                .eval_each(&self.scripts.heads, &calls)
-                .await?
-            {
-                for head in reply.list()? {
-                    heads.extend(read_head(head)?);
+            let replies = self.connections.eval_each(&self.scripts.heads, &calls);
+            for (partition, reply) in called.into_iter().zip(replies.await?) {
+                for entry in reply.list()? {
+                    let (lane, head) = read_entry(entry)?;
+                    page.heads.extend(head);
+                    page.last = Some((partition, lane));
                 }
             }
         }
         // New heads may have appeared between the two round trips.
-        heads.truncate(limit);
-        Ok(heads)
+        page.heads.truncate(limit);
+        Ok(page)
     }
 }
 
-/// Returns the ranges to search, in order. They begin after the lane `after`, or with the first partition.
-fn ranges(filter: &HeadFilter, after: Option<&LaneKey>) -> Vec<IndexRange> {
+/// Returns the ranges to search, in order. They begin after the position `after`, or with the first partition.
+fn ranges(filter: &HeadFilter, after: Option<&Position>) -> Vec<IndexRange> {
     let code = match filter {
         HeadFilter::Running => 'r',
         HeadFilter::Ready(class) => class_code(*class),
     };
-    let first = after.map_or(0, LaneKey::partition);
+    let first = after.map_or(0, |(partition, _)| *partition);
     partitions()
         .filter(|partition| *partition >= first)
         .map(|partition| IndexRange {
             partition,
             from: match after {
-                Some(lane) if partition == first => format!("({code}{lane}"),
+                Some((_, lane)) if partition == first => format!("({code}{lane}"),
                 _ => format!("[{code}"),
             },
             // The tilde sorts after all bytes of a lane's key.
@@ -103,15 +131,20 @@ fn ranges(filter: &HeadFilter, after: Option<&LaneKey>) -> Vec<IndexRange> {
         .collect()
 }
 
-fn read_head(reply: RedisReply) -> Result<Option<Head>, StoreError> {
+/// Reads an entry of the index: the text of its lane's key, and its head.
+///
+/// Every head has a document and a timer. If one of them is missing, the data is damaged. If the lane's key or the document
+/// cannot be read, a newer release may have written them. Such an entry has no head here, so that the search still returns all
+/// other heads.
+fn read_entry(reply: RedisReply) -> Result<(String, Option<Head>), StoreError> {
     let [lane, first_line, timer] = reply.parts()?;
-    // Every head has a timer. If one has none, the data is damaged. Such a head is left out, so that the search still
-    // returns all other heads.
-    let Some(timer) = timer.non_nil() else {
-        return Ok(None);
+    let lane = lane.text()?;
+    let (Some(timer), Ok(key)) = (timer.non_nil(), LaneKey::parse(&lane)) else {
+        return Ok((lane, None));
     };
-    let lane = LaneKey::parse(&lane.text()?).map_err(broken_data)?;
-    lane_document::read_head(&first_line.bytes()?, lane, TimeMs(timer.u64_or_zero()?)).map(Some)
+    let timer = TimeMs(timer.u64_or_zero()?);
+    let head = lane_document::read_head(&first_line.bytes()?, key, timer);
+    Ok((lane, head.ok()))
 }
 
 #[cfg(test)]
@@ -122,9 +155,8 @@ mod tests {
 
     #[test]
     fn a_page_starts_after_the_last_lane_of_the_page_before() {
-        let lane = LaneKey::parse("s/default/chat-42").unwrap();
-        let ranges = ranges(&HeadFilter::Ready(Class::Batch), Some(&lane));
-        // This lane is in partition 22.
+        let after = (22, String::from("s/default/chat-42"));
+        let ranges = ranges(&HeadFilter::Ready(Class::Batch), Some(&after));
         assert_eq!(ranges[0].partition, 22);
         assert_eq!(ranges[0].from, "(bs/default/chat-42");
         assert_eq!(

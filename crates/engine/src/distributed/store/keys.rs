@@ -9,6 +9,7 @@
 //! | `fb:{p}:h` | zset | the index of heads: each member is the head's code and then the lane's key; all scores are 0 |
 //! | `fb:{p}:d:C\|ACCOUNT` | zset | the index of deferred heads of an account and class: lanes by the time of their head's admission |
 //! | `fb:{p}:d` | hash | counts of deferred heads: `a\|C\|ACCOUNT` for an account, `t\|TENANT\|C` for a tenant |
+//! | `fb:{p}:db` | hash | counts of the jobs behind deferred heads: `C\|ACCOUNT`, with the class of the head |
 //! | `fb:{p}:w:TENANT\|C` | zset | queued jobs of a tenant and class, by time of admission |
 //! | `fb:{p}:c` | hash | counts: `TENANT\|C\|X`; `#` counts the sessions with live jobs |
 //! | `fb:{p}:s:TENANT/SESSION` | hash | a session: `created_at`, `updated_at`, `bytes`, `sent_bytes`, `input_tokens` |
@@ -17,13 +18,14 @@
 //! | `fb:k:TENANT/KEY` | string | an idempotency key |
 //! | `fb:accounts` | hash | the accounts of providers |
 //! | `fb:fleet:presence`, `fb:fleet:sweeper` | zset, string | presence: processes by the time of their last renewal; the elected sweeper |
+//! | `fb:fleet:clock:{fb:fleet:presence}` | hash | the store's clock: `time`, the latest known time, and `shift`, the server's clock minus the store's clock |
 //!
 //! `p` is the partition in two hex digits. `C` is the class: `i` (interactive) or `b` (batch). `X` is one of `r` (ready), `f`
 //! (in flight), `b` (behind its session), `w` (retry wait), `e` (ended). A head's code is one letter: `r` for a running
 //! head, `d` for a deferred head, and the letter of the class for a ready head. Deferred heads are not in `fb:{p}:h`.
 //!
-//! The counts of deferred heads have a hash of their own, because older releases report an error for a field of `fb:{p}:c` that
-//! they do not know.
+//! The counts of deferred heads and of the jobs behind them have hashes of their own, because an older process reports an error
+//! for a field of `fb:{p}:c` or `fb:{p}:d` that it does not know.
 
 use forebay_shared::{
     account::AccountKey,
@@ -108,6 +110,11 @@ impl Keys {
     /// The presence of the processes: an index by the time of the last renewal.
     pub(super) fn presence(&self) -> String {
         format!("{}:fleet:presence", self.prefix)
+    }
+
+    /// The clock. Its hash tag is the key of the presence, because one script uses both.
+    pub(super) fn clock(&self) -> String {
+        format!("{}:fleet:clock:{{{}}}", self.prefix, self.presence())
     }
 
     /// The elected sweeper. The key expires when the sweeper's term ends.

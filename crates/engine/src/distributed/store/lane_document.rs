@@ -1,7 +1,7 @@
 //! A lane's document: one line that the scripts read, then the lane as JSON.
 //!
-//! The line is `VERSION;CODE;ENTRIES;JOB;WORKER;ADMITTED;DEADLINE` and a line feed. The line of a deferred head has another
-//! field at the end, `;INDEX`. The fields are:
+//! The line is `VERSION;CODE;ENTRIES;JOB;WORKER;ADMITTED;DEADLINE` and a line feed. The line of a deferred head has two more
+//! fields at the end, `;CLAIMED;INDEX`. The fields are:
 //!
 //! - `VERSION`: the lane's version in 32 hex digits;
 //! - `CODE`: the code of the head: `r` running, `i` ready in class `interactive`, `b` ready in class `batch`, `d`
@@ -9,6 +9,8 @@
 //! - `ENTRIES`: the number of live jobs;
 //! - `JOB`, `WORKER`, `ADMITTED`, `DEADLINE`: the head's job, its worker if it runs, and its times in milliseconds. All are
 //!   empty without a head;
+//! - `CLAIMED`: `1` if a worker has claimed the deferred head since its admission, `0` if not. The first processes that knew
+//!   deferred heads do not write this field, and do not need it: they read the document instead;
 //! - `INDEX`: the name of the index that has the deferred head. It is the last field, because it may contain a semicolon.
 //!
 //! With this line, the scripts need not parse JSON. The version and the code have fixed positions.
@@ -64,7 +66,8 @@ pub(super) fn write(lane: &LaneRow, version: LaneVersion) -> String {
             let index = match &head.state {
                 // A line feed would end the line. A name without it is a wrong name, so the scripts return the document.
                 HeadState::Deferred(account, class) => {
-                    format!(";{}", deferred_name(account, *class).replace('\n', ""))
+                    let name = deferred_name(account, *class).replace('\n', "");
+                    format!(";{};{name}", u8::from(head.claimed))
                 }
                 _ => String::new(),
             };

@@ -5,7 +5,7 @@ use forebay_shared::{
     ids::{JobId, LaneKey},
     lane::Lane,
     session::{Conversation, TokenMeasure},
-    store::{JobRecord, LoadedLane, RunInputs, StoreError},
+    store::{FoundJob, LoadedLane, LoadedRunInputs, RunInputs, StoreError},
     turn::Turn,
 };
 
@@ -59,13 +59,25 @@ pub(super) fn read(
     if let (Some(job), Some(run_inputs)) = (run_inputs_of, run_inputs.non_nil())
         && loaded.lane.find(job).is_some()
     {
-        loaded.run_inputs = Some(read_run_inputs(run_inputs)?);
+        loaded.run_inputs = Some(match run_inputs.size() {
+            Some(bytes) => LoadedRunInputs::LeftOut { bytes },
+            None => LoadedRunInputs::Inline(Box::new(read_inline(run_inputs)?)),
+        });
     }
     Ok(loaded)
 }
 
-fn read_run_inputs(reply: RedisReply) -> Result<RunInputs, StoreError> {
+fn read_inline(reply: RedisReply) -> Result<RunInputs, StoreError> {
     let [meta, request, sent_bytes, input_tokens, turns] = reply.parts()?;
+    let turns = read_turns(turns)?;
+    read_run_inputs([meta, request, sent_bytes, input_tokens], turns)
+}
+
+/// Reads the parts that `run_inputs.lua` returns. The turns are read separately.
+pub(super) fn read_run_inputs(
+    [meta, request, sent_bytes, input_tokens]: [RedisReply; 4],
+    turns: Vec<Turn>,
+) -> Result<RunInputs, StoreError> {
     let token_measure = match (sent_bytes.non_nil(), input_tokens.non_nil()) {
         (Some(sent_bytes), Some(input_tokens)) => Some(TokenMeasure {
             sent_bytes: sent_bytes.u64_or_zero()?,
@@ -77,24 +89,31 @@ fn read_run_inputs(reply: RedisReply) -> Result<RunInputs, StoreError> {
         meta: meta.document()?,
         request: request.document()?,
         conversation: Conversation {
-            turns: read_turns(turns)?,
+            turns,
             token_measure,
         },
     })
 }
 
 /// Reads the turns of a session, oldest first.
-pub(super) fn read_turns(reply: RedisReply) -> Result<Vec<Turn>, StoreError> {
+fn read_turns(reply: RedisReply) -> Result<Vec<Turn>, StoreError> {
     reply.list()?.map(RedisReply::document).collect()
 }
 
 /// Reads the reply of `job.lua`.
-pub(super) fn read_job(reply: RedisReply) -> Result<JobRecord, StoreError> {
-    let [meta, outcome, document] = reply.parts()?;
+pub(super) fn read_job(reply: RedisReply) -> Result<FoundJob, StoreError> {
+    let [meta, outcome, document, outcome_bytes, mark] = reply.parts()?;
+    if let Some(mark) = mark.non_nil() {
+        return Ok(FoundJob::LargeOutcome {
+            bytes: outcome_bytes.u64_or_zero()?,
+            status: outcome_summary::read(&mark.bytes()?)?.status,
+        });
+    }
     let outcome = outcome.non_nil().map(RedisReply::bytes).transpose()?;
     let lane = match document.non_nil() {
         Some(document) => Some(lane_document::read(&document.bytes()?)?.1),
         None => None,
     };
-    record::read(&meta.bytes()?, outcome.as_deref(), lane)
+    let record = record::read(&meta.bytes()?, outcome.as_deref(), lane)?;
+    Ok(FoundJob::Record(Box::new(record)))
 }

@@ -5,20 +5,23 @@
 //! and write what the caller derived (`commit`).
 //!
 //! A process has two connections for commands, or one to each node of a cluster (`connections`), and one for
-//! notices (`subscriber`). Background tasks replace failed connections until the store is dropped.
+//! notices (`subscriber`). Large commands and large replies have connections of their own (`bulk_connections`). Background tasks replace failed connections until the store is dropped.
 //!
-//! In reading order: `settings`, `server_setup`, `dial`, `shared_connection`, `connections`; `keys`,
+//! In reading order: `settings`, `server_setup`, `dial`, `shared_connection`, `bulk_connections`,
+//! `connections`; `keys`,
 //! `lane_document`, `scripts` and the Lua files, `commit`, `load`; then `redis_store`; then the files that each
-//! implement one part of the trait `Store` (`heads`, `earliest`, `timers`, `deferred`, `accounts`, `sessions`, `counts`, `fleet`);
+//! implement one part of the trait `Store` (`documents`, `heads`, `earliest`, `timers`, `deferred`, `accounts`, `sessions`, `counts`, `fleet`);
 //! then `store_impl`, which calls them.
 
 mod accounts;
 mod arguments;
+mod bulk_connections;
 mod commit;
 mod connections;
 mod counts;
 mod deferred;
 mod dial;
+mod documents;
 mod earliest;
 mod fleet;
 mod heads;

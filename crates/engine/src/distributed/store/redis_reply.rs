@@ -30,6 +30,14 @@ impl RedisReply {
         matches!(self.value, Value::Int(1))
     }
 
+    /// The size that a script returns instead of something large; `None` if the reply is no integer.
+    pub(super) fn size(&self) -> Option<u64> {
+        match self.value {
+            Value::Int(bytes) => Some(u64::try_from(bytes).unwrap_or(0)),
+            _ => None,
+        }
+    }
+
     /// The reply; `None` if it is nil. Redis sends nil when a script returns `false`.
     pub(super) fn non_nil(self) -> Option<Self> {
         (!matches!(self.value, Value::Nil)).then_some(self)

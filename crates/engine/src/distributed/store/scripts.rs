@@ -66,6 +66,9 @@ const LANE: &str = include_str!("scripts/lane.lua");
 /// Functions that change the index of deferred heads.
 const DEFERRED: &str = include_str!("scripts/deferred.lua");
 
+/// Functions that read the store's clock.
+const CLOCK: &str = include_str!("scripts/clock.lua");
+
 macro_rules! scripts {
     ($($name:ident: $kind:ident, [$($part:expr),+];)+) => {
         /// All scripts.
@@ -88,16 +91,34 @@ scripts! {
     commit_without_new_jobs: Writes, [LANE, DEFERRED, include_str!("scripts/commit.lua")];
     load: Reads, [LANE, include_str!("scripts/load.lua")];
     job: Reads, [include_str!("scripts/job.lua")];
+    run_inputs: Reads, [include_str!("scripts/run_inputs.lua")];
+    session_turns: Reads, [include_str!("scripts/session_turns.lua")];
     read_and_renew_session: Writes, [LANE, include_str!("scripts/read_and_renew_session.lua")];
     remove_sessions: Writes, [LANE, include_str!("scripts/remove_sessions.lua")];
     delete_expired: Writes, [include_str!("scripts/delete_expired.lua")];
     move_timers: Writes, [include_str!("scripts/move_timers.lua")];
+    remove_orphan_timers: Writes, [include_str!("scripts/remove_orphan_timers.lua")];
     heads: Reads, [include_str!("scripts/heads.lua")];
     deferred_heads: Reads, [include_str!("scripts/deferred_heads.lua")];
-    remove_deferred: Writes, [DEFERRED, include_str!("scripts/remove_deferred.lua")];
+    remove_deferred: Writes, [LANE, DEFERRED, include_str!("scripts/remove_deferred.lua")];
     swap_account: Writes, [include_str!("scripts/swap_account.lua")];
+    swap_idempotency_key: Writes, [include_str!("scripts/swap_idempotency_key.lua")];
     counts: Reads, [include_str!("scripts/counts.lua")];
-    renew_presence: Writes, [include_str!("scripts/renew_presence.lua")];
+    read_clock: Reads, [CLOCK, include_str!("scripts/read_clock.lua")];
+    renew_presence: Writes, [CLOCK, include_str!("scripts/renew_presence.lua")];
     elect_sweeper: Writes, [include_str!("scripts/elect_sweeper.lua")];
     end_term: Writes, [include_str!("scripts/end_term.lua")];
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_shared::store::INLINE_BYTES_MAX;
+
+    use super::LANE;
+
+    #[test]
+    fn the_scripts_and_the_trait_have_the_same_limit() {
+        let line = format!("local inline_bytes_max = {INLINE_BYTES_MAX}\n");
+        assert!(LANE.contains(&line));
+    }
 }

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use forebay_shared::{
     ids::{LaneKey, SessionId, TenantId},
-    session::Session,
-    store::{SessionRemoval, StoreError},
+    session::{SessionInfo, StoredTurn},
+    store::{INLINE_BYTES_MAX, SessionRemoval, StoreError, TurnRange},
     time::TimeMs,
 };
 use redis::cmd;
 
 use super::{
     arguments::{Arguments, time_argument},
+    earliest::TimedSets,
     keys::{self, partitions},
-    load::read_turns,
     redis_error::UnexpectedReply,
     redis_reply::RedisReply,
     redis_store::RedisStore,
@@ -23,22 +23,14 @@ use crate::rejection::{OnStoreFull, broken_data};
 /// An eviction deletes at most this many expired sessions before it chooses the sessions to evict.
 const EXPIRED_MAX: usize = 10_000;
 
-/// A session without live jobs. The fields are in this order, so that sessions are sorted by last use.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct IdleSession {
-    used_at: TimeMs,
-    partition: u8,
-    name: String,
-}
-
 impl RedisStore {
-    /// Reads a session and records the read as a use.
-    pub(super) async fn read_session(
+    /// Reads a session, with its turns if they are small, and records the read as a use.
+    pub(super) async fn read_session_info(
         &self,
         tenant: &TenantId,
         session: &SessionId,
         ttl_ms: u64,
-    ) -> Result<Option<Session>, StoreError> {
+    ) -> Result<Option<SessionInfo>, StoreError> {
         let partition = partition_of(tenant, session);
         let name = keys::session_name(tenant, session);
         let now = self.clock.now();
@@ -57,15 +49,63 @@ impl RedisStore {
         let Some(reply) = reply.non_nil() else {
             return Ok(None);
         };
-        let [created_at, updated_at, live_jobs, turns] = reply.parts()?;
+        let [
+            created_at,
+            updated_at,
+            live_jobs,
+            turn_count,
+            bytes,
+            first,
+            turns,
+        ] = reply.parts()?;
+        let first = first.u64_or_zero()?;
+        let turns = match turns.non_nil() {
+            Some(turns) => Some(stored_turns(first, turns.list()?)?),
+            None => None,
+        };
         let live_jobs = usize::try_from(live_jobs.u64_or_zero()?).unwrap_or(usize::MAX);
-        Ok(Some(Session {
-            turns: read_turns(turns)?,
+        Ok(Some(SessionInfo {
+            turn_count: turn_count.u64_or_zero()?,
+            first_turn: first,
+            turns_bytes: bytes.u64_or_zero()?,
+            turns,
             created_at: TimeMs(created_at.u64_or_zero()?),
             updated_at: TimeMs(updated_at.u64_or_zero()?),
             expires_at: (live_jobs == 0).then_some(expires_at),
             live_jobs,
         }))
+    }
+
+    /// Reads turns of a session.
+    pub(super) async fn read_turns(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        range: TurnRange,
+    ) -> Result<Vec<StoredTurn>, StoreError> {
+        let partition = partition_of(tenant, session);
+        let name = keys::session_name(tenant, session);
+        let key = self.keys.session(partition, &name);
+        let mut args = Arguments::default();
+        args.push(self.keys.partition_prefix(partition))
+            .push(name)
+            .push_int(range.from)
+            .push_size(range.turns_max)
+            .push_int(range.bytes_max);
+        let script = &self.scripts.session_turns;
+        let reply = if range.bytes_max > INLINE_BYTES_MAX {
+            self.connections
+                .eval_for_large_reply(script, &key, &args)
+                .await
+        } else {
+            self.connections
+                .eval(script, &key, &args, OnStoreFull::Retry)
+                .await
+        };
+        let mut parts = reply?.list()?;
+        let first = parts.next();
+        let first = first.ok_or_else(|| broken_data(UnexpectedReply("session_turns")))?;
+        stored_turns(first.u64_or_zero()?, parts)
     }
 
     /// Deletes a session without live jobs.
@@ -78,6 +118,7 @@ impl RedisStore {
         let key = self.keys.sessions_by_use(partition);
         let mut args = Arguments::default();
         args.push(self.keys.partition_prefix(partition))
+            .push_time(self.clock.now())
             .push(keys::session_name(tenant, session));
         let script = &self.scripts.remove_sessions;
         let reply = self
@@ -141,18 +182,23 @@ impl RedisStore {
         // `excess` does not count expired sessions, but the index still contains them. They are deleted first, so that
         // all `excess` candidates are unexpired.
         self.delete_expired_sessions(EXPIRED_MAX).await?;
-        let mut candidates = self.least_recently_used(excess).await?;
-        candidates.sort_unstable();
+        let by_use = TimedSets {
+            name: "ZRANGE of sessions by use",
+            key: |partition| self.keys.sessions_by_use(partition),
+            until: String::from("+inf"),
+        };
         let mut by_partition: BTreeMap<u8, Vec<String>> = BTreeMap::new();
-        for session in candidates.into_iter().take(excess) {
+        for session in self.find_earliest(&by_use, excess).await? {
             let names = by_partition.entry(session.partition).or_default();
-            names.push(session.name);
+            names.push(session.member);
         }
+        let now = self.clock.now();
         let calls: Vec<_> = by_partition
             .into_iter()
             .map(|(partition, names)| {
                 let mut args = Arguments::default();
-                args.push(self.keys.partition_prefix(partition));
+                args.push(self.keys.partition_prefix(partition))
+                    .push_time(now);
                 for name in names {
                     args.push(name);
                 }
@@ -170,35 +216,6 @@ impl RedisStore {
             }
         }
         Ok(deleted)
-    }
-
-    /// Returns the `limit` least recently used sessions of each partition. The `limit` least recently used sessions of
-    /// all partitions are among them.
-    async fn least_recently_used(&self, limit: usize) -> Result<Vec<IdleSession>, StoreError> {
-        let reads = partitions().map(|partition| {
-            let mut read = cmd("ZRANGE");
-            read.arg(self.keys.sessions_by_use(partition))
-                .arg(0)
-                .arg(limit - 1)
-                .arg("WITHSCORES");
-            read
-        });
-        let replies = self
-            .connections
-            .run_each("ZRANGE of sessions by use", reads.collect())
-            .await?;
-        let mut found = Vec::new();
-        for (partition, reply) in partitions().zip(replies) {
-            let mut parts = reply.list()?;
-            while let (Some(name), Some(used_at)) = (parts.next(), parts.next()) {
-                found.push(IdleSession {
-                    used_at: TimeMs(used_at.u64_or_zero()?),
-                    partition,
-                    name: name.text()?,
-                });
-            }
-        }
-        Ok(found)
     }
 
     /// Counts the expired sessions of each partition.
@@ -220,6 +237,22 @@ impl RedisStore {
             .map(|(partition, count)| Ok((partition, count.u64_or_zero()?)))
             .collect()
     }
+}
+
+/// The turns of a reply, the first of which has the number `first`.
+fn stored_turns(
+    first: u64,
+    turns: impl Iterator<Item = RedisReply>,
+) -> Result<Vec<StoredTurn>, StoreError> {
+    let turns = (first..).zip(turns);
+    turns
+        .map(|(number, turn)| {
+            Ok(StoredTurn {
+                number,
+                json: turn.bytes()?,
+            })
+        })
+        .collect()
 }
 
 fn partition_of(tenant: &TenantId, session: &SessionId) -> u8 {

@@ -8,11 +8,11 @@ use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::Request,
     lane::LiveProcesses,
-    session::Session,
+    session::{SessionInfo, StoredTurn},
     store::{
-        AccountSwap, Commit, CommitResult, Counts, DeferredHead, Head, HeadFilter,
-        IdempotencyEntry, JobRecord, LoadedLane, Notices, SessionRemoval, SetKeyResult, Store,
-        StoreError, StoredAccount, Timer, TimerMove, Topic,
+        AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
+        IdempotencyEntry, LoadedLane, Notices, RunInputs, SessionRemoval, SetKeyResult, Store,
+        StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -20,17 +20,28 @@ use redis::cmd;
 
 use super::{
     arguments::Arguments, commit::script_arguments, load, redis_reply::RedisReply,
-    redis_store::RedisStore,
+    redis_store::RedisStore, timers::SuspectTimer,
 };
 use crate::{
     rejection::{OnStoreFull, broken_data},
     rows::CommitRows,
 };
 
+/// The most bytes of a commit. Redis accepts arguments of 512 MiB each and 1 GiB together, unless it is configured otherwise.
+const COMMAND_BYTES_MAX: usize = 400 * 1024 * 1024;
+
 #[async_trait]
 impl Store for RedisStore {
     fn now(&self) -> TimeMs {
         self.clock.now()
+    }
+
+    fn is_full(&self) -> bool {
+        self.memory.is_full()
+    }
+
+    fn to_utc(&self, time: TimeMs) -> TimeMs {
+        self.clock.to_utc(time)
     }
 
     async fn load(
@@ -50,6 +61,14 @@ impl Store for RedisStore {
         load::read(reply.await?, outcomes_of, run_inputs_of)
     }
 
+    async fn run_inputs(
+        &self,
+        lane: &LaneKey,
+        job: JobId,
+    ) -> Result<Option<RunInputs>, StoreError> {
+        self.read_run_inputs(lane, job).await
+    }
+
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
         let accepts_jobs = !commit.admitted.is_empty();
         if accepts_jobs && self.memory.is_full() {
@@ -61,6 +80,9 @@ impl Store for RedisStore {
             (&self.scripts.commit_without_new_jobs, OnStoreFull::Retry)
         };
         let args = script_arguments(&self.keys, commit, CommitRows::of(commit)?)?;
+        if args.bytes() > COMMAND_BYTES_MAX {
+            return Err(StoreError::TooLarge);
+        }
         let key = self.keys.lane(&commit.lane);
         let reply = self
             .connections
@@ -82,7 +104,7 @@ impl Store for RedisStore {
         self.find_heads(&filter, after, limit).await
     }
 
-    async fn accounts(&self) -> Result<Vec<StoredAccount>, StoreError> {
+    async fn accounts(&self) -> Result<StoredAccounts, StoreError> {
         self.read_accounts().await
     }
 
@@ -110,29 +132,36 @@ impl Store for RedisStore {
         self.move_each_timer(moves).await
     }
 
-    async fn job(&self, tenant: &TenantId, job: JobId) -> Result<Option<JobRecord>, StoreError> {
-        let mut args = Arguments::default();
-        args.push(self.keys.partition_prefix(job.partition()));
-        let key = self.keys.job(job);
-        let script = &self.scripts.job;
-        let reply = self
-            .connections
-            .eval(script, &key, &args, OnStoreFull::Retry);
-        let Some(reply) = reply.await?.non_nil() else {
-            return Ok(None);
-        };
-        let record = load::read_job(reply)?;
-        Ok((record.meta.tenant == *tenant).then_some(record))
+    async fn remove_orphan_timers(&self, timers: &[Timer]) -> Result<Vec<bool>, StoreError> {
+        if timers.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.remove_each_orphan(timers.iter().map(SuspectTimer::of).collect())
+            .await
+    }
+
+    async fn find_job(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+        outcome_bytes_max: u64,
+    ) -> Result<Option<FoundJob>, StoreError> {
+        self.read_job(tenant, job, outcome_bytes_max).await
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {
-        let mut get = cmd("HGET");
-        get.arg(self.keys.job(job)).arg("request");
-        let value = self.connections.run(&get, OnStoreFull::Retry).await?;
-        RedisReply::new("HGET of a request", value)
-            .non_nil()
-            .map(RedisReply::document)
-            .transpose()
+        self.read_request(job).await
+    }
+
+    async fn request_bytes(&self, jobs: &[JobId]) -> Result<Vec<u64>, StoreError> {
+        let sizes = jobs.iter().map(|job| {
+            let mut size = cmd("HSTRLEN");
+            size.arg(self.keys.job(*job)).arg("request");
+            size
+        });
+        let name = "HSTRLEN of a request";
+        let sizes = self.connections.run_each(name, sizes.collect()).await?;
+        sizes.into_iter().map(RedisReply::u64_or_zero).collect()
     }
 
     async fn set_idempotency_key(
@@ -142,6 +171,10 @@ impl Store for RedisStore {
         entry: &IdempotencyEntry,
         ttl_ms: u64,
     ) -> Result<SetKeyResult, StoreError> {
+        if self.memory.is_full() {
+            // The job of a new key would be refused.
+            return Err(StoreError::Full);
+        }
         let document = serde_json::to_string(entry).map_err(broken_data)?;
         let mut set = cmd("SET");
         set.arg(self.keys.idempotency(tenant, key))
@@ -155,13 +188,57 @@ impl Store for RedisStore {
         }
     }
 
-    async fn session(
+    async fn idempotency_key(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+    ) -> Result<Option<IdempotencyEntry>, StoreError> {
+        let mut get = cmd("GET");
+        get.arg(self.keys.idempotency(tenant, key));
+        let value = self.connections.run(&get, OnStoreFull::Retry).await?;
+        RedisReply::new("GET of an idempotency key", value)
+            .non_nil()
+            .map(RedisReply::document)
+            .transpose()
+    }
+
+    async fn swap_idempotency_key(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+        expected: &IdempotencyEntry,
+        next: &IdempotencyEntry,
+        ttl_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let mut args = Arguments::default();
+        for entry in [expected, next] {
+            args.push(serde_json::to_string(entry).map_err(broken_data)?);
+        }
+        args.push_int(ttl_ms.max(1));
+        let key = self.keys.idempotency(tenant, key);
+        let script = &self.scripts.swap_idempotency_key;
+        let reply = self
+            .connections
+            .eval(script, &key, &args, OnStoreFull::Retry);
+        Ok(reply.await?.int()? != 0)
+    }
+
+    async fn session_info(
         &self,
         tenant: &TenantId,
         session: &SessionId,
         ttl_ms: u64,
-    ) -> Result<Option<Session>, StoreError> {
-        self.read_session(tenant, session, ttl_ms).await
+    ) -> Result<Option<SessionInfo>, StoreError> {
+        self.read_session_info(tenant, session, ttl_ms).await
+    }
+
+    async fn session_turns(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        range: TurnRange,
+    ) -> Result<Vec<StoredTurn>, StoreError> {
+        self.read_turns(tenant, session, range).await
     }
 
     async fn remove_session(

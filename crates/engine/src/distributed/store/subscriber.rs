@@ -2,10 +2,12 @@
 //!
 //! A task owns the connection and subscribes to each topic that has watchers. When the connection is lost, every
 //! watcher's stream of notices ends, because notices may have been missed. A watcher then reads the job's state again and
-//! requests another stream. This request waits for the next connection.
+//! requests another stream. This request waits for the next connection, unless the last attempts to connect have failed. Then
+//! it is refused at once, and the watcher reads the state at intervals.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -22,7 +24,7 @@ use redis::{
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 
 use super::{
@@ -37,6 +39,11 @@ const WAITING_MAX: usize = 1_024;
 const BATCH_MAX: usize = 256;
 /// How long a request to watch waits for a connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(1);
+/// A connection that is lost earlier counts as a failure to connect. A server may accept the connection and refuse each
+/// subscription.
+const STABLE_AFTER: Duration = Duration::from_secs(5);
+/// After this many failures in a row, requests to watch are refused until the next connection.
+const FAILURES_BEFORE_REFUSAL: u32 = 2;
 /// How often the task tests the connection and unsubscribes from topics without watchers.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -98,9 +105,10 @@ impl SubscriberLoop {
     async fn run(mut self) {
         let mut failures = 0;
         loop {
-            match self.dialer.connect_subscriber().await {
+            let connecting = self.dialer.connect_subscriber();
+            match unless_away(failures, &mut self.requests, connecting).await {
                 Ok(connection) => {
-                    failures = 0;
+                    let connected_at = Instant::now();
                     let (sink, stream) = connection.split();
                     let mut connected = Connected {
                         sink,
@@ -110,6 +118,9 @@ impl SubscriberLoop {
                     let Err(error) = connected.serve(stream, &mut self.requests).await else {
                         return;
                     };
+                    if connected_at.elapsed() >= STABLE_AFTER {
+                        failures = 0;
+                    }
                     tracing::debug!(
                         error = &error as &dyn std::error::Error,
                         "the connection to Redis for notices was lost; connecting again"
@@ -122,9 +133,30 @@ impl SubscriberLoop {
                     );
                 }
             }
-            // During this delay, requests to watch wait until their own timeout.
-            sleep(RECONNECT.delay(failures, rand::random())).await;
+            let delay = sleep(RECONNECT.delay(failures, rand::random()));
+            unless_away(failures, &mut self.requests, delay).await;
             failures = failures.saturating_add(1);
+        }
+    }
+}
+
+/// Waits for `future`. Meanwhile, requests to watch wait too. After several failures they are refused.
+async fn unless_away<T>(
+    failures: u32,
+    requests: &mut mpsc::Receiver<WatchRequest>,
+    future: impl Future<Output = T>,
+) -> T {
+    if failures < FAILURES_BEFORE_REFUSAL {
+        return future.await;
+    }
+    let mut future = pin!(future);
+    loop {
+        tokio::select! {
+            output = &mut future => return output,
+            // A dropped request is refused.
+            request = requests.recv() => if request.is_none() {
+                return future.await;
+            },
         }
     }
 }

@@ -12,18 +12,53 @@ use redis::cmd;
 use super::{
     arguments::{Arguments, time_argument},
     earliest::{TimedMember, TimedSets},
+    redis_reply::RedisReply,
     redis_store::RedisStore,
 };
-use crate::rejection::broken_data;
 
-/// A due timer whose lane is not known yet.
-struct TimerWithoutLane {
+/// How often a search begins again if it has found timers that it cannot return.
+const SEARCHES_MAX: usize = 8;
+/// How far a timer is moved that can neither be returned nor removed.
+const POSTPONED_MS: u64 = 60_000;
+
+/// The members of the timers of a partition that are due, with what their jobs' records say.
+#[derive(Default)]
+struct FoundTimers {
+    due: Vec<Timer>,
+    /// Timers of jobs without a record, so their lanes are not known.
+    without_record: Vec<SuspectTimer>,
+    /// Members or lanes that this release cannot read. A newer release may have written them.
+    unreadable: Vec<RawTimer>,
+}
+
+/// A timer as Redis stores it.
+struct RawTimer {
+    partition: u8,
+    member: String,
     at: TimeMs,
+}
+
+/// A timer that may have been left behind.
+pub(super) struct SuspectTimer {
     job: JobId,
+    at: TimeMs,
+    /// `None` if it is not known.
+    lane: Option<LaneKey>,
+}
+
+impl SuspectTimer {
+    pub(super) fn of(timer: &Timer) -> Self {
+        Self {
+            job: timer.job,
+            at: timer.at,
+            lane: Some(timer.lane.clone()),
+        }
+    }
 }
 
 impl RedisStore {
-    /// Returns the timers that are due, earliest first.
+    /// Returns the timers that are due, earliest first. Removes the timers of jobs that have no record and are in no lane, and
+    /// postpones those that this release cannot read. Otherwise many of them would hide all later timers.
     pub(super) async fn find_due_timers(
         &self,
         now: TimeMs,
@@ -34,40 +69,132 @@ impl RedisStore {
             key: |partition| self.keys.timers(partition),
             until: time_argument(now),
         };
-        let found = self.find_earliest(&sets, limit).await?;
-        let due = found.into_iter().map(|TimedMember { at, member }| {
-            let job = JobId::parse(&member).map_err(broken_data)?;
-            Ok(TimerWithoutLane { at, job })
-        });
-        self.with_lanes(due.collect::<Result<_, StoreError>>()?)
-            .await
+        let mut due = Vec::new();
+        for _ in 0..SEARCHES_MAX {
+            let found = self.find_earliest(&sets, limit).await?;
+            let may_have_more = found.len() >= limit;
+            let found = self.with_lanes(found).await?;
+            due = found.due;
+            if found.without_record.is_empty() && found.unreadable.is_empty() {
+                break;
+            }
+            self.clear(found.without_record, found.unreadable, now)
+                .await?;
+            if !may_have_more {
+                break;
+            }
+        }
+        Ok(due)
     }
 
     /// Adds the lane of each timer's job. This takes another round trip, but only when timers are due.
-    async fn with_lanes(&self, due: Vec<TimerWithoutLane>) -> Result<Vec<Timer>, StoreError> {
-        if due.is_empty() {
-            return Ok(Vec::new());
+    async fn with_lanes(&self, members: Vec<TimedMember>) -> Result<FoundTimers, StoreError> {
+        let mut found = FoundTimers::default();
+        let mut jobs = Vec::with_capacity(members.len());
+        for TimedMember {
+            at,
+            member,
+            partition,
+        } in members
+        {
+            match JobId::parse(&member) {
+                Ok(job) => jobs.push((job, at)),
+                Err(_) => found.unreadable.push(RawTimer {
+                    partition,
+                    member,
+                    at,
+                }),
+            }
         }
-        let reads = due.iter().map(|timer| {
+        if jobs.is_empty() {
+            return Ok(found);
+        }
+        let reads = jobs.iter().map(|(job, _)| {
             let mut read = cmd("HGET");
-            read.arg(self.keys.job(timer.job)).arg("lane");
+            read.arg(self.keys.job(*job)).arg("lane");
             read
         });
         let lanes = self
             .connections
             .run_each("HGET of a job's lane", reads.collect())
             .await?;
-        let mut timers = Vec::with_capacity(due.len());
-        for (TimerWithoutLane { at, job }, lane) in due.into_iter().zip(lanes) {
-            // The record may have expired between the two round trips.
-            let Some(lane) = lane.non_nil() else { continue };
-            timers.push(Timer {
-                job,
-                lane: LaneKey::parse(&lane.text()?).map_err(broken_data)?,
-                at,
-            });
+        for ((job, at), lane) in jobs.into_iter().zip(lanes) {
+            let Some(lane) = lane.non_nil() else {
+                let lane = None;
+                found.without_record.push(SuspectTimer { job, at, lane });
+                continue;
+            };
+            match LaneKey::parse(&lane.text()?) {
+                Ok(lane) => found.due.push(Timer { job, lane, at }),
+                Err(_) => found.unreadable.push(RawTimer {
+                    partition: job.partition(),
+                    member: job.to_string(),
+                    at,
+                }),
+            }
         }
-        Ok(timers)
+        Ok(found)
+    }
+
+    /// Removes the timers whose jobs are in no lane. Postpones the others.
+    async fn clear(
+        &self,
+        without_record: Vec<SuspectTimer>,
+        mut unreadable: Vec<RawTimer>,
+        now: TimeMs,
+    ) -> Result<(), StoreError> {
+        let raw = without_record.iter().map(|timer| RawTimer {
+            partition: timer.job.partition(),
+            member: timer.job.to_string(),
+            at: timer.at,
+        });
+        let raw: Vec<RawTimer> = raw.collect();
+        let removed = self.remove_each_orphan(without_record).await?;
+        let removed_count = removed.iter().filter(|is_removed| **is_removed).count();
+        let left = raw.into_iter().zip(removed);
+        unreadable.extend(left.filter_map(|(timer, is_removed)| (!is_removed).then_some(timer)));
+        let postponed = unreadable.len();
+        let to = now.plus_ms(POSTPONED_MS);
+        let moves = unreadable.into_iter().map(|timer| RawMove { timer, to });
+        self.move_each_raw(&moves.collect::<Vec<_>>()).await?;
+        tracing::warn!(
+            removed = removed_count,
+            postponed,
+            "timers without the records of their jobs: those of jobs that no session has are removed, the others are postponed by 60 s"
+        );
+        Ok(())
+    }
+
+    /// Removes each timer that still has the time that was read and whose job is in no lane. Returns for each timer whether
+    /// it was removed.
+    pub(super) async fn remove_each_orphan(
+        &self,
+        timers: Vec<SuspectTimer>,
+    ) -> Result<Vec<bool>, StoreError> {
+        if timers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let by_partition = positions_by_partition(timers.iter().map(|timer| timer.job.partition()));
+        let calls: Vec<_> = by_partition
+            .iter()
+            .map(|(partition, positions)| {
+                let mut args = Arguments::default();
+                args.push(self.keys.partition_prefix(*partition));
+                for timer in positions.iter().map(|position| &timers[*position]) {
+                    let lane = timer.lane.as_ref();
+                    args.push(timer.job.to_string())
+                        .push_time(timer.at)
+                        .push(lane.map(ToString::to_string).unwrap_or_default())
+                        .push(lane.map_or("", |lane| lane.tenant().as_str()));
+                }
+                (self.keys.timers(*partition), args)
+            })
+            .collect();
+        let replies = self
+            .connections
+            .eval_each(&self.scripts.remove_orphan_timers, &calls)
+            .await?;
+        read_flags(timers.len(), &by_partition, replies)
     }
 
     /// Moves each timer whose time still is `from`, in one round trip. Returns for each timer whether it was moved.
@@ -75,36 +202,68 @@ impl RedisStore {
         &self,
         moves: &[TimerMove],
     ) -> Result<Vec<bool>, StoreError> {
-        // For each partition, the positions of its timers in the slice `moves`.
-        let mut by_partition: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
-        for (position, timer) in moves.iter().enumerate() {
-            by_partition
-                .entry(timer.job.partition())
-                .or_default()
-                .push(position);
+        let raw = moves.iter().map(|timer_move| RawMove {
+            timer: RawTimer {
+                partition: timer_move.job.partition(),
+                member: timer_move.job.to_string(),
+                at: timer_move.from,
+            },
+            to: timer_move.to,
+        });
+        self.move_each_raw(&raw.collect::<Vec<_>>()).await
+    }
+
+    async fn move_each_raw(&self, moves: &[RawMove]) -> Result<Vec<bool>, StoreError> {
+        if moves.is_empty() {
+            return Ok(Vec::new());
         }
+        let by_partition = positions_by_partition(moves.iter().map(|raw| raw.timer.partition));
         let calls: Vec<_> = by_partition
             .iter()
             .map(|(partition, positions)| {
                 let mut args = Arguments::default();
-                for timer in positions.iter().map(|position| &moves[*position]) {
-                    args.push(timer.job.to_string())
-                        .push_time(timer.from)
-                        .push_time(timer.to);
+                for RawMove { timer, to } in positions.iter().map(|position| &moves[*position]) {
+                    args.push(timer.member.as_str())
+                        .push_time(timer.at)
+                        .push_time(*to);
                 }
                 (self.keys.timers(*partition), args)
             })
             .collect();
-        let mut moved = vec![false; moves.len()];
         let replies = self
             .connections
             .eval_each(&self.scripts.move_timers, &calls)
             .await?;
-        for (positions, reply) in by_partition.values().zip(replies) {
-            for (position, result) in positions.iter().zip(reply.list()?) {
-                moved[*position] = result.int()? == 1;
-            }
-        }
-        Ok(moved)
+        read_flags(moves.len(), &by_partition, replies)
     }
+}
+
+/// A timer to move if it still has its time.
+struct RawMove {
+    timer: RawTimer,
+    to: TimeMs,
+}
+
+/// For each partition, the positions of its items.
+fn positions_by_partition(partitions: impl Iterator<Item = u8>) -> BTreeMap<u8, Vec<usize>> {
+    let mut positions: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
+    for (position, partition) in partitions.enumerate() {
+        positions.entry(partition).or_default().push(position);
+    }
+    positions
+}
+
+/// Reads the replies of a script that returns 1 or 0 for each of its items.
+fn read_flags(
+    count: usize,
+    by_partition: &BTreeMap<u8, Vec<usize>>,
+    replies: Vec<RedisReply>,
+) -> Result<Vec<bool>, StoreError> {
+    let mut flags = vec![false; count];
+    for (positions, reply) in by_partition.values().zip(replies) {
+        for (position, flag) in positions.iter().zip(reply.list()?) {
+            flags[*position] = flag.int()? == 1;
+        }
+    }
+    Ok(flags)
 }

@@ -8,6 +8,7 @@ const ROW_BYTES: i64 = 3_000;
 
 struct Database {
     _folder: tempfile::TempDir,
+    space: Arc<DiskSpace>,
     path: std::path::PathBuf,
     db: Connection,
 }
@@ -20,6 +21,7 @@ impl Database {
         db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; CREATE TABLE t (x)")
             .unwrap();
         Self {
+            space: Arc::new(DiskSpace::open(folder.path()).unwrap()),
             _folder: folder,
             path,
             db,
@@ -45,8 +47,9 @@ fn the_log_stays_bounded_under_constant_writes() {
     let mut database = Database::new();
     let checkpointer_db = Connection::open(&database.path).unwrap();
     let durability = Arc::default();
+    let (db, space) = (&mut database.db, &database.space);
     let (mut trigger, checkpointer) =
-        new(&mut database.db, checkpointer_db, &durability, || Ok(())).unwrap();
+        new(db, checkpointer_db, &durability, space, || Ok(())).unwrap();
     let thread = thread::spawn(move || checkpointer.run());
     let mut longest = 0;
     let mut restarts = 0;
@@ -78,8 +81,9 @@ fn the_writer_waits_for_the_copy_when_the_log_is_too_long() {
     let mut database = Database::new();
     let checkpointer_db = Connection::open(&database.path).unwrap();
     let durability = Arc::default();
+    let (db, space) = (&mut database.db, &database.space);
     let (mut trigger, checkpointer) =
-        new(&mut database.db, checkpointer_db, &durability, || Ok(())).unwrap();
+        new(db, checkpointer_db, &durability, space, || Ok(())).unwrap();
     database.write(COPY_FROM_PAGES);
     trigger.request_or_complete(&database.db);
     assert!(trigger.is_requested);
@@ -111,8 +115,9 @@ fn after_a_failed_sync_nothing_is_copied() {
     let checkpointer_db = Connection::open(&database.path).unwrap();
     let durability = Arc::<Durability>::default();
     let failing_sync = || Err(io::ErrorKind::Other.into());
+    let (db, space) = (&mut database.db, &database.space);
     let (mut trigger, checkpointer) =
-        new(&mut database.db, checkpointer_db, &durability, failing_sync).unwrap();
+        new(db, checkpointer_db, &durability, space, failing_sync).unwrap();
     let thread = thread::spawn(move || checkpointer.run());
     database.write(COPY_FROM_PAGES);
     trigger.request_or_complete(&database.db);

@@ -7,5 +7,5 @@ mod write;
 
 pub(super) use delete::{count, delete_expired, evict, remove};
 pub(super) use key::SessionKey;
-pub(super) use read::{RawSession, parse_turns, read, touch, turns};
+pub(super) use read::{info, parse_turns, touch, turns, turns_from};
 pub(super) use write::write;

@@ -1,10 +1,16 @@
 //! Reads sessions, and records their use.
 
-use forebay_shared::{document, session::Session, store::StoreError, time::TimeMs, turn::Turn};
+use forebay_shared::{
+    document,
+    session::{SessionInfo, StoredTurn},
+    store::{INLINE_BYTES_MAX, StoreError, TurnRange},
+    time::TimeMs,
+    turn::Turn,
+};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::SessionKey;
-use crate::embedded::columns::{TimeColumn, u64_or_zero};
+use crate::embedded::columns::{TimeColumn, int, u64_or_zero};
 
 /// Records a use of a session. Restarts its time to live if it has no live jobs. Returns whether the session exists.
 pub(in crate::embedded) fn touch(
@@ -27,27 +33,17 @@ pub(in crate::embedded) fn touch(
     Ok(touched > 0)
 }
 
-/// A session whose turns are not parsed yet.
-#[derive(Debug)]
-pub(in crate::embedded) struct RawSession {
-    turns: Vec<String>,
-    created_at: TimeMs,
-    updated_at: TimeMs,
-    expires_at: Option<TimeMs>,
-    live_jobs: u64,
-}
-
-/// Reads a session with all its turns.
-pub(in crate::embedded) fn read(
+/// Reads a session, with its turns if they are small.
+pub(in crate::embedded) fn info(
     db: &Connection,
     lane: &str,
     key: &SessionKey,
     now: TimeMs,
-) -> rusqlite::Result<Option<RawSession>> {
+) -> rusqlite::Result<Option<SessionInfo>> {
     let found = db
         .prepare_cached(
             "SELECT n, created_at, updated_at, expires_at,
-                 coalesce((SELECT entries FROM lanes WHERE key = :lane), 0)
+                 coalesce((SELECT entries FROM lanes WHERE key = :lane), 0), turns, turns_bytes, next_seq - turns
              FROM sessions WHERE tenant = :tenant AND session = :session
                AND (expires_at IS NULL OR expires_at > :now)",
         )?
@@ -58,35 +54,81 @@ pub(in crate::embedded) fn read(
             |row| {
                 let (TimeColumn(created_at), TimeColumn(updated_at)) = (row.get(1)?, row.get(2)?);
                 let expires_at: Option<TimeColumn> = row.get(3)?;
-                let raw = RawSession {
-                    turns: Vec::new(),
+                let live_jobs = u64_or_zero(row.get(4)?);
+                let info = SessionInfo {
+                    turn_count: u64_or_zero(row.get(5)?),
+                    first_turn: u64_or_zero(row.get(7)?),
+                    turns_bytes: u64_or_zero(row.get(6)?),
+                    turns: None,
                     created_at,
                     updated_at,
                     expires_at: expires_at.map(|TimeColumn(at)| at),
-                    live_jobs: u64_or_zero(row.get(4)?),
+                    live_jobs: usize::try_from(live_jobs).unwrap_or(usize::MAX),
                 };
-                Ok((row.get::<_, i64>(0)?, raw))
+                Ok((row.get::<_, i64>(0)?, info))
             },
         )
         .optional()?;
-    let Some((row_number, mut raw)) = found else {
+    let Some((row_number, mut info)) = found else {
         return Ok(None);
     };
-    raw.turns = turns(db, row_number)?;
-    Ok(Some(raw))
+    if info.turns_bytes <= INLINE_BYTES_MAX {
+        let all = TurnRange {
+            from: 0,
+            turns_max: usize::MAX,
+            bytes_max: u64::MAX,
+        };
+        info.turns = Some(stored_turns(db, row_number, all)?);
+    }
+    Ok(Some(info))
 }
 
-impl RawSession {
-    /// Parses the turns.
-    pub(in crate::embedded) fn parse(self) -> Result<Session, StoreError> {
-        Ok(Session {
-            turns: parse_turns(&self.turns)?,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-            expires_at: self.expires_at,
-            live_jobs: usize::try_from(self.live_jobs).unwrap_or(usize::MAX),
+/// Reads a range of the turns of a session.
+pub(in crate::embedded) fn turns_from(
+    db: &Connection,
+    key: &SessionKey,
+    now: TimeMs,
+    range: TurnRange,
+) -> rusqlite::Result<Vec<StoredTurn>> {
+    let row_number = db
+        .prepare_cached(
+            "SELECT n FROM sessions WHERE tenant = ?1 AND session = ?2
+               AND (expires_at IS NULL OR expires_at > ?3)",
+        )?
+        .query_row((&key.tenant, &key.session, TimeColumn(now)), |row| {
+            row.get::<_, i64>(0)
         })
+        .optional()?;
+    match row_number {
+        Some(row_number) => stored_turns(db, row_number, range),
+        None => Ok(Vec::new()),
     }
+}
+
+fn stored_turns(
+    db: &Connection,
+    row_number: i64,
+    range: TurnRange,
+) -> rusqlite::Result<Vec<StoredTurn>> {
+    let mut select = db.prepare_cached(
+        "SELECT seq, bytes, doc FROM turns WHERE session = ?1 AND seq >= ?2 ORDER BY seq",
+    )?;
+    let mut rows = select.query((row_number, int(range.from)))?;
+    let mut turns = Vec::new();
+    let mut bytes = 0_u64;
+    while turns.len() < range.turns_max
+        && let Some(row) = rows.next()?
+    {
+        bytes = bytes.saturating_add(u64_or_zero(row.get(1)?));
+        if bytes > range.bytes_max && !turns.is_empty() {
+            break;
+        }
+        turns.push(StoredTurn {
+            number: u64_or_zero(row.get(0)?),
+            json: row.get::<_, String>(2)?.into_bytes(),
+        });
+    }
+    Ok(turns)
 }
 
 /// Reads the turns of a session as JSON, oldest first. `row_number` is the session's column `n`.
@@ -99,9 +141,9 @@ pub(in crate::embedded) fn turns(
         .collect()
 }
 
-/// Parses turns.
-pub(in crate::embedded) fn parse_turns(docs: &[String]) -> Result<Vec<Turn>, StoreError> {
-    docs.iter()
+/// Parses turns. The text of each turn is dropped as soon as it is parsed.
+pub(in crate::embedded) fn parse_turns(docs: Vec<String>) -> Result<Vec<Turn>, StoreError> {
+    docs.into_iter()
         .map(|doc| Ok(document::read(doc.as_bytes())?))
         .collect()
 }

@@ -12,7 +12,9 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::embedded::{
     checkpointer,
+    disk_space::{DiskSpace, WriteKind},
     readers::{ReaderLoop, Readers},
+    system_clock::SystemClock,
     transaction::Transaction,
     writer::Writer,
 };
@@ -47,9 +49,18 @@ impl Engine {
         let durability = Arc::<Durability>::default();
         let (committed, syncer) = Syncer::new(Arc::clone(&durability), Box::new(sync));
         let checkpointer_db = Connection::open(&path).unwrap();
+        let space = Arc::new(DiskSpace::open(folder.path()).unwrap());
         let (trigger, _) =
-            checkpointer::new(&mut db, checkpointer_db, &durability, || Ok(())).unwrap();
-        let (writer, writer_loop) = Writer::new(db, Arc::clone(&durability), committed, trigger);
+            checkpointer::new(&mut db, checkpointer_db, &durability, &space, || Ok(())).unwrap();
+        let clock = Arc::new(SystemClock::start_in_test(&db));
+        let (writer, writer_loop) = Writer::new(
+            db,
+            Arc::clone(&durability),
+            committed,
+            trigger,
+            space,
+            clock,
+        );
         let reader = Connection::open(&path).unwrap();
         let (readers, reader_loops) = Readers::new(vec![reader], Arc::clone(&durability));
         let mut threads = vec![
@@ -82,7 +93,7 @@ impl Engine {
                     .execute("INSERT INTO t VALUES (?1)", [value])
                     .map(drop)
             };
-            writer.run(statements, |()| {}).await
+            writer.run(WriteKind::NewJob, statements, |()| {}).await
         });
     }
 

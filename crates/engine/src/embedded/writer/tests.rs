@@ -19,8 +19,12 @@ fn new_writer() -> (Arc<Writer>, WriterLoop) {
     });
     let durability = Arc::<Durability>::default();
     let checkpointer_db = Connection::open_in_memory().unwrap();
-    let (trigger, _) = checkpointer::new(&mut db, checkpointer_db, &durability, || Ok(())).unwrap();
-    let (writer, writer_loop) = Writer::new(db, durability, sender, trigger);
+    let folder = tempfile::tempdir().unwrap();
+    let space = Arc::new(DiskSpace::open(folder.path()).unwrap());
+    let (trigger, _) =
+        checkpointer::new(&mut db, checkpointer_db, &durability, &space, || Ok(())).unwrap();
+    let clock = Arc::new(SystemClock::start_in_test(&db));
+    let (writer, writer_loop) = Writer::new(db, durability, sender, trigger, space, clock);
     (Arc::new(writer), writer_loop)
 }
 
@@ -30,7 +34,7 @@ async fn insert(writer: Arc<Writer>, value: i64) -> Result<(), Rejection> {
         db.execute("INSERT INTO t VALUES (?1)", [value + 1_000])?;
         db.execute("INSERT INTO t VALUES (?1)", [value]).map(drop)
     };
-    writer.run(statements, |()| {}).await
+    writer.run(WriteKind::NewJob, statements, |()| {}).await
 }
 
 #[tokio::test]
@@ -70,7 +74,10 @@ async fn a_failed_write_is_rolled_back_and_the_others_are_stored() {
     let count = |Transaction { db, .. }: &mut Transaction<'_>| {
         db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))
     };
-    assert_eq!(writer.run(count, |_| {}).await.unwrap(), 6);
+    assert_eq!(
+        writer.run(WriteKind::Other, count, |_| {}).await.unwrap(),
+        6
+    );
     // One transaction for the group, one for each of its five writes, and one for the count.
     assert_eq!(writer.transactions(), 7);
 }
@@ -89,7 +96,7 @@ async fn on_a_full_disk_exactly_the_confirmed_writes_are_stored() {
                 .map(drop)
         };
         let writer = writer.clone();
-        writes.spawn(async move { writer.run(statements, |()| {}).await });
+        writes.spawn(async move { writer.run(WriteKind::NewJob, statements, |()| {}).await });
     }
     writer.writes.until_holding(3).await;
     std::thread::spawn(move || writer_loop.run());
@@ -99,7 +106,7 @@ async fn on_a_full_disk_exactly_the_confirmed_writes_are_stored() {
     let count = |Transaction { db, .. }: &mut Transaction<'_>| {
         db.query_row("SELECT count(*) FROM blobs", [], |row| row.get::<_, i64>(0))
     };
-    let found = writer.run(count, |_| {}).await.unwrap();
+    let found = writer.run(WriteKind::Other, count, |_| {}).await.unwrap();
     assert_eq!(usize::try_from(found).unwrap(), written);
 }
 

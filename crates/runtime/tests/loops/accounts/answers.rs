@@ -15,6 +15,7 @@ impl Processes {
         let take = AccountEvent::Take {
             calls: 5,
             process: process("me"),
+            more_wait: false,
         };
         let decision = self.me.apply(&provider(), take).await.unwrap();
         assert_eq!(decision.granted, 1, "one probe goes at a time");
@@ -29,7 +30,9 @@ async fn the_answers_of_100_ms_cost_one_change() {
     let swaps = processes.scene.store.call_count(StoreCall::SwapAccount);
     let started_at = processes.scene.now();
     for _ in 0..5_000 {
-        processes.me.answered(&provider(), started_at, 10, None);
+        processes
+            .me
+            .answered(&provider(), started_at, Some(10), None);
     }
     pass_ms(110).await;
     assert_eq!(processes.stored(&provider()).phase, Phase::Open);
@@ -38,12 +41,35 @@ async fn the_answers_of_100_ms_cost_one_change() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_that_were_answered_before_the_first_refusal_show_the_burst() {
+    let processes = Processes::start().await;
+    let started_at = processes.scene.now();
+    for _ in 0..7 {
+        processes
+            .me
+            .answered(&provider(), started_at, Some(10), None);
+    }
+    pass_ms(500).await;
+    assert!(processes.scene.memory.state().accounts.is_empty());
+    let mut refusal = processes.refusal(ClosedBy::RateLimit, Some(1_000));
+    if let AccountEvent::Refused(refusal) = &mut refusal {
+        refusal.taken_at = started_at;
+    }
+    processes.other.apply(&provider(), refusal).await.unwrap();
+    pass_ms(300).await;
+    let account = serde_json::to_value(processes.stored(&provider())).unwrap();
+    assert_eq!(account["pace"]["burst"]["calls"], 7);
+}
+
+#[tokio::test(start_paused = true)]
 async fn answers_are_kept_while_the_store_fails() {
     let processes = Processes::start().await;
     processes.probe().await;
     let started_at = processes.scene.now();
     processes.scene.store.set_mode(StoreMode::Down);
-    processes.me.answered(&provider(), started_at, 10, None);
+    processes
+        .me
+        .answered(&provider(), started_at, Some(10), None);
     pass_ms(9_000).await;
     assert_ne!(processes.stored(&provider()).phase, Phase::Open);
     processes.scene.store.set_mode(StoreMode::Up);
@@ -57,11 +83,14 @@ async fn answers_come_before_a_later_event_of_their_account() {
     let processes = Processes::start().await;
     processes.probe().await;
     let started_at = processes.scene.now();
-    processes.me.answered(&provider(), started_at, 10, None);
+    processes
+        .me
+        .answered(&provider(), started_at, Some(10), None);
     // Without the answer, the account would be probing, and give no permit.
     let take = AccountEvent::Take {
         calls: 5,
         process: process("me"),
+        more_wait: false,
     };
     let decision = processes.me.apply(&provider(), take).await.unwrap();
     assert_eq!(decision.granted, 5);
@@ -84,7 +113,7 @@ async fn a_low_limit_in_an_answer_limits_an_account_that_had_no_limit() {
         let now = processes.scene.now();
         processes
             .me
-            .answered(&provider(), now, 10, report(remaining));
+            .answered(&provider(), now, Some(10), report(remaining));
     };
     answer(80);
     pass_ms(200).await;

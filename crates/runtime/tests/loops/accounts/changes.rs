@@ -1,8 +1,9 @@
 //! Changes by compare-and-set: conflicts with another process, lost responses, and a store that fails.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use faulty_store::{Fault, StoreCall, StoreMode};
+use forebay_runtime::accounts::{Accounts, AccountsLoop};
 use forebay_shared::{
     account::{AccountEvent, AccountKey, ClosedBy, ConfiguredLimits},
     ids::{JobId, TenantId},
@@ -13,14 +14,14 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::{Processes, is_closed, model, provider};
-use crate::scene::pass_ms;
+use crate::scene::{pass_ms, process};
 
 #[tokio::test(start_paused = true)]
 async fn two_processes_never_take_more_permits_than_there_are() {
     let processes = Processes::start().await;
     processes.limit_concurrency(&provider(), 10).await;
     let key = provider();
-    let take = |accounts: &forebay_runtime::accounts::Accounts| {
+    let take = |accounts: &Accounts| {
         let accounts = accounts.clone();
         let key = key.clone();
         async move { accounts.take([&key].into_iter(), None).await }
@@ -115,7 +116,7 @@ async fn three_jobs_in_a_row_with_server_errors_close_an_account_also_from_two_p
         .collect();
     let failure = |job: JobId| AccountEvent::ServerError {
         job,
-        started_at: processes.scene.now(),
+        taken_at: processes.scene.now(),
         error: JobError::new("provider_error", "the server failed"),
         random: 0.5,
     };
@@ -203,4 +204,45 @@ async fn limits_of_the_configuration_are_set_changed_and_removed() {
     assert_eq!(processes.stored(&provider()).configured, limits(60));
     me.configure(&none, |name| name == "acme").await.unwrap();
     assert!(processes.stored(&provider()).configured.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limits_of_the_process_that_started_last_hold_without_changes_back_and_forth() {
+    let processes = Processes::start().await;
+    let newer = Accounts::new(processes.scene.memory.clone(), process("a-newer"));
+    let _loop = tokio::spawn(AccountsLoop::new(newer.clone()).run());
+    pass_ms(50).await;
+    let limits = |requests_per_minute| ConfiguredLimits {
+        requests_per_minute: Some(requests_per_minute),
+        ..ConfiguredLimits::default()
+    };
+    let of_older = [(provider(), limits(600))].into();
+    let mut versions = Vec::new();
+    let mut configure = async |of_newer: &BTreeMap<AccountKey, ConfiguredLimits>| {
+        for _ in 0..10 {
+            let is_known = |name: &str| name == "acme";
+            let older = processes.me.configure(&of_older, is_known);
+            older.await.unwrap();
+            newer.configure(of_newer, is_known).await.unwrap();
+            pass_ms(1_000).await;
+            let version = processes.scene.memory.state().accounts[&provider()].version;
+            versions.push(version);
+        }
+        versions.dedup();
+        versions.len()
+    };
+    assert_eq!(configure(&[(provider(), limits(60))].into()).await, 1);
+    assert_eq!(processes.stored(&provider()).configured, limits(60));
+    // The newer process has no limit.
+    assert_eq!(configure(&BTreeMap::new()).await, 2);
+    assert!(processes.stored(&provider()).configured.is_empty());
+    // The newer process is gone.
+    let process = process("a-newer");
+    let gone = AccountEvent::ProcessGone { process };
+    processes.other.apply(&provider(), gone).await.unwrap();
+    pass_ms(50).await;
+    let is_known = |name: &str| name == "acme";
+    let older = processes.me.configure(&of_older, is_known);
+    older.await.unwrap();
+    assert_eq!(processes.stored(&provider()).configured, limits(600));
 }

@@ -28,7 +28,7 @@ async fn a_permit_that_came_with_a_wake_is_counted_where_the_call_runs() {
     let processes = Processes::start().await;
     let (key, me, other) = (provider(), &processes.me, &processes.other);
     processes.limit_concurrency(&key, 3).await;
-    assert_eq!(me.take_for_wakes(&key, 5).await.unwrap(), 3);
+    assert_eq!(me.take_for_wakes(&key, 5, false).await.unwrap(), 3);
     pass_ms(50).await;
     assert_eq!(processes.in_flight(&key, "me"), 3);
     let held = processes.held(&key, "me");
@@ -112,7 +112,7 @@ async fn a_permit_of_a_model_comes_with_one_of_its_provider() {
     processes.limit_concurrency(&provider(), 2).await;
     processes.limit_concurrency(&model(), 5).await;
     assert_eq!(me.available_for_wakes(&model(), 10), 2);
-    assert_eq!(me.take_for_wakes(&model(), 10).await.unwrap(), 2);
+    assert_eq!(me.take_for_wakes(&model(), 10, false).await.unwrap(), 2);
     pass_ms(50).await;
     for key in [provider(), model()] {
         assert_eq!(processes.in_flight(&key, "me"), 2, "{key}");
@@ -155,16 +155,21 @@ async fn a_call_that_one_of_its_accounts_denies_takes_no_permit_of_the_others() 
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_is_not_made_lets_the_next_one_go_at_once() {
-    for cause in [ClosedBy::Unavailable, ClosedBy::RateLimit] {
+    let causes = [ClosedBy::Unavailable, ClosedBy::RateLimit];
+    // The other process may not have read yet that the probe's permit was taken.
+    for (cause, read_ms) in causes
+        .into_iter()
+        .flat_map(|cause| [(cause, 50), (cause, 0)])
+    {
         let processes = Processes::start().await;
         let (me, other) = (&processes.me, &processes.other);
         let refusal = processes.refusal(cause, Some(1_000));
         me.apply(&provider(), refusal).await.unwrap();
         pass_ms(1_001).await;
-        assert_eq!(me.take_for_wakes(&provider(), 5).await.unwrap(), 1);
-        assert_eq!(me.take_for_wakes(&provider(), 5).await.unwrap(), 0);
+        assert_eq!(me.take_for_wakes(&provider(), 5, false).await.unwrap(), 1);
+        assert_eq!(me.take_for_wakes(&provider(), 5, false).await.unwrap(), 0);
         let held = processes.held(&provider(), "me");
-        pass_ms(50).await;
+        pass_ms(read_ms).await;
         // The account of the model denies the call.
         let refusal = processes.refusal(cause, Some(60_000));
         other.apply(&model(), refusal).await.unwrap();
@@ -173,9 +178,9 @@ async fn a_probe_that_is_not_made_lets_the_next_one_go_at_once() {
         assert_eq!(denied.account, model());
         pass_ms(50).await;
         assert_eq!(
-            me.take_for_wakes(&provider(), 5).await.unwrap(),
+            me.take_for_wakes(&provider(), 5, false).await.unwrap(),
             1,
-            "{cause:?}"
+            "{cause:?}, read after {read_ms} ms"
         );
     }
 }
@@ -186,7 +191,7 @@ async fn a_permit_is_void_once_its_account_has_closed() {
     let (me, other) = (&processes.me, &processes.other);
     processes.limit_concurrency(&provider(), 5).await;
     processes.limit_concurrency(&model(), 5).await;
-    assert_eq!(me.take_for_wakes(&model(), 2).await.unwrap(), 2);
+    assert_eq!(me.take_for_wakes(&model(), 2, false).await.unwrap(), 2);
     let held = processes.held(&model(), "me");
     pass_ms(50).await;
     let refusal = processes.refusal(ClosedBy::Unavailable, Some(1_000));
@@ -201,7 +206,7 @@ async fn a_permit_is_void_once_its_account_has_closed() {
     }
     // A permit of the probe was taken after the closing.
     pass_ms(1_000).await;
-    assert_eq!(me.take_for_wakes(&model(), 5).await.unwrap(), 1);
+    assert_eq!(me.take_for_wakes(&model(), 5, false).await.unwrap(), 1);
     let probe = processes.held(&model(), "me");
     pass_ms(50).await;
     let denied = other.take(keys.iter(), Some(&held)).await.err().unwrap();

@@ -13,7 +13,7 @@ use forebay_shared::{
 };
 use tokio::task::JoinHandle;
 
-use crate::scene::{Scene, pass_ms, process};
+use crate::scene::{Scene, configured_by_other, pass_ms, process};
 
 /// Two processes over one store.
 struct Processes {
@@ -50,7 +50,7 @@ impl Processes {
             concurrency: Some(concurrency),
             ..ConfiguredLimits::default()
         };
-        let configured = AccountEvent::Configured(limits);
+        let configured = configured_by_other(limits);
         self.other.apply(key, configured).await.unwrap();
         pass_ms(50).await;
     }
@@ -76,7 +76,8 @@ impl Processes {
     fn refusal(&self, cause: ClosedBy, retry_after_ms: Option<u64>) -> AccountEvent {
         AccountEvent::Refused(Refusal {
             cause,
-            started_at: self.scene.now(),
+            taken_at: self.scene.now(),
+            overload_calls: None,
             retry_after_ms,
             limits: None,
             error: JobError::new("planned", "the test refuses the call"),

@@ -2,7 +2,7 @@
 
 use faulty_store::{Fault, StoreCall, StoreMode};
 use forebay_shared::{
-    account::{AccountKey, ClosedBy, ReportedLimit, ReportedLimits},
+    account::{AccountKey, ClosedBy, ConfiguredLimits, ReportedLimit, ReportedLimits},
     store::Store as _,
 };
 
@@ -28,11 +28,11 @@ async fn without_a_limit_calls_cost_no_request_to_the_store() {
         let permits = me.take(keys.iter(), None).await.unwrap();
         pass_ms(10).await;
         for key in &keys {
-            me.answered(key, started_at, 1_000, Some(limits));
+            me.answered(key, started_at, Some(1_000), Some(limits));
         }
         permits.end().await;
         assert_eq!(me.available(&keys[0], 7), 7);
-        assert_eq!(me.take_for_wakes(&keys[1], 7).await.unwrap(), 7);
+        assert_eq!(me.take_for_wakes(&keys[1], 7, false).await.unwrap(), 7);
     }
     assert_eq!(store.call_count(StoreCall::SwapAccount), 0);
     let reads = store.call_count(StoreCall::Accounts) - reads;
@@ -106,5 +106,48 @@ async fn reads_go_on_after_an_outage_of_the_store() {
         pass_ms(1_100).await;
         assert_eq!(processes.me.available(&key, 1), 0, "after {mode:?}");
     }
-    assert_eq!(processes.scene.memory.accounts().await.unwrap().len(), 2);
+    assert_eq!(
+        processes
+            .scene
+            .memory
+            .accounts()
+            .await
+            .unwrap()
+            .accounts
+            .len(),
+        2
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_cannot_be_read_hides_no_others_and_is_not_changed() {
+    let processes = Processes::start().await;
+    let (unreadable, readable) = (provider(), AccountKey::of_provider("other"));
+    processes.limit_concurrency(&readable, 3).await;
+    processes.limit_concurrency(&unreadable, 3).await;
+    let stored = |key| processes.scene.memory.state().accounts.get(key).cloned();
+    let before = stored(&unreadable);
+    let hidden = [unreadable.clone()].into();
+    processes.scene.memory.state().unreadable_accounts = hidden;
+    let (me, store) = (&processes.me, &processes.scene.store);
+    // The process has not noticed yet that it can no longer read the account.
+    let permits = me.take([&unreadable].into_iter(), None).await.unwrap();
+    permits.end().await;
+    assert_eq!(me.all().len(), 1);
+    assert_eq!(me.available(&readable, 9), 3);
+    assert_eq!(me.available(&unreadable, 9), 9);
+    let swaps = store.call_count(StoreCall::SwapAccount);
+    let refusal = processes.refusal(ClosedBy::Unavailable, None);
+    let decision = me.apply(&unreadable, refusal).await.unwrap();
+    // No closing is recorded, so the job must not be called in a loop.
+    assert!(!decision.spares_try);
+    let limits = [(unreadable.clone(), ConfiguredLimits::default())].into();
+    me.configure(&limits, |_| false).await.unwrap();
+    me.remove_forgettable().await.unwrap();
+    assert_eq!(store.call_count(StoreCall::SwapAccount), swaps);
+    assert_eq!(stored(&unreadable), before);
+    // It is readable again, for example after an upgrade of this process.
+    processes.scene.memory.state().unreadable_accounts.clear();
+    pass_ms(1_100).await;
+    assert_eq!(me.available(&unreadable, 9), 3);
 }

@@ -1,11 +1,11 @@
 //! The changes that wait for one lane are batched into one commit, in their order.
 
 use faulty_store::{Fault, StoreCall};
-use forebay_runtime::lanes::{Applied, LaneChange};
+use forebay_runtime::lanes::{Applied, LaneChange, LaneError};
 use forebay_shared::{
     job::Status,
     lane::{IfBusy, Refused},
-    store::Timer,
+    store::{StoreError, Timer},
 };
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
@@ -92,7 +92,7 @@ async fn a_claim_behind_a_completion_gets_the_turns_of_that_completion() {
     );
     assert!(matches!(finished, Ok(Applied::Done)));
     let Ok(Applied::Claimed {
-        run_inputs,
+        run_inputs: Some(run_inputs),
         attempt,
         tries,
         ..
@@ -261,4 +261,78 @@ async fn an_interrupt_keeps_the_inputs_of_the_jobs_that_it_cancels() {
     assert_eq!(late.unwrap_err().refused(), Some(Refused::Gone));
     let_tasks_run().await;
     assert_eq!(scene.queue.woken(), [job_a, last]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_reads_and_writes_only_the_inputs_that_the_session_keeps() {
+    let scene = Scene::new();
+    // The session keeps 1,000,000 bytes, so at most four of these inputs.
+    let text = |n: usize| format!("{n}{}", "x".repeat(240_000));
+    for n in 0..50 {
+        scene.admit("s", &text(n)).await;
+    }
+    let last = new_job_id("s");
+    let interrupt = |admit: &mut forebay_shared::lane::Admit| admit.if_busy = IfBusy::Interrupt;
+    let change = scene.admission_with("s", last, "last", interrupt);
+    scene.apply(change).await.unwrap();
+    assert_eq!(scene.jobs_in_order("s"), [last]);
+    // One more input than the session keeps, so that the store drops all older turns.
+    assert_eq!(scene.store.call_count(StoreCall::Request), 5);
+    let kept: Vec<String> = (45..50).map(text).collect();
+    assert_eq!(scene.turns("s"), kept);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_changes_of_a_batch_that_is_too_large_are_made_one_by_one() {
+    let scene = Scene::new();
+    let running = scene.admit("s", "hello").await;
+    let fence = scene.claim("s", running).await;
+    let before = scene.commits_made();
+    // The batch is too large, and so is the second of its changes.
+    let fits = || Fault::After(Box::pin(async {}));
+    scene.store.plan(
+        StoreCall::Commit,
+        [Fault::TooLarge, fits(), Fault::TooLarge],
+    );
+    let [second, third] = [new_job_id("s"), new_job_id("s")];
+    let (finished, refused, admitted) = tokio::join!(
+        scene.apply(finish("s", running, fence, "reply")),
+        scene.apply(scene.admission("s", second, "large")),
+        scene.apply(scene.admission("s", third, "hello")),
+    );
+    assert!(matches!(finished, Ok(Applied::Done)), "{finished:?}");
+    assert!(
+        matches!(refused, Err(LaneError::Store(StoreError::TooLarge))),
+        "{refused:?}"
+    );
+    assert!(matches!(admitted, Ok(Applied::Done)), "{admitted:?}");
+    assert_eq!(scene.commits_made() - before, 2);
+    assert_eq!(scene.jobs_in_order("s"), [third]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_without_memory_fails_alone() {
+    let scene = Scene::new();
+    let running = scene.admit("s", "hello").await;
+    let fence = scene.claim("s", running).await;
+    let large = scene.admit("s", &"x".repeat(100_000)).await;
+    let all = scene
+        .reads
+        .try_reserve(u64::MAX)
+        .expect("nothing is reserved");
+    let interrupt = |admit: &mut forebay_shared::lane::Admit| admit.if_busy = IfBusy::Interrupt;
+    let change = || scene.admission_with("s", new_job_id("s"), "stop", interrupt);
+    let (finished, interrupted) = tokio::join!(
+        scene.apply(finish("s", running, fence, "reply")),
+        scene.apply(change()),
+    );
+    assert!(matches!(finished, Ok(Applied::Done)), "{finished:?}");
+    assert!(
+        matches!(interrupted, Err(LaneError::NoMemory)),
+        "{interrupted:?}"
+    );
+    assert_eq!(scene.jobs_in_order("s"), [large]);
+    drop(all);
+    scene.apply(change()).await.unwrap();
+    assert_eq!(scene.ended_as(large), Some(Status::Cancelled));
 }

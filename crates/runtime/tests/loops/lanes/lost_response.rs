@@ -86,7 +86,7 @@ async fn a_claim_is_recognised_although_another_process_changed_the_lane() {
         fence: 1,
         attempt: 1,
         until,
-        run_inputs,
+        run_inputs: Some(run_inputs),
         ..
     }) = applied
     else {

@@ -3,7 +3,6 @@
 use forebay_shared::{
     account::AccountKey,
     class::Class,
-    lane::HeadState,
     store::{ACCOUNTS_MAX, AccountSwap, DeferredCount, DeferredEntry, DeferredHead, StoredAccount},
 };
 
@@ -16,6 +15,10 @@ impl State {
             return true;
         }
         let creates = stored.is_none() && swap.next.is_some();
+        if self.unreadable_accounts.contains(&swap.key) {
+            // Another process wrote it, so it has another version than any reader knows.
+            return false;
+        }
         if stored != swap.expected || (creates && self.accounts.len() >= ACCOUNTS_MAX) {
             return false;
         }
@@ -50,24 +53,32 @@ impl State {
             .map(|(lane, entry)| DeferredHead {
                 lane: lane.clone(),
                 job: entry.job,
+                claimed: entry.claimed,
             })
             .collect()
     }
 
     pub(super) fn deferred_counts(&self) -> Vec<DeferredCount> {
         let mut counts: Vec<DeferredCount> = Vec::new();
-        for (lane, _) in self.lanes.values() {
-            let Some(HeadState::Deferred(account, class)) = lane.head_state() else {
-                continue;
+        for entry in self
+            .lanes
+            .values()
+            .filter_map(|(lane, _)| DeferredEntry::of(lane))
+        {
+            let jobs = 1 + entry.behind as u64;
+            let is_same = |count: &&mut DeferredCount| {
+                (&count.account, count.class) == (&entry.account, entry.class)
             };
-            let is_same =
-                |count: &&mut DeferredCount| (&count.account, count.class) == (&account, class);
             match counts.iter_mut().find(is_same) {
-                Some(count) => count.heads += 1,
+                Some(count) => {
+                    count.heads += 1;
+                    count.jobs += jobs;
+                }
                 None => counts.push(DeferredCount {
-                    account,
-                    class,
+                    account: entry.account,
+                    class: entry.class,
                     heads: 1,
+                    jobs,
                 }),
             }
         }

@@ -6,7 +6,7 @@ use forebay_shared::{
     class::Class,
     ids::TenantId,
     lane::{ClassCounts, LaneCounts},
-    store::{Commit, CommitResult, DeferredChange, NewJob, TimerMove},
+    store::{Commit, CommitResult, DeferredChange, NewJob, Timer, TimerMove},
 };
 
 use super::State;
@@ -98,6 +98,21 @@ impl State {
             let rows = self.counts.iter().filter(|((_, of), _)| *of == class);
             assert_eq!(rows.map(|(_, (live, _))| live.live()).sum::<i64>(), live);
         }
+    }
+
+    pub(super) fn remove_orphan_timers(&mut self, timers: &[Timer]) -> Vec<bool> {
+        let mut removed = Vec::with_capacity(timers.len());
+        for Timer { job, lane, at } in timers {
+            let is_unchanged = self.timers.get(job) == Some(&(lane.clone(), *at));
+            let document = self.lanes.get(lane);
+            let is_live = document.is_some_and(|(lane, _)| lane.find(*job).is_some());
+            let is_orphan = is_unchanged && !is_live;
+            if is_orphan {
+                self.timers.remove(job);
+            }
+            removed.push(is_orphan);
+        }
+        removed
     }
 
     pub(super) fn move_timers(&mut self, moves: &[TimerMove]) -> Vec<bool> {

@@ -25,12 +25,12 @@ use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::{Outcome, Request},
     lane::{ClassCounts, Lane, LiveProcesses},
-    session::{Conversation, Session},
+    session::{Conversation, SessionInfo, StoredTurn},
     store::{
-        AccountSwap, Commit, CommitResult, Counts, DeferredHead, Head, HeadFilter,
-        IdempotencyEntry, JobRecord, JobState, LaneVersion, LoadedLane, NewJob, Notices,
-        SessionRemoval, SetKeyResult, Store, StoreError, StoredAccount, TenantClassCounts, Timer,
-        TimerMove, Topic,
+        AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
+        IdempotencyEntry, JobRecord, JobState, LaneVersion, LoadedLane, NewJob, Notices, RunInputs,
+        SessionRemoval, SetKeyResult, Store, StoreError, StoredAccount, StoredAccounts,
+        TenantClassCounts, Timer, TimerMove, Topic, TurnRange, UnreadableAccount,
     },
     time::TimeMs,
 };
@@ -55,11 +55,15 @@ pub(crate) struct Memory {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) lanes: BTreeMap<LaneKey, (Lane, LaneVersion)>,
+    /// The lanes that no process can read.
+    pub(crate) unreadable_lanes: BTreeSet<LaneKey>,
     pub(crate) jobs: HashMap<JobId, (Arc<NewJob>, Option<Outcome>)>,
     pub(crate) timers: BTreeMap<JobId, (LaneKey, TimeMs)>,
     pub(crate) sessions: HashMap<(TenantId, SessionId), Conversation>,
     pub(crate) counts: BTreeMap<(TenantId, Class), (ClassCounts, u64)>,
     pub(crate) accounts: BTreeMap<AccountKey, StoredAccount>,
+    /// The accounts that no process can read.
+    pub(crate) unreadable_accounts: BTreeSet<AccountKey>,
     /// The commits that took effect, in order.
     pub(crate) commits: Vec<Commit>,
     keys: HashMap<(TenantId, String), IdempotencyEntry>,
@@ -120,13 +124,34 @@ impl Store for Memory {
         START.plus_ms(u64::try_from(self.began.elapsed().as_millis()).unwrap())
     }
 
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    fn to_utc(&self, time: TimeMs) -> TimeMs {
+        time
+    }
+
     async fn load(
         &self,
         lane: &LaneKey,
         jobs: &[JobId],
         run_inputs: Option<JobId>,
     ) -> Result<LoadedLane, StoreError> {
-        Ok(self.state().load(lane, jobs, run_inputs))
+        let state = self.state();
+        if state.unreadable_lanes.contains(lane) {
+            let error = "the test makes the lane unreadable";
+            return Err(StoreError::Broken(error.into()));
+        }
+        Ok(state.load(lane, jobs, run_inputs))
+    }
+
+    async fn run_inputs(
+        &self,
+        lane: &LaneKey,
+        job: JobId,
+    ) -> Result<Option<RunInputs>, StoreError> {
+        Ok(Some(self.state().run_inputs(lane, job)))
     }
 
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
@@ -142,8 +167,21 @@ impl Store for Memory {
         Ok(self.state().heads(&filter, after, limit))
     }
 
-    async fn accounts(&self) -> Result<Vec<StoredAccount>, StoreError> {
-        Ok(self.state().accounts.values().cloned().collect())
+    async fn accounts(&self) -> Result<StoredAccounts, StoreError> {
+        let state = self.state();
+        let (unreadable, accounts) = state
+            .accounts
+            .values()
+            .cloned()
+            .partition::<Vec<_>, _>(|stored| state.unreadable_accounts.contains(&stored.key));
+        let unreadable = unreadable.into_iter().map(|stored| UnreadableAccount {
+            key: stored.key,
+            error: StoreError::Broken("the test makes the account unreadable".into()),
+        });
+        Ok(StoredAccounts {
+            accounts,
+            unreadable: unreadable.collect(),
+        })
     }
 
     async fn swap_account(&self, swap: &AccountSwap) -> Result<bool, StoreError> {
@@ -175,7 +213,16 @@ impl Store for Memory {
         Ok(self.state().move_timers(moves))
     }
 
-    async fn job(&self, tenant: &TenantId, job: JobId) -> Result<Option<JobRecord>, StoreError> {
+    async fn remove_orphan_timers(&self, timers: &[Timer]) -> Result<Vec<bool>, StoreError> {
+        Ok(self.state().remove_orphan_timers(timers))
+    }
+
+    async fn find_job(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+        _outcome_bytes_max: u64,
+    ) -> Result<Option<FoundJob>, StoreError> {
         let state = self.state();
         let Some((new_job, outcome)) = state.jobs.get(&job) else {
             return Ok(None);
@@ -191,10 +238,10 @@ impl Store for Memory {
             }
         };
         let meta = new_job.meta.clone();
-        Ok(Some(JobRecord {
+        Ok(Some(FoundJob::Record(Box::new(JobRecord {
             meta,
             state: job_state,
-        }))
+        }))))
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {
@@ -203,6 +250,16 @@ impl Store for Memory {
             .jobs
             .get(&job)
             .map(|(new_job, _)| new_job.request.clone()))
+    }
+
+    async fn request_bytes(&self, jobs: &[JobId]) -> Result<Vec<u64>, StoreError> {
+        let state = self.state();
+        let bytes = |job: &JobId| {
+            let (new_job, _) = state.jobs.get(job)?;
+            let json = serde_json::to_vec(&new_job.request).unwrap();
+            Some(json.len() as u64)
+        };
+        Ok(jobs.iter().map(|job| bytes(job).unwrap_or(0)).collect())
     }
 
     async fn set_idempotency_key(
@@ -221,13 +278,51 @@ impl Store for Memory {
         Ok(SetKeyResult::Set)
     }
 
-    async fn session(
+    async fn idempotency_key(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+    ) -> Result<Option<IdempotencyEntry>, StoreError> {
+        let key = (tenant.clone(), key.to_owned());
+        Ok(self.state().keys.get(&key).cloned())
+    }
+
+    async fn swap_idempotency_key(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+        expected: &IdempotencyEntry,
+        next: &IdempotencyEntry,
+        _ttl_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        let stored = state.keys.get_mut(&(tenant.clone(), key.to_owned()));
+        let stored = stored.filter(|stored| *stored == expected || *stored == next);
+        let is_stored = stored.is_some();
+        if let Some(stored) = stored {
+            *stored = next.clone();
+        }
+        Ok(is_stored)
+    }
+
+    async fn session_info(
         &self,
         tenant: &TenantId,
         session: &SessionId,
         _ttl_ms: u64,
-    ) -> Result<Option<Session>, StoreError> {
+    ) -> Result<Option<SessionInfo>, StoreError> {
         Ok(self.state().session(tenant, session))
+    }
+
+    async fn session_turns(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        range: TurnRange,
+    ) -> Result<Vec<StoredTurn>, StoreError> {
+        let turns = self.state().turns(tenant, session).unwrap_or_default();
+        let turns = turns.into_iter().filter(|turn| turn.number >= range.from);
+        Ok(turns.take(range.turns_max).collect())
     }
 
     async fn remove_session(

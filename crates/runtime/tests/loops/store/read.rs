@@ -3,8 +3,8 @@
 use forebay_shared::{
     ids::{JobId, LaneKey, SessionId, TenantId},
     lane::{HeadState, OutcomeSummary},
-    session::Session,
-    store::{Head, HeadFilter, LoadedLane, RunInputs, SessionRemoval, Timer},
+    session::{SessionInfo, StoredTurn},
+    store::{Head, HeadFilter, LoadedLane, LoadedRunInputs, RunInputs, SessionRemoval, Timer},
     time::TimeMs,
 };
 
@@ -26,7 +26,7 @@ impl State {
             .filter_map(|job| Some((*job, self.outcome(*job)?)));
         let run_inputs = run_inputs_of
             .filter(|job| document.find(*job).is_some())
-            .map(|job| self.run_inputs(lane, job));
+            .map(|job| LoadedRunInputs::Inline(Box::new(self.run_inputs(lane, job))));
         LoadedLane {
             outcomes: outcomes.collect(),
             run_inputs,
@@ -44,7 +44,7 @@ impl State {
         })
     }
 
-    fn run_inputs(&self, lane: &LaneKey, job: JobId) -> RunInputs {
+    pub(super) fn run_inputs(&self, lane: &LaneKey, job: JobId) -> RunInputs {
         let (new_job, _) = &self.jobs[&job];
         let session = lane
             .session()
@@ -106,15 +106,28 @@ impl State {
         due
     }
 
-    pub(super) fn session(&self, tenant: &TenantId, session: &SessionId) -> Option<Session> {
-        let conversation = self.sessions.get(&(tenant.clone(), session.clone()))?;
-        Some(Session {
-            turns: conversation.turns.clone(),
+    pub(super) fn session(&self, tenant: &TenantId, session: &SessionId) -> Option<SessionInfo> {
+        let turns = self.turns(tenant, session)?;
+        Some(SessionInfo {
+            turn_count: turns.len() as u64,
+            first_turn: 0,
+            turns_bytes: turns.iter().map(|turn| turn.json.len() as u64).sum(),
+            turns: Some(turns),
             created_at: TimeMs(0),
             updated_at: TimeMs(0),
             expires_at: None,
             live_jobs: self.live_jobs(tenant, session),
         })
+    }
+
+    pub(super) fn turns(&self, tenant: &TenantId, session: &SessionId) -> Option<Vec<StoredTurn>> {
+        let conversation = self.sessions.get(&(tenant.clone(), session.clone()))?;
+        let turns = (0..).zip(&conversation.turns);
+        let turns = turns.map(|(number, turn)| StoredTurn {
+            number,
+            json: serde_json::to_vec(turn).unwrap(),
+        });
+        Some(turns.collect())
     }
 
     pub(super) fn remove_session(

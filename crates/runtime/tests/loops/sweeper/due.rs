@@ -4,12 +4,14 @@
 use faulty_store::{Fault, StoreCall, StoreMode};
 use forebay_runtime::lanes::LaneChange;
 use forebay_shared::{
+    account::AccountKey,
     job::Status,
     lane::{REVISIT_MS, State},
     store::Store as _,
     time::TimeMs,
 };
 
+use super::resume::wait_for;
 use crate::{
     queue::QueueMode,
     scene::{Scene, TIMEOUT, lane, let_tasks_run, new_job_id, pass_ms, retry},
@@ -121,6 +123,36 @@ async fn expiry_never_waits_for_a_publish() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn jobs_behind_a_deferred_head_expire_with_the_error_of_its_provider() {
+    let scene = Scene::new();
+    let key = AccountKey::of_provider("acme");
+    scene.close(&key, 3_600_000).await;
+    let deadline = scene.now().plus_ms(5_000);
+    let mut jobs = Vec::new();
+    for _ in 0..3 {
+        let job = new_job_id("s");
+        let change = scene.admission_with("s", job, "hi", |admit| admit.deadline = deadline);
+        scene.apply(change).await.unwrap();
+        jobs.push(job);
+    }
+    let defer = LaneChange::defer(lane("s"), jobs[0], wait_for(&key));
+    scene.apply(defer).await.unwrap();
+    let _member = scene.join("me");
+    pass_ms(6_000).await;
+    let state = scene.memory.state();
+    for job in jobs {
+        let outcome = state.jobs[&job].1.as_ref().expect("the job has ended");
+        assert_eq!(outcome.status, Status::Expired);
+        let message = &outcome.error.as_ref().expect("an error").message;
+        assert!(
+            message.ends_with("acme: the test defers the job"),
+            "{message}"
+        );
+    }
+    assert!(state.lanes.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_running_job_is_checked_but_not_woken_until_its_claim_ends() {
     let scene = Scene::new();
     let _member = scene.join("me");
@@ -139,7 +171,7 @@ async fn a_running_job_is_checked_but_not_woken_until_its_claim_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn timers_without_jobs_are_moved_and_do_not_block_other_due_timers() {
+async fn timers_without_jobs_are_removed_and_do_not_block_other_due_timers() {
     let scene = Scene::new();
     let job = scene.admit_without_wake("s").await;
     // There are more timers without jobs than one sweep reads, and all are due before the timer of the job.
@@ -164,11 +196,30 @@ async fn timers_without_jobs_are_moved_and_do_not_block_other_due_timers() {
             .unwrap()
             .is_empty()
     );
-    assert_eq!(
-        scene.memory.state().timers.len(),
-        6_001,
-        "no timer is created or lost"
-    );
+    let left: Vec<_> = scene.memory.state().timers.keys().copied().collect();
+    assert_eq!(left, [job]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn timers_whose_lanes_cannot_be_read_do_not_hide_later_ones() {
+    let scene = Scene::new();
+    let job = scene.admit_without_wake("s").await;
+    // The first pages of due timers belong to lanes that no process can read.
+    let mut unreadable = Vec::new();
+    for index in 0..6_000 {
+        let (lane, job) = (lane(&format!("unreadable-{index}")), new_job_id("s"));
+        let mut state = scene.memory.state();
+        state.timers.insert(job, (lane.clone(), TimeMs(1)));
+        state.unreadable_lanes.insert(lane);
+        unreadable.push(job);
+    }
+    pass_ms(3_100).await;
+    let _member = scene.join("me");
+    pass_ms(1_000).await;
+    assert_eq!(scene.queue.woken(), [job]);
+    let state = scene.memory.state();
+    let are_kept = unreadable.iter().all(|job| state.timers.contains_key(job));
+    assert!(are_kept, "a timer was removed although its job may be live");
 }
 
 #[tokio::test(start_paused = true)]

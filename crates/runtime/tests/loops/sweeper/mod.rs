@@ -3,6 +3,8 @@
 mod due;
 mod election;
 mod lost_messages;
+mod probe;
 mod resume;
 mod resume_faults;
+mod surplus;
 mod takeover;

@@ -1,6 +1,6 @@
 //! Jobs that wait for their provider are resumed as permits become free, the oldest first.
 
-use faulty_store::StoreCall;
+use faulty_store::{Fault, StoreCall};
 use forebay_runtime::{
     accounts::{Accounts, AccountsLoop},
     lanes::{LaneChange, ProviderWait},
@@ -14,7 +14,7 @@ use forebay_shared::{
     wake::WakePermit,
 };
 
-use crate::scene::{Scene, TIMEOUT, lane, new_job_id, pass_ms, process};
+use crate::scene::{Scene, TIMEOUT, configured_by_other, lane, new_job_id, pass_ms, process};
 
 pub(super) fn provider() -> AccountKey {
     AccountKey::of_provider("acme")
@@ -34,11 +34,7 @@ impl Scene {
         let admission = self.admission_with(&session, job, "hello", |admit| admit.class = class);
         let lanes = self.other_process();
         lanes.apply(admission, TIMEOUT).await.unwrap();
-        let wait = ProviderWait {
-            account: key.clone(),
-            error: JobError::new("rate_limited", "the test defers the job"),
-        };
-        let defer = LaneChange::defer(lane(&session), job, wait);
+        let defer = LaneChange::defer(lane(&session), job, wait_for(key));
         lanes.apply(defer, TIMEOUT).await.unwrap();
         job
     }
@@ -69,13 +65,19 @@ impl Scene {
     }
 
     pub(super) async fn limit(&self, key: &AccountKey, limits: ConfiguredLimits) {
-        self.apply_to(key, AccountEvent::Configured(limits)).await;
+        self.apply_to(key, configured_by_other(limits)).await;
     }
 
     pub(super) async fn close(&self, key: &AccountKey, retry_after_ms: u64) {
+        self.close_by(key, ClosedBy::Unavailable, retry_after_ms)
+            .await;
+    }
+
+    async fn close_by(&self, key: &AccountKey, cause: ClosedBy, retry_after_ms: u64) {
         let refusal = Refusal {
-            cause: ClosedBy::Unavailable,
-            started_at: self.now(),
+            cause,
+            taken_at: self.now(),
+            overload_calls: None,
             retry_after_ms: Some(retry_after_ms),
             limits: None,
             error: JobError::new("planned", "the test refuses the call"),
@@ -87,6 +89,13 @@ impl Scene {
     fn is_deferred(&self, name: &str, n: usize, job: JobId) -> bool {
         let entry = self.entry(&format!("{name}-{n}"), job);
         matches!(entry.state, State::Deferred(_))
+    }
+}
+
+pub(super) fn wait_for(key: &AccountKey) -> ProviderWait {
+    ProviderWait {
+        account: key.clone(),
+        error: JobError::new("rate_limited", "the test defers the job"),
     }
 }
 
@@ -159,6 +168,23 @@ async fn jobs_are_resumed_at_the_rate_of_their_account() {
     assert!(last - first <= 500, "the jobs took {} ticks", last - first);
 }
 
+/// The sweeper takes only permits that there are. If it did not tell that more jobs wait, no higher rate would ever be tried.
+#[tokio::test(start_paused = true)]
+async fn the_account_knows_whether_more_jobs_wait() {
+    for (count, is_short) in [(50, true), (1, false)] {
+        let scene = Scene::new();
+        let key = provider();
+        scene.close_by(&key, ClosedBy::RateLimit, 1_000).await;
+        scene.all_deferred("s", count, &key).await;
+        let _member = scene.join("me");
+        pass_ms(3_000).await;
+        assert!(!scene.queue.woken().is_empty());
+        let stored = scene.memory.state().accounts[&key].account.clone();
+        let account = serde_json::to_value(stored).unwrap();
+        assert_eq!(account["pace"]["short_at"].is_u64(), is_short, "{account}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn batch_jobs_get_a_tenth_and_what_interactive_jobs_leave() {
     let scene = Scene::new();
@@ -186,8 +212,9 @@ async fn batch_jobs_get_a_tenth_and_what_interactive_jobs_leave() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_account_that_the_store_does_not_know_resumes_500_jobs_a_pass() {
+async fn a_pass_resumes_at_most_500_jobs_of_an_account() {
     let scene = Scene::new();
+    scene.limit(&provider(), concurrency(100_000)).await;
     scene.all_deferred("s", 1_100, &provider()).await;
     let _member = scene.join("me");
     let mut before = 0;
@@ -201,6 +228,56 @@ async fn an_account_that_the_store_does_not_know_resumes_500_jobs_a_pass() {
         before = woken;
     }
     assert_eq!(steps, [500, 500, 100]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_the_store_has_lost_begins_with_one_job() {
+    let scene = Scene::new();
+    scene.all_deferred("s", 1_100, &provider()).await;
+    let _member = scene.join("me");
+    let mut woken = Vec::new();
+    for _ in 0..1_000 {
+        pass_ms(10).await;
+        woken.push(scene.queue.woken().len());
+    }
+    let first = woken.iter().position(|woken| *woken > 0).unwrap();
+    assert_eq!(woken[first], 1, "the first is the only probe");
+    assert!(woken[first + 100] <= 40, "{}", woken[first + 100]);
+    assert!(woken[first + 200] <= 100, "{}", woken[first + 200]);
+    assert_eq!(woken[first + 700], 1_100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_probe_of_a_lost_account_keeps_the_other_jobs_waiting() {
+    let scene = Scene::new();
+    scene.all_deferred("s", 100, &provider()).await;
+    let _member = scene.join("me");
+    while scene.queue.woken().is_empty() {
+        pass_ms(1).await;
+    }
+    scene.close(&provider(), 10_000).await;
+    let woken = scene.queue.woken().len();
+    assert!(woken <= 2, "{woken} calls before the refusal was known");
+    pass_ms(9_900).await;
+    assert_eq!(scene.queue.woken().len(), woken);
+    pass_ms(300).await;
+    assert_eq!(scene.queue.woken().len(), woken + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_sweeper_knows_the_accounts_of_the_store() {
+    let scene = Scene::new();
+    scene.close(&provider(), 20_000).await;
+    let before = scene.memory.state().accounts.clone();
+    scene.all_deferred("s", 5, &provider()).await;
+    // The accounts cannot be read at first.
+    scene
+        .store
+        .plan(StoreCall::Accounts, (0..8).map(|_| Fault::Broken));
+    let _member = scene.join("me");
+    pass_ms(10_000).await;
+    assert!(scene.queue.woken().is_empty());
+    assert_eq!(scene.memory.state().accounts, before);
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,6 +297,7 @@ async fn jobs_of_a_closed_account_cost_nothing_and_hold_up_no_others() {
     assert_eq!(scene.commits_made(), commits);
     assert_eq!(scene.store.call_count(StoreCall::DeferredHeads), searches);
     assert_eq!(scene.store.call_count(StoreCall::SwapAccount), 0);
+    scene.limit(&open, concurrency(100)).await;
     let mut jobs = scene.all_deferred("open", 20, &open).await;
     pass_ms(1_500).await;
     let mut woken = scene.queue.woken();
@@ -245,6 +323,7 @@ async fn one_job_after_a_closing_is_the_only_probe() {
     assert!(woken.len() == 1 && jobs.contains(&woken[0]), "{woken:?}");
     let answered = AccountEvent::Answered {
         started_at: vec![scene.now()],
+        replies: 1,
         tokens: 0,
         limits: None,
     };
@@ -272,25 +351,6 @@ async fn jobs_of_a_model_and_of_its_provider_share_the_permits_of_the_provider()
         let resumed = jobs.iter().filter(|job| woken.contains(job)).count();
         assert!(resumed >= woken.len() / 3, "{resumed} of {}", woken.len());
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_probe_is_any_of_the_waiting_jobs() {
-    let scene = Scene::new();
-    let keys: Vec<AccountKey> = (0..20)
-        .map(|n| AccountKey::of_provider(&format!("p{n}")))
-        .collect();
-    let mut oldest = Vec::new();
-    for (n, key) in keys.iter().enumerate() {
-        scene.close(key, 10_000).await;
-        oldest.push(scene.all_deferred(&format!("s{n}"), 5, key).await[0]);
-    }
-    let _member = scene.join("me");
-    pass_ms(20_000).await;
-    let woken = scene.queue.woken();
-    assert_eq!(woken.len(), keys.len());
-    // All 20 are the oldest once in 5^20 runs.
-    assert!(woken.iter().any(|job| !oldest.contains(job)), "{woken:?}");
 }
 
 #[tokio::test(start_paused = true)]

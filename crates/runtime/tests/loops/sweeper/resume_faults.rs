@@ -4,7 +4,7 @@
 use faulty_store::{Fault, StoreCall, StoreMode};
 use forebay_runtime::lanes::LaneChange;
 use forebay_shared::{
-    account::{AccountEvent, AccountKey, FORGET_MS},
+    account::{AccountEvent, AccountKey, ConfiguredBy, FORGET_MS},
     class::Class,
     wake::WakePermit,
 };
@@ -36,6 +36,7 @@ async fn a_job_whose_sweeper_died_before_it_published_the_wake_is_woken_by_its_t
     let take = AccountEvent::Take {
         calls: 1,
         process: process("dead"),
+        more_wait: false,
     };
     scene.apply_to(&key, take).await;
     let permit = WakePermit {
@@ -76,6 +77,33 @@ async fn a_process_that_is_alive_keeps_its_calls() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_limits_of_a_process_that_is_gone_may_be_replaced() {
+    let scene = Scene::new();
+    let (key, limits) = (provider(), concurrency(1));
+    let by = |name: &str| ConfiguredBy {
+        started_at: scene.now(),
+        process: process(name),
+    };
+    let member = scene.join("me");
+    let configured_by = || {
+        let state = scene.memory.state();
+        let configured_by = &state.accounts[&key].account.configured_by;
+        configured_by.as_ref().map(|by| by.process.clone())
+    };
+    for (name, expected) in [("me", Some(member.id.clone())), ("gone", None)] {
+        let by = by(name);
+        // Limits that are equal do not change the account.
+        let limits = if name == "me" { limits } else { concurrency(2) };
+        scene
+            .apply_to(&key, AccountEvent::Configured { limits, by })
+            .await;
+        pass_ms(5_000).await;
+        assert_eq!(configured_by(), expected);
+    }
+    assert_eq!(member.accounts.get(&key).configured, concurrency(2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn permits_of_jobs_that_could_not_be_resumed_are_given_back() {
     let scene = Scene::new();
     let key = provider();
@@ -107,6 +135,38 @@ async fn an_account_whose_store_calls_fail_holds_up_no_others() {
     assert!(scene.queue.woken().len() >= 2, "{:?}", scene.queue.woken());
     pass_ms(1_000).await;
     assert_eq!(scene.queue.woken().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_whose_store_calls_are_slow_holds_up_no_others() {
+    let scene = Scene::new();
+    let [slow, other] = ["a", "b"].map(AccountKey::of_provider);
+    let late = scene.deferred("slow", 0, &slow, Class::Interactive).await;
+    let mut jobs = vec![scene.deferred("s", 0, &other, Class::Interactive).await];
+    // The first search is that of the first account.
+    let delay = Fault::After(Box::pin(pass_ms(10_000)));
+    scene.store.plan(StoreCall::DeferredHeads, [delay]);
+    let _member = scene.join("me");
+    for n in 1..4 {
+        pass_ms(1_500).await;
+        assert_eq!(scene.queue.woken(), jobs);
+        jobs.push(scene.deferred("s", n, &other, Class::Interactive).await);
+    }
+    pass_ms(8_000).await;
+    jobs.push(late);
+    assert_eq!(scene.queue.woken(), jobs);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_while_jobs_are_resumed_is_reported() {
+    let scene = Scene::new();
+    scene
+        .deferred("s", 0, &provider(), Class::Interactive)
+        .await;
+    scene.store.plan(StoreCall::DeferredHeads, [Fault::Panic]);
+    let member = scene.join("me");
+    let failed = tokio::time::timeout(TIMEOUT, member.failed()).await;
+    assert!(failed.is_ok(), "the panic was not reported");
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,10 +203,12 @@ async fn accounts_that_were_not_limited_for_long_are_removed() {
     let take = AccountEvent::Take {
         calls: 1,
         process: process("me"),
+        more_wait: false,
     };
     scene.apply_to(&opened, take).await;
     let answered = AccountEvent::Answered {
         started_at: vec![scene.now()],
+        replies: 1,
         tokens: 0,
         limits: None,
     };

@@ -1,9 +1,10 @@
-//! counts: the count to which each live job belongs.
+//! counts: the count to which each live job belongs, and the jobs behind deferred heads.
 
-use super::scene::{Scene, message, process, results};
+use super::scene::{Scene, account, job, message, process, results};
 use crate::{
     class::Class,
     lane::{Admit, ClassCounts, HeadState, LaneCounts},
+    store::DeferredChange,
 };
 
 /// Asserts the counts of a lane that has interactive jobs only.
@@ -128,4 +129,61 @@ fn each_job_counts_in_its_class_and_a_commit_adds_the_difference() {
     assert_eq!(added[Class::Interactive].live(), -1);
     assert_eq!(added[Class::Batch].live(), 0);
     assert_eq!(added[Class::Batch].ready, 1);
+}
+
+/// What the steps change in the index of deferred heads: the jobs that leave and enter it, and the changes of the numbers of
+/// jobs behind them.
+fn deferred_change(
+    scene: &mut Scene,
+    steps: impl FnOnce(&mut Scene),
+) -> (Option<u128>, Option<u128>, Vec<i64>) {
+    let before = scene.lane.clone();
+    steps(scene);
+    let change = DeferredChange::between(&before, &scene.lane);
+    let number = |id| (1..10).find(|number| job(*number) == id);
+    let behind = change.behind.iter().inspect(|change| {
+        let of_head = (&change.account, change.class);
+        assert_eq!(of_head, (&account(), Class::Interactive));
+    });
+    (
+        change.remove.and_then(|entry| number(entry.job)),
+        change.add.and_then(|entry| number(entry.job)),
+        behind.map(|change| change.jobs).collect(),
+    )
+}
+
+#[test]
+fn the_jobs_behind_a_deferred_head_are_counted_with_it() {
+    let mut scene = Scene::with_messages(3);
+    let deferred = deferred_change(&mut scene, |scene| drop(scene.defer(1).unwrap()));
+    assert_eq!(deferred, (None, Some(1), vec![2]));
+    let appended = deferred_change(&mut scene, |scene| {
+        let batch = Admit {
+            class: Class::Batch,
+            ..message(4)
+        };
+        scene.admit(batch).unwrap();
+    });
+    assert_eq!(appended, (None, None, vec![1]));
+    let cancelled = deferred_change(&mut scene, |scene| drop(scene.cancel(2).unwrap()));
+    assert_eq!(cancelled, (None, None, vec![-1]));
+    let repeated = deferred_change(&mut scene, |scene| drop(scene.defer(1).unwrap()));
+    assert_eq!(repeated, (None, None, vec![]));
+    let resumed = deferred_change(&mut scene, |scene| drop(scene.resume(1).unwrap()));
+    assert_eq!(resumed, (Some(1), None, vec![-2]));
+    let not_deferred = deferred_change(&mut scene, |scene| drop(scene.admit(message(5)).unwrap()));
+    assert_eq!(not_deferred, (None, None, vec![]));
+}
+
+#[test]
+fn a_change_of_the_deferred_head_replaces_the_jobs_behind_it() {
+    let mut scene = Scene::with_messages(3);
+    scene.defer(1).unwrap();
+    let next = deferred_change(&mut scene, |scene| {
+        scene.cancel(1).unwrap();
+        scene.defer(2).unwrap();
+    });
+    assert_eq!(next, (Some(1), Some(2), vec![-2, 1]));
+    let displaced = deferred_change(&mut scene, |scene| drop(scene.admit(results(4)).unwrap()));
+    assert_eq!(displaced, (Some(2), None, vec![-1]));
 }

@@ -5,6 +5,7 @@ use super::scene::{
 };
 use crate::{
     class::Class,
+    ids::JobId,
     job::Status,
     lane::{
         Admit, ClaimResult, DEFERRED_MS_MAX, Effects, Entry, HeadState, IfBusy, Lane, Refused,
@@ -166,6 +167,16 @@ fn a_job_under_a_hold_is_not_deferred() {
 }
 
 #[test]
+fn a_deferral_ends_a_hold_that_has_passed() {
+    let mut scene = Scene::running(2);
+    scene.finish_as(1, 1, None, Some(1_000)).unwrap();
+    scene.advance_clock(1_000);
+    scene.defer(2).unwrap();
+    assert!(is_deferred(&scene));
+    assert_eq!(scene.lane.hold_until, None);
+}
+
+#[test]
 fn the_longest_wait_ends_with_a_wake() {
     let mut scene = with_late_deadline();
     scene.defer(1).unwrap();
@@ -190,6 +201,70 @@ fn a_deferred_job_expires_with_the_error_of_its_provider() {
         "{}",
         error.message
     );
+}
+
+/// The jobs that a tick has expired, and the messages of their errors.
+fn expired(effects: &Effects) -> Vec<(JobId, &str)> {
+    let ended = effects.ended.iter();
+    ended
+        .map(|ended| {
+            assert_eq!(ended.status, Status::Expired);
+            let error = ended.error.as_ref().expect("an expired job has an error");
+            (ended.entry.job, error.message.as_str())
+        })
+        .collect()
+}
+
+const BEHIND_DEFERRED: &str = "the job was not done by its expires_at; \
+     a job before it in its session waited for acme: an error of the test";
+
+#[test]
+fn a_job_behind_a_deferred_head_expires_with_the_error_of_the_heads_provider() {
+    let mut scene = with_late_deadline();
+    scene.admit(message(2)).unwrap();
+    scene.defer(1).unwrap();
+    scene.advance_clock(DEADLINE_MS);
+    let effects = scene.tick(2).unwrap();
+    assert_eq!(expired(&effects), [(job(2), BEHIND_DEFERRED)]);
+    assert_eq!(effects.wake, None);
+    assert!(is_deferred(&scene));
+}
+
+#[test]
+fn a_job_behind_a_head_that_is_not_deferred_expires_without_an_error_of_a_provider() {
+    let mut scene = with_late_deadline();
+    scene.admit(message(2)).unwrap();
+    scene.defer(1).unwrap();
+    scene.resume(1).unwrap();
+    scene.advance_clock(DEADLINE_MS);
+    let effects = scene.tick(2).unwrap();
+    let message = "the job was not done by its expires_at";
+    assert_eq!(expired(&effects), [(job(2), message)]);
+}
+
+#[test]
+fn jobs_that_are_due_expire_together_with_their_deferred_head() {
+    let mut scene = Scene::with_messages(2);
+    let late = Admit {
+        deadline: scene.now.plus_ms(10 * DEFERRED_MS_MAX),
+        ..message(3)
+    };
+    scene.admit(late).unwrap();
+    scene.admit(message(4)).unwrap();
+    scene.defer(1).unwrap();
+    scene.advance_clock(DEADLINE_MS);
+    let effects = scene.tick(1).unwrap();
+    let of_head =
+        "the job was not done by its expires_at; it waited for acme: an error of the test";
+    let expected = [
+        (job(1), of_head),
+        (job(2), BEHIND_DEFERRED),
+        (job(4), BEHIND_DEFERRED),
+    ];
+    assert_eq!(expired(&effects), expected);
+    assert_eq!(effects.wake, Some(job(3)));
+    assert_eq!(scene.order(), [3]);
+    assert_eq!(scene.tick(2), Err(Refused::Gone));
 }
 
 #[test]
@@ -252,9 +327,14 @@ fn an_older_release_reads_a_deferred_job_as_queued_until_its_longest_wait_ends()
         "until": scene.now.plus_ms(LIMIT_MS),
         "provider_wait": state["provider_wait"],
     }});
-    let lane: Lane = serde_json::from_value(claimed_by_older).unwrap();
+    let mut claimed: Lane = serde_json::from_value(claimed_by_older).unwrap();
     let worker = process("a");
     assert!(
-        matches!(&lane.entries[0].state, State::Running { worker: owner, .. } if *owner == worker)
+        matches!(&claimed.entries[0].state, State::Running { worker: owner, .. } if *owner == worker)
     );
+    // A process of this release takes the job over and defers it again.
+    claimed.entries[0].state = scene.lane.entries[0].state.clone();
+    let stored = serde_json::to_string(&claimed).unwrap();
+    let read: Lane = serde_json::from_str(&stored).unwrap();
+    assert_eq!(read, claimed);
 }

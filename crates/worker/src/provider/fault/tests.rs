@@ -129,6 +129,7 @@ fn each_cause_of_no_connection_has_a_fault() {
         (NoConnection::TimedOut, Unavailable),
         (NoConnection::ResolverFails, Unavailable),
         (NoConnection::UnknownName, Call),
+        (NoConnection::OutOfFiles, Fault::OutOfFiles),
         (NoConnection::Other, Call),
     ] {
         assert_eq!(of(Evidence::NoConnection(cause)), expected, "{cause:?}");

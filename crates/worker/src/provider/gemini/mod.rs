@@ -58,7 +58,7 @@ use super::{
     Answer, Call, Failure, Provider, SettingsError,
     api_client::{ApiClient, KeyHeader},
     http::{Endpoint, HttpSettings, Received},
-    model_list,
+    large_body, model_list,
 };
 
 /// The header that carries the key.
@@ -119,7 +119,7 @@ impl Provider for Gemini {
     }
 
     async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
-        let body = request::body(call)?;
+        let body = large_body::build(call, || request::body(call))?;
         // A client chooses the model's name. As one segment of the path, the name cannot lead to another path.
         let model_and_method = format!("{}:generateContent", call.model);
         let url = self.base_url.with_segments(&["models", &model_and_method]);

@@ -1,7 +1,9 @@
 //! Builds a request in Gemini's form.
 
 use forebay_shared::{
-    job::{JsonSchema, Request, ResponseFormat, Tool, ToolChoice, ToolChoiceMode},
+    job::{
+        JsonSchema, Request, ResponseFormat, Tool, ToolChoice, ToolChoiceMode, extra_body_refusal,
+    },
     turn::ToolKind,
 };
 use serde_json::{Map, Value, json};
@@ -155,20 +157,16 @@ fn merge_extra_body(
     extra: &Map<String, Value>,
 ) -> Result<(), Failure> {
     for (name, value) in extra {
+        if let Some(why) = extra_body_refusal(name, value) {
+            return Err(Failure::new(
+                "invalid_request",
+                format!("extra_body must not set {name}: {why}"),
+                Retry::Never,
+            ));
+        }
         match name.as_str() {
-            "contents" | "model" => {
-                return Err(Failure::new(
-                    "invalid_request",
-                    format!("extra_body must not set {name}: the job's own fields set it"),
-                    Retry::Never,
-                ));
-            }
-            "stream" if *value == Value::Bool(false) => {}
-            "stream" => {
-                return Err(unsupported(
-                    "extra_body sets stream, but replies are not streamed",
-                ));
-            }
+            // Gemini's API has no such field.
+            "stream" => {}
             _ => match (body.get_mut(name), value) {
                 (Some(Value::Object(own)), Value::Object(extra)) if name == "generationConfig" => {
                     own.extend(extra.clone());
@@ -360,7 +358,7 @@ mod tests {
         for (extra, code) in [
             (json!({"contents": []}), "invalid_request"),
             (json!({"model": "x"}), "invalid_request"),
-            (json!({"stream": true}), "unsupported_parameter"),
+            (json!({"stream": true}), "invalid_request"),
         ] {
             let failure =
                 body_fields(&json!({"extra_body": extra})).expect_err("the job is refused");

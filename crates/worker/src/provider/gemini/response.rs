@@ -55,6 +55,7 @@ pub(super) fn read(received: &Received, turns: &[Turn]) -> Result<Answer, Failur
         return Err(empty("Gemini's answer has neither text nor tool calls"));
     }
     Ok(Answer {
+        memory: received.memory.clone(),
         turn: Turn {
             role: Role::Assistant,
             content: reply.content,

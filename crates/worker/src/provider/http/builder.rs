@@ -13,6 +13,14 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the server may take to answer a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// The most calls in flight on one client, and so on one HTTP/2 connection.
+pub(super) const CALLS_MAX: usize = 100;
+
+/// How many bytes of an answer a server may send over HTTP/2 before they are read. An answer that waits for memory is not
+/// read. The window of the connection is large enough for the unread bytes of all its answers, so that it blocks no other answer.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1_024;
+const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * CALLS_MAX as u32;
+
 /// The most bytes of an answer's headers over HTTP/2.
 const HEADERS_BYTES_MAX: u32 = 32 * 1_024;
 
@@ -96,6 +104,8 @@ impl ClientBuilder {
             .http2_keep_alive_interval(PING_INTERVAL)
             .http2_keep_alive_timeout(PING_TIMEOUT)
             .http2_max_header_list_size(HEADERS_BYTES_MAX)
+            .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             // `Proxies` has read the proxy variables already.
             .no_proxy();
         if let Some(proxy) = &self.proxy {

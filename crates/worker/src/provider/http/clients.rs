@@ -15,11 +15,8 @@ use tokio::{
     time::Instant,
 };
 
-use super::builder::{ClientBuilder, ClientError};
+use super::builder::{CALLS_MAX, ClientBuilder, ClientError};
 use crate::provider::Failure;
-
-/// The most calls in flight on one client.
-const CALLS_MAX: usize = 100;
 
 /// How long a client may be unused before it is dropped, with its connections.
 const IDLE_MAX: Duration = Duration::from_secs(90);

@@ -1,10 +1,12 @@
-//! Finds out why no connection was made: the host refused it, the lookup of its name failed, or there is another cause.
+//! Finds out why no connection was made: the host refused it, the lookup of its name failed, this process has no file left, or
+//! there is another cause.
 //!
 //! The kind of the innermost I/O error shows the cause. Only a failed name lookup (getaddrinfo, RFC 3493) must be recognised
 //! by its text, because Rust's standard library does not keep the error code.
 
 use std::{
     error::Error,
+    fs::File,
     io::{self, ErrorKind},
 };
 
@@ -26,13 +28,24 @@ const UNKNOWN_NAME: [&str; 5] = [
     "nodename nor servname provided, or not known",
 ];
 
+/// The codes of `EMFILE` and `ENFILE` (POSIX), which have the same values on all supported systems: the limit of open files of the
+/// process, or of the system, is reached.
+const OUT_OF_FILES: [i32; 2] = [24, 23];
+
 /// Why no connection was made.
 pub(super) fn cause_of(error: &(dyn Error + 'static)) -> NoConnection {
     let Some(error) = innermost_io_error(error) else {
         return NoConnection::Other;
     };
+    if is_out_of_files(error) {
+        return NoConnection::OutOfFiles;
+    }
     let text = error.to_string();
     if text.contains(LOOKUP_FAILED) {
+        // The resolver needs files, and reports the lack of them as any other failure.
+        if File::open("/dev/null").is_err_and(|error| is_out_of_files(&error)) {
+            return NoConnection::OutOfFiles;
+        }
         let is_unknown = UNKNOWN_NAME.iter().any(|unknown| text.contains(unknown));
         return if is_unknown {
             NoConnection::UnknownName
@@ -54,6 +67,12 @@ pub(super) fn cause_of(error: &(dyn Error + 'static)) -> NoConnection {
         | ErrorKind::UnexpectedEof => NoConnection::Refused,
         _ => NoConnection::Other,
     }
+}
+
+fn is_out_of_files(error: &io::Error) -> bool {
+    error
+        .raw_os_error()
+        .is_some_and(|code| OUT_OF_FILES.contains(&code))
 }
 
 fn innermost_io_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
@@ -112,6 +131,14 @@ mod tests {
         #[error("unsuccessful")]
         struct NoIo;
         assert_eq!(cause_of(&NoIo), NoConnection::Other);
+    }
+
+    #[test]
+    fn a_lack_of_files_is_no_fault_of_the_provider() {
+        for code in [23, 24] {
+            let error = Outer("tcp open error", io::Error::from_raw_os_error(code));
+            assert_eq!(cause_of(&error), NoConnection::OutOfFiles, "{code}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use forebay_shared::account::ReportedLimits;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
-    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, LOCATION, USER_AGENT},
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT},
 };
 use reqwest::Response;
 use tokio::time::{Instant, timeout_at};
@@ -17,6 +17,8 @@ use super::{
     clients::{ClientPermit, Clients},
     coding,
     endpoint::Endpoint,
+    redirect,
+    reply_memory::{ReplyBudgets, ReplyMemory, Reservation},
     settings::{HttpLimits, HttpSettings},
     transport,
 };
@@ -40,6 +42,7 @@ const FIRST_BUFFER_BYTES: usize = 64 * 1024;
 pub(in crate::provider) struct JsonClient {
     clients: Clients,
     limits: HttpLimits,
+    reply_budgets: ReplyBudgets,
     /// The host and port of the proxy that forwards the requests. `None` also for a proxy that tunnels TLS.
     forwarding_proxy: Option<String>,
 }
@@ -59,6 +62,8 @@ pub(in crate::provider) struct Received {
     pub(in crate::provider) location: Option<String>,
     /// The body. Complete for a status of 200 to 299. Otherwise its first bytes, or nothing if it is compressed.
     pub(in crate::provider) body: Vec<u8>,
+    /// The memory of the body and of what it becomes.
+    pub(in crate::provider) memory: ReplyMemory,
 }
 
 impl Received {
@@ -72,6 +77,7 @@ impl Received {
             limits: None,
             location: None,
             body: body.to_vec(),
+            memory: ReplyMemory::default(),
         }
     }
 
@@ -105,6 +111,7 @@ impl JsonClient {
             forwarding_proxy: builder.forwarding_proxy().map(str::to_owned),
             clients: Clients::new(builder)?,
             limits,
+            reply_budgets: settings.reply_budgets.clone(),
         })
     }
 
@@ -190,17 +197,22 @@ impl JsonClient {
             return Err(transport::proxy_refused(proxy));
         }
         let path = response.url().path().to_owned();
-        let now = SystemTime::now();
+        let now = retry_after::answered_at(response.headers(), SystemTime::now());
         let retry_after_ms = retry_after::read(response.headers(), now);
         let limits = rate_limit_headers::read(response.headers(), now);
-        let location = location(&response);
+        let location = redirect::location(&response);
         let coding = coding::of(response.headers());
+        let mut memory = ReplyMemory::default();
         let body = if status.is_success() {
             if let Some(coding) = coding {
                 return Err(transport::encoded(coding));
             }
             match timeout_at(deadline, self.read_to_end(&mut response)).await {
-                Ok(body) => body?,
+                Ok(read) => {
+                    let body;
+                    (body, memory) = read?;
+                    body
+                }
                 Err(_) => return Ok(None),
             }
         } else if coding.is_some() {
@@ -216,15 +228,22 @@ impl JsonClient {
             limits,
             location,
             body,
+            memory,
         }))
     }
 
-    async fn read_to_end(&self, response: &mut Response) -> Result<Vec<u8>, Failure> {
+    /// Reads the whole body. While there is no memory for it, the rest stays at the server.
+    async fn read_to_end(
+        &self,
+        response: &mut Response,
+    ) -> Result<(Vec<u8>, ReplyMemory), Failure> {
         let max = self.limits.response_bytes_max;
         let announced_bytes = response.content_length().unwrap_or(0);
         if announced_bytes > max as u64 {
             return Err(transport::too_large(max));
         }
+        let announced = response.content_length();
+        let mut reservation = Reservation::default();
         let capacity = usize::try_from(announced_bytes).unwrap_or(FIRST_BUFFER_BYTES);
         let mut body = Vec::with_capacity(capacity.min(FIRST_BUFFER_BYTES));
         while let Some(data) = response
@@ -235,32 +254,14 @@ impl JsonClient {
             if body.len() + data.len() > max {
                 return Err(transport::too_large(max));
             }
+            let bytes = (body.len() + data.len()) as u64;
+            let cover = reservation.cover(&self.reply_budgets, bytes, announced, max as u64);
+            cover.await;
             body.extend_from_slice(&data);
         }
-        Ok(body)
+        let memory = reservation.keep(body.len() as u64);
+        Ok((body, memory))
     }
-}
-
-/// The address of a redirect (RFC 9110, section 10.2.2). The query, the user name and the password are removed, because they
-/// may be secrets.
-fn location(response: &Response) -> Option<String> {
-    if !response.status().is_redirection() {
-        return None;
-    }
-    let location = response.headers().get(LOCATION)?.to_str().ok()?;
-    let address = location.split(['?', '#']).next()?;
-    Some(without_user(address))
-}
-
-/// An address without the user name and the password before the host (RFC 3986, section 3.2.1).
-fn without_user(address: &str) -> String {
-    let Some((scheme, rest)) = address.split_once("//") else {
-        return address.to_owned();
-    };
-    let authority = rest.split('/').next().unwrap_or_default();
-    let user = authority.rsplit_once('@');
-    let user_bytes = user.map_or(0, |(user, _)| user.len() + 1);
-    format!("{scheme}//{}", &rest[user_bytes..])
 }
 
 /// Reads an error's body up to its byte limit and until the deadline. An error while reading is ignored, because the status
@@ -291,20 +292,6 @@ mod tests {
     use super::*;
 
     const TIMEOUT: Duration = Duration::from_secs(60);
-
-    #[test]
-    fn the_address_of_a_redirect_has_no_user() {
-        for (address, expected) in [
-            ("https://u:pw@x.example/a@b", "https://x.example/a@b"),
-            ("https://u:p@w@x.example", "https://x.example"),
-            ("//u@x.example/a", "//x.example/a"),
-            ("https://x.example/a@b", "https://x.example/a@b"),
-            ("/a@b", "/a@b"),
-            ("//", "//"),
-        ] {
-            assert_eq!(without_user(address), expected);
-        }
-    }
 
     /// A client that uses HTTP/2 with prior knowledge, so that its calls share the connection that the first call opens.
     fn client(port: u16) -> (Arc<JsonClient>, Url) {

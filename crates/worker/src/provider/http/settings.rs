@@ -1,6 +1,6 @@
 //! How a provider is reached: the limits on each call, the protocol, the proxies and the trusted certificates.
 
-use super::{proxies::Proxies, trust::TrustedCertificates};
+use super::{proxies::Proxies, reply_memory::ReplyBudgets, trust::TrustedCertificates};
 
 /// The limits on one call, in addition to the timeout that each call has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ impl Default for HttpLimits {
 pub struct HttpSettings {
     /// The limits on each call.
     pub limits: HttpLimits,
+    /// The memory for long replies. All providers of a process share it.
+    pub reply_budgets: ReplyBudgets,
     /// Whether an `http:` provider gets HTTP/2 requests without negotiation (RFC 9113, section 3.3). For an `https:` provider
     /// the setting has no effect, because the TLS handshake negotiates the version (ALPN, RFC 7301).
     pub http2_prior_knowledge: bool,

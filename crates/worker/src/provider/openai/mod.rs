@@ -63,7 +63,7 @@ use super::{
     Answer, Call, Failure, Provider, SettingsError,
     api_client::{ApiClient, KeyHeader},
     http::{Endpoint, HttpSettings, Received},
-    model_list,
+    large_body, model_list,
 };
 use dialect::Dialect;
 
@@ -136,7 +136,7 @@ impl Provider for OpenAi {
     }
 
     async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
-        let body = request::body(call, self.dialect, &self.name)?;
+        let body = large_body::build(call, || request::body(call, self.dialect, &self.name))?;
         let read = |received: &Received| {
             if received.is_success() {
                 response::read(received, call.turns, &self.name)

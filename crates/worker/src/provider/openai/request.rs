@@ -1,12 +1,10 @@
 //! Builds a request in OpenAI's form.
 
+use forebay_shared::job::extra_body_refusal;
 use serde_json::{Map, Value, json};
 
 use super::{dialect::Dialect, known_fields, messages};
 use crate::provider::{Call, Failure, Retry, json_body};
-
-/// The fields that `extra_body` must not set. The field `stream` may be set, but only to `false`.
-const FIXED_FIELDS: [&str; 2] = ["messages", "model"];
 
 /// The body of the request to the provider named `provider`.
 ///
@@ -58,14 +56,8 @@ fn fields(
         body.insert(dialect.max_tokens_field.as_str().into(), max.into());
     }
     for (name, extra) in &request.extra_body {
-        if FIXED_FIELDS.contains(&name.as_str()) {
-            return Err(refused(name, "the job's own fields set it"));
-        }
-        if name == "stream" {
-            if *extra != Value::Bool(false) {
-                return Err(refused(name, "replies are not streamed"));
-            }
-            continue;
+        if let Some(why) = extra_body_refusal(name, extra) {
+            return Err(refused(name, why));
         }
         body.insert(name.clone(), extra.clone());
     }

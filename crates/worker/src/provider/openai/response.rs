@@ -72,6 +72,7 @@ pub(super) fn read(received: &Received, turns: &[Turn], provider: &str) -> Resul
         extra_content = reasoning::store(extra_content, provider, &mut message);
     }
     Ok(Answer {
+        memory: received.memory.clone(),
         turn: Turn {
             role: Role::Assistant,
             content: text.map(Content::Text),

@@ -87,6 +87,7 @@ fn answer(call: &Call<'_>) -> Result<Answer, Failure> {
     let input_tokens = context::sent_bytes(call.turns).div_ceil(4);
     let output_tokens = (text.len() as u64).div_ceil(4);
     Ok(Answer {
+        memory: super::http::ReplyMemory::default(),
         turn: Turn::text(Role::Assistant, text),
         reasoning: None,
         finish_reason: FinishReason::Stop,

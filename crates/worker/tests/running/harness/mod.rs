@@ -10,6 +10,7 @@ use forebay_engine::embedded::Embedded;
 use forebay_runtime::{
     lanes::{AdmitOptions, LaneChange, LaneSettings},
     member::{Member, MemberSettings},
+    memory::MemoryShares,
 };
 use forebay_shared::{
     account::{AccountKey, ConfiguredLimits},
@@ -70,6 +71,7 @@ fn join(name: &str, store: &Arc<FaultyStore>, queue: Arc<dyn Queue>) -> Arc<Memb
     let settings = MemberSettings {
         presence_ttl_ms: PRESENCE_TTL_MS,
         sessions_max: None,
+        memory: MemoryShares::default(),
         lanes,
     };
     let store = Arc::clone(store) as Arc<dyn Store>;
@@ -188,12 +190,20 @@ impl Fleet {
         self.start_worker();
     }
 
-    /// Takes the next wake of an interactive job from the queue and drops it. No worker may run.
-    pub(crate) async fn lose_wake(&self) {
+    /// Takes wakes from the queue and drops them, up to the wake of this interactive job. No worker may run. An earlier job may
+    /// have a second wake, because the sweeper wakes the ready heads when it begins.
+    pub(crate) async fn lose_wake(&self, job: JobId) {
         let consumer = self.queue().consume(Class::Interactive, 1).await;
         let mut consumer = consumer.expect("the queue can be consumed");
-        let delivery = wait_for("a wake arrives", consumer.next()).await;
-        delivery.expect("the queue is open").ack();
+        loop {
+            let delivery = wait_for("a wake arrives", consumer.next()).await;
+            let delivery = delivery.expect("the queue is open");
+            let woken = delivery.wake.job;
+            delivery.ack();
+            if woken == job {
+                return;
+            }
+        }
     }
 
     /// Tells the worker to stop, and waits until it has drained.

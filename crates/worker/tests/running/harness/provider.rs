@@ -10,7 +10,7 @@ use forebay_shared::{
 };
 use forebay_worker::{
     Providers,
-    provider::{Answer, Call, CallAccounts, Failure, Provider},
+    provider::{Answer, Call, CallAccounts, Failure, Provider, http},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -57,6 +57,7 @@ impl PendingCall {
             ..Usage::default()
         };
         self.send(ScriptedResult::Return(Box::new(Ok(Answer {
+            memory: http::ReplyMemory::default(),
             turn,
             reasoning: None,
             finish_reason,

@@ -84,7 +84,7 @@ async fn a_body_that_is_too_large_is_answered_with_413_with_and_without_a_conten
     // These requests have a content length but no body.
     for length in ["11534336", "9999999999999999999"] {
         let head = format!(
-            "POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n"
+            "POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n"
         );
         let answer = send_raw(&fixture, head.as_bytes()).await;
         assert!(
@@ -104,13 +104,13 @@ async fn bytes_that_are_not_http_are_answered_with_a_4xx_and_the_gateway_continu
     let fixture = Fixture::start().await;
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
-        b"GET /v1/jobs/a\x00b HTTP/1.1\r\nhost: x\r\n\r\n",
-        b"GET /v1/jobs/a b HTTP/1.1\r\nhost: x\r\n\r\n",
-        b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
-        b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"GET /v1/jobs/a\x00b HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        b"GET /v1/jobs/a b HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        b"POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-length: -1\r\n\r\n",
+        b"POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
     ] {
         let answer = send_raw(&fixture, bytes).await;
-        let is_refused = answer.is_empty() || answer.starts_with("HTTP/1.1 4");
+        let is_refused = answer.starts_with("HTTP/1.1 4");
         assert!(is_refused, "the bytes {bytes:?} were not refused: {answer}");
     }
     assert_nothing_stored_or_called(&fixture).await;

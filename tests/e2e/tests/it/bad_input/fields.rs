@@ -59,14 +59,11 @@ async fn an_invalid_job_is_answered_with_422_and_the_name_of_the_field() {
         (job_with("extra_body", json!({ "x": deep })), "extra_body"),
         // session ids
         (job_with("session_id", json!("")), "session_id"),
-        (job_with("session_id", json!("a/b")), "session_id"),
+        (job_with("session_id", json!("..")), "session_id"),
         (job_with("session_id", json!("a\u{0}b")), "session_id"),
-        (
-            job_with("session_id", json!("../../etc/passwd")),
-            "session_id",
-        ),
-        (job_with("session_id", json!("größe")), "session_id"),
-        (job_with("session_id", json!("x".repeat(129))), "session_id"),
+        (job_with("session_id", json!("a\u{85}b")), "session_id"),
+        (job_with("session_id", json!("größe\n")), "session_id"),
+        (job_with("session_id", json!("x".repeat(201))), "session_id"),
         (
             job_with("session_id", json!("x".repeat(100_000))),
             "session_id",

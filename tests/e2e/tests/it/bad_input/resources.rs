@@ -58,7 +58,6 @@ async fn unknown_and_malformed_ids_are_answered_with_404() {
         }
     }
     for path in [
-        "/",
         "/v1",
         "/v1/jobs/",
         "/v1/jobs/a/b",

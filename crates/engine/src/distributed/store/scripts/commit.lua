@@ -14,6 +14,11 @@ local function take()
   return ARGV[next_arg - 1]
 end
 
+-- Sets the expiry of a key. All times are times of the store's clock, which may differ from the server's clock.
+local function expire_at(key, time)
+  redis.call('PEXPIRE', key, string.format('%.0f', math.max(tonumber(time) - tonumber(at), 0)))
+end
+
 local admitted = tonumber(take())
 local conflict = (old and string.sub(old, 1, 32) or '') ~= expected
 -- The list of new jobs has four arguments for each job, the id first.
@@ -72,6 +77,12 @@ for _ = 1, tonumber(take()) do
   end
 end
 
+-- The counts of jobs behind deferred heads. They come after the index, because the last entry of an account that leaves the
+-- index resets its count.
+for _ = 1, tonumber(take()) do
+  count_behind(prefix, take(), take())
+end
+
 -- Timers, and the index of queued jobs by time of admission. The time of admission is '' while a worker runs the job.
 for _ = 1, tonumber(take()) do
   local job, timer, queued_key, admitted_at = take(), take(), prefix .. 'w:' .. take(), take()
@@ -92,7 +103,7 @@ for _ = 1, tonumber(take()) do
   if keep_until then
     redis.call('HSET', key, 'mark', summary, 'outcome', outcome)
     if tonumber(keep_until) > tonumber(deletable_at) then deletable_at = keep_until end
-    redis.call('PEXPIREAT', key, deletable_at)
+    expire_at(key, deletable_at)
   end
   redis.call('ZREM', prefix .. 't', job)
   redis.call('ZREM', queued_key, job)
@@ -109,6 +120,8 @@ for _ = 1, tonumber(take()) do
   local expires_at, turns_max, bytes_max = take(), tonumber(take()), tonumber(take())
   local is_live = expires_at == ''
   local sent_bytes, input_tokens = take(), take()
+  -- A new job does not continue an expired session.
+  if not was_live and is_expired(prefix, session, at) then redis.call('DEL', session_key, turns_key) end
   local stored = redis.call('HMGET', session_key, 'updated_at', 'bytes')
   local bytes = tonumber(stored[2] or 0)
   local turns = redis.call('LLEN', turns_key)
@@ -118,10 +131,14 @@ for _ = 1, tonumber(take()) do
     bytes = bytes + #turn
   end
   -- The newest turn stays, whatever its size.
+  local dropped = 0
   while turns > 1 and (turns > turns_max or bytes > bytes_max) do
     bytes = bytes - #redis.call('LPOP', turns_key)
     turns = turns - 1
+    dropped = dropped + 1
   end
+  -- So the number of a turn does not change when older turns are dropped.
+  if dropped > 0 then redis.call('HINCRBY', session_key, 'dropped', dropped) end
   local updated_at = stored[1]
   if not updated_at then redis.call('HSET', session_key, 'created_at', at) end
   if not updated_at or tonumber(updated_at) < tonumber(at) then updated_at = at end
@@ -133,10 +150,10 @@ for _ = 1, tonumber(take()) do
   if not is_live then
     redis.call('ZADD', prefix .. 'su', updated_at, session)
     redis.call('ZADD', prefix .. 'sx', expires_at, session)
-    redis.call('PEXPIREAT', turns_key, expires_at)
-    redis.call('PEXPIREAT', session_key, expires_at)
+    expire_at(turns_key, expires_at)
+    expire_at(session_key, expires_at)
     -- A hold expires together with its session.
-    if document ~= '' then redis.call('PEXPIREAT', KEYS[1], expires_at) end
+    if document ~= '' then expire_at(KEYS[1], expires_at) end
   elseif not was_live then
     redis.call('ZREM', prefix .. 'su', session)
     redis.call('ZREM', prefix .. 'sx', session)

@@ -1,6 +1,6 @@
 -- The counts of one partition. KEYS: the hash of the counts. ARGV: prefix, now.
--- Returns four things: the number of unexpired sessions without live jobs; the counts; for each tenant and class the time
--- at which its oldest queued job was admitted; and the counts of deferred heads.
+-- Returns five things: the number of unexpired sessions without live jobs; the counts; for each tenant and class the time
+-- at which its oldest queued job was admitted; the counts of deferred heads; and the counts of the jobs behind them.
 local counts = redis.call('HGETALL', KEYS[1])
 if #counts == 0 then return false end
 local oldest, seen = {}, {}
@@ -16,4 +16,6 @@ for index = 1, #counts, 2 do
   end
 end
 local idle = redis.call('ZCOUNT', ARGV[1] .. 'sx', '(' .. ARGV[2], '+inf')
-return {idle, counts, oldest, redis.call('HGETALL', ARGV[1] .. 'd')}
+local deferred = redis.call('HGETALL', ARGV[1] .. 'd')
+local behind = #deferred > 0 and redis.call('HGETALL', ARGV[1] .. 'db') or {}
+return {idle, counts, oldest, deferred, behind}

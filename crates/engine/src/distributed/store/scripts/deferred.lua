@@ -1,11 +1,20 @@
 -- Functions that change the index of deferred heads. The hash `d` counts the entries of each account (`a|`) and of each
--- tenant (`t|`). It has a field only for a count above 0, so it does not grow with the models that clients name.
+-- tenant (`t|`). The hash `db` counts the jobs behind the heads of each account. Both have a field only for a count above 0,
+-- so they do not grow with the models that clients name.
 
 local function count_deferred(prefix, name, tenant_class, change)
   for _, field in ipairs({'a|' .. name, 't|' .. tenant_class}) do
     if redis.call('HINCRBY', prefix .. 'd', field, change) == 0 then
       redis.call('HDEL', prefix .. 'd', field)
+      -- An older release does not count the jobs behind a head. This ends an error of the count that its commits caused.
+      if field == 'a|' .. name then redis.call('HDEL', prefix .. 'db', name) end
     end
+  end
+end
+
+local function count_behind(prefix, name, change)
+  if redis.call('HINCRBY', prefix .. 'db', name, change) <= 0 then
+    redis.call('HDEL', prefix .. 'db', name)
   end
 end
 

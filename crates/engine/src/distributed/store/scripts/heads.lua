@@ -1,5 +1,6 @@
 -- Heads of one partition, in the order of their lanes. KEYS: the index of heads.
--- ARGV: prefix, lower bound, upper bound, limit. Returns for each head: lane, first line of the lane's document, timer.
+-- ARGV: prefix, lower bound, upper bound, limit. Returns for each head: lane, first line of the lane's document, timer. Line and
+-- timer are nil if the lane has no document or no head.
 local prefix, found = ARGV[1], {}
 local members = redis.call('ZRANGE', KEYS[1], ARGV[2], ARGV[3], 'BYLEX', 'LIMIT', 0, ARGV[4])
 for _, member in ipairs(members) do
@@ -9,6 +10,8 @@ for _, member in ipairs(members) do
   local job = string.match(line, '^%x+;.;%d+;([^;]*);')
   if job then
     found[#found + 1] = {lane, line, redis.call('ZSCORE', prefix .. 't', job)}
+  else
+    found[#found + 1] = {lane, false, false}
   end
 end
 return found

@@ -1,7 +1,11 @@
 -- A job's metadata; its outcome if it has ended; and the document of its lane if it is live. KEYS: the record.
--- ARGV: prefix.
+-- ARGV: prefix, the most bytes of an outcome that is returned. For a larger outcome, returns only its size and its summary.
+local outcome_bytes = redis.call('HSTRLEN', KEYS[1], 'outcome')
+if outcome_bytes > tonumber(ARGV[2]) then
+  return {false, false, false, outcome_bytes, redis.call('HGET', KEYS[1], 'mark')}
+end
 local record = redis.call('HMGET', KEYS[1], 'meta', 'outcome', 'lane')
 if not record[1] then return false end
 local document = false
 if not record[2] then document = redis.call('GET', ARGV[1] .. 'l:' .. record[3]) end
-return {record[1], record[2], document}
+return {record[1], record[2], document, false, false}

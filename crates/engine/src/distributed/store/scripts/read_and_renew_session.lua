@@ -1,16 +1,22 @@
 -- Reads a session and records the read as a use. KEYS: the session.
 -- ARGV: prefix, session, now, the new expiry if the session has no live jobs.
--- Returns the times of creation and last change, the number of live jobs, and the turns.
+-- Returns the times of creation and last change, the number of live jobs, the number and the bytes of the turns, the number
+-- of the oldest turn, and the turns if they are small.
 local prefix, session, now, expires_at = unpack(ARGV)
-local stored = redis.call('HMGET', KEYS[1], 'created_at', 'updated_at')
+local stored = redis.call('HMGET', KEYS[1], 'created_at', 'updated_at', 'bytes', 'dropped')
 if not stored[1] then return false end
 local lane_key = prefix .. 'l:s/' .. session
 local live_jobs = live_job_count(redis.call('GET', lane_key))
 if live_jobs == 0 then
+  if is_expired(prefix, session, now) then return false end
   redis.call('ZADD', prefix .. 'su', 'GT', now, session)
   redis.call('ZADD', prefix .. 'sx', expires_at, session)
-  redis.call('PEXPIREAT', prefix .. 'u:' .. session, expires_at)
-  redis.call('PEXPIREAT', KEYS[1], expires_at)
-  redis.call('PEXPIREAT', lane_key, expires_at)
+  -- The times are times of the store's clock, which may differ from the server's clock.
+  local ttl = string.format('%.0f', tonumber(expires_at) - tonumber(now))
+  redis.call('PEXPIRE', prefix .. 'u:' .. session, ttl)
+  redis.call('PEXPIRE', KEYS[1], ttl)
+  redis.call('PEXPIRE', lane_key, ttl)
 end
-return {stored[1], stored[2], live_jobs, redis.call('LRANGE', prefix .. 'u:' .. session, 0, -1)}
+local turns_key, bytes, turns = prefix .. 'u:' .. session, tonumber(stored[3] or 0), false
+if bytes <= inline_bytes_max then turns = redis.call('LRANGE', turns_key, 0, -1) end
+return {stored[1], stored[2], live_jobs, redis.call('LLEN', turns_key), bytes, tonumber(stored[4] or 0), turns}

@@ -3,8 +3,13 @@
 local prefix, name = ARGV[1], ARGV[2]
 for index = 3, #ARGV, 3 do
   local lane, version, tenant_class = unpack(ARGV, index, index + 2)
-  local is_unchanged = redis.call('GETRANGE', prefix .. 'l:' .. lane, 0, 31) == version
+  -- The version and the number of jobs are in the first 64 bytes.
+  local line = redis.call('GETRANGE', prefix .. 'l:' .. lane, 0, 63)
+  local is_unchanged = string.sub(line, 1, 32) == version
   if is_unchanged and remove_deferred(prefix, name, tenant_class, lane) then
+    -- How many jobs were counted behind the head is not known any more. The jobs behind the present head are close to it.
+    local jobs = live_job_count(version ~= '' and line)
+    if jobs > 1 then count_behind(prefix, name, 1 - jobs) end
     -- The older release that left the entry took the head out of the wrong count.
     redis.call('HINCRBY', prefix .. 'c', tenant_class .. '|w', 1)
   end

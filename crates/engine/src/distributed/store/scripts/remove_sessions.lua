@@ -1,16 +1,22 @@
 -- Deletes sessions without live jobs, and the holds of their lanes. KEYS: any key of the partition.
--- ARGV: prefix, sessions. Returns for each session: 0 if it is unknown, 1 if it was deleted, 2 if it has live jobs.
-local prefix, results = ARGV[1], {}
-for index = 2, #ARGV do
+-- ARGV: prefix, now, sessions. Returns for each session: 0 if it is unknown or has expired, 1 if it was deleted, 2 if it has
+-- live jobs.
+local prefix, now, results = ARGV[1], ARGV[2], {}
+for index = 3, #ARGV do
   local session = ARGV[index]
   local lane_key = prefix .. 'l:s/' .. session
   if live_job_count(redis.call('GET', lane_key)) > 0 then
-    results[index - 1] = 2
+    results[index - 2] = 2
+    -- A session with live jobs belongs into no index. An entry that was left behind would hide others from the eviction.
+    redis.call('ZREM', prefix .. 'su', session)
+    redis.call('ZREM', prefix .. 'sx', session)
   else
+    local expired = is_expired(prefix, session, now)
     redis.call('DEL', lane_key, prefix .. 'u:' .. session)
     redis.call('ZREM', prefix .. 'su', session)
     redis.call('ZREM', prefix .. 'sx', session)
-    results[index - 1] = redis.call('DEL', prefix .. 's:' .. session)
+    local deleted = redis.call('DEL', prefix .. 's:' .. session)
+    results[index - 2] = expired and 0 or deleted
   end
 end
 return results

@@ -1,10 +1,13 @@
--- Renews the presence of a process. Returns the server's time and the processes that are alive. KEYS: the index of presence.
--- ARGV: process; the age below which a process is alive; the age from which on a presence is deleted. Both ages are in
--- milliseconds. The age is the time since the last renewal.
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local function ms(value) return string.format('%.0f', value) end
-redis.call('ZADD', KEYS[1], ms(now), ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ms(now - tonumber(ARGV[3])))
-local since = '(' .. ms(now - tonumber(ARGV[2]))
-return {ms(now), redis.call('ZRANGE', KEYS[1], since, '+inf', 'BYSCORE')}
+-- Renews the presence of a process. Returns the store's time, the shift of the clock and the processes that are alive.
+-- KEYS: the index of presence. ARGV: process; the age below which a process is alive; the age from which on a presence is
+-- deleted; the key of the clock; and the store's time that the process expected when it sent the command, or ''. Both ages are
+-- in milliseconds. The age is the time since the last renewal.
+local alive_below, deleted_from = tonumber(ARGV[2]), tonumber(ARGV[3])
+local time, shift = read_clock(KEYS[1], ARGV[4], ARGV[5])
+redis.call('HSET', ARGV[4], 'time', ms(time), 'shift', ms(shift))
+redis.call('ZADD', KEYS[1], ms(time), ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ms(time - deleted_from))
+-- Only a process of an older release, which does not know the store's clock, can be ahead of it.
+redis.call('ZREMRANGEBYSCORE', KEYS[1], ms(time + deleted_from), '+inf')
+local since = '(' .. ms(time - alive_below)
+return {ms(time), ms(shift), redis.call('ZRANGE', KEYS[1], since, ms(time + alive_below), 'BYSCORE')}

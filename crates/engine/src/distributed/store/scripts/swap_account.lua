@@ -6,6 +6,8 @@ local stored = redis.call('HGET', KEYS[1], account)
 local version = stored and string.sub(stored, 1, 32) or ''
 -- An earlier request of this swap took effect, and its response was lost.
 if version == own then return 1 end
+-- A value without a version is broken. It is not taken for a missing account.
+if stored and string.len(version) < 32 then return 0 end
 if version ~= expected then return 0 end
 if value == '' then
   redis.call('HDEL', KEYS[1], account)

@@ -1,0 +1,21 @@
+-- Reads turns of a session, oldest first. KEYS: the session.
+-- ARGV: prefix, session, the number of the first turn, the most turns, the most bytes.
+-- Returns the number of the first returned turn, and the turns. The first turn is returned whatever its size.
+-- `dropped` is the number of turns that commits have dropped from the session, so it is the number of the oldest turn.
+local prefix, session = ARGV[1], ARGV[2]
+local from, turns_max, bytes_max = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local dropped = tonumber(redis.call('HGET', KEYS[1], 'dropped') or 0)
+local index = math.max(from - dropped, 0)
+local reply = {dropped + index}
+local bytes = 0
+-- A few turns at a time, so that the script reads little more than it returns.
+while true do
+  local turns = redis.call('LRANGE', prefix .. 'u:' .. session, index, index + 7)
+  if #turns == 0 then return reply end
+  for _, turn in ipairs(turns) do
+    bytes = bytes + #turn
+    if #reply > turns_max or (#reply > 1 and bytes > bytes_max) then return reply end
+    reply[#reply + 1] = turn
+  end
+  index = index + #turns
+end

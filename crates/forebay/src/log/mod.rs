@@ -1,0 +1,114 @@
+//! Log lines, on standard error.
+//!
+//! `output` writes the lines, `dropped_lines` makes the report of those that could not be written, and `panic_log` logs panics. Neither ends or delays the process, whatever happens to standard error.
+
+mod dropped_lines;
+mod format;
+mod output;
+mod panic_log;
+
+use std::{
+    io::{self, IsTerminal, Write},
+    os::fd::AsFd,
+    sync::OnceLock,
+};
+
+use forebay_worker::provider::ProviderRegistry;
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::settings::UnknownVariable;
+pub(crate) use format::LogFormat;
+use output::{FLUSH_TIMEOUT, LogOutput, REPORT_INTERVAL};
+
+/// The filter and the format of log lines.
+#[derive(Clone, Debug)]
+pub(crate) struct LogSettings {
+    /// A valid filter in the syntax of `tracing-subscriber`.
+    pub(crate) filter: String,
+    pub(crate) format: LogFormat,
+}
+
+/// Turns off lapin's log lines. They contain whole messages, and errors that the engine logs too.
+const LAPIN_OFF: &str = "lapin=off";
+
+/// The output, once logging has started.
+static OUTPUT: OnceLock<LogOutput> = OnceLock::new();
+
+/// Starts logging. Must be called once.
+///
+/// # Errors
+/// If the system refuses to start the thread that writes.
+pub(crate) fn init(settings: &LogSettings) -> io::Result<()> {
+    // A file of its own, so that a write that blocks does not block others that write to standard error.
+    let standard_error: Box<dyn Write + Send> = match io::stderr().as_fd().try_clone_to_owned() {
+        Ok(descriptor) => Box::new(std::fs::File::from(descriptor)),
+        Err(_) => Box::new(io::sink()),
+    };
+    let has_colours = io::stderr().is_terminal();
+    let format = settings.format;
+    let make_report = Box::new(move |dropped| dropped_lines::report(format, has_colours, dropped));
+    let output = LogOutput::start(standard_error, make_report, REPORT_INTERVAL)?;
+    let output = OUTPUT.get_or_init(|| output);
+    let subscriber = fmt()
+        .with_env_filter(EnvFilter::new(format!("{LAPIN_OFF},{}", settings.filter)))
+        .log_internal_errors(false)
+        .with_writer(output.clone());
+    match format {
+        LogFormat::Text => subscriber.with_ansi(has_colours).init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
+    panic_log::install(output.clone());
+    Ok(())
+}
+
+/// Waits until all lines are written, but at most for `output::FLUSH_TIMEOUT`.
+pub(crate) fn flush() {
+    if let Some(output) = OUTPUT.get() {
+        output.flush(FLUSH_TIMEOUT);
+    }
+}
+
+/// Writes a message for the user to standard error, also if logging has not started. A message that cannot be written is
+/// dropped: unlike `eprintln!`, this function never panics.
+pub(crate) fn print_error(message: &str) {
+    let text = format!("{message}\n");
+    match OUTPUT.get() {
+        Some(output) => output.push(text.into_bytes()),
+        None => drop(io::stderr().write_all(text.as_bytes())),
+    }
+}
+
+/// Writes a warning for each variable that is probably a misspelt setting. Its value is not shown, because it may be a secret.
+pub(crate) fn unknown_variables(variables: &[UnknownVariable]) {
+    for UnknownVariable { name, similar } in variables {
+        match similar {
+            Some(similar) => {
+                tracing::warn!(
+                    "the variable {name} is no setting and is ignored; did you mean {similar}?"
+                );
+            }
+            None => tracing::warn!(
+                "the variable {name} is no setting and is ignored; `forebay --help` lists the settings"
+            ),
+        }
+    }
+}
+
+/// Writes one line for each provider, and a warning for each key that is not set.
+pub(crate) fn providers(registry: &ProviderRegistry) {
+    for summary in registry.summaries() {
+        if let Some(key_env) = summary.unset_key_env() {
+            tracing::warn!(
+                provider = summary.name,
+                "{key_env}, the key_env of this provider, is not set: jobs for it fail; set it, or remove key_env"
+            );
+        }
+        tracing::info!(
+            provider = summary.name,
+            url = summary.url,
+            key = summary.key.to_string(),
+            models = summary.models,
+            "provider configured"
+        );
+    }
+}

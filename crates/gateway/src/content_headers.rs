@@ -1,0 +1,100 @@
+//! Checks the headers that describe a body: it must be JSON, in UTF-8, and not compressed.
+//!
+//! A `Content-Type` is required. A browser sends a body without one, or with that of a form, for any web page. It asks the
+//! gateway first before it sends JSON for a page of another origin.
+
+use axum::http::{
+    HeaderMap,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+};
+
+use crate::{problem::Problem, problem_code::ProblemCode};
+
+/// Refuses a body that its headers do not describe as uncompressed JSON.
+pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_encoded = headers.get_all(CONTENT_ENCODING).iter().any(|value| {
+        let value = value.to_str().unwrap_or("?");
+        let mut codings = value.split(',').map(str::trim);
+        codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
+    });
+    if is_encoded {
+        let message = "must be absent: send the body without compression";
+        return Err(unsupported("Content-Encoding", message).accepting_identity());
+    }
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(content_type), None) = (types.next(), types.next()) else {
+        let message = "must be one header; send Content-Type: application/json";
+        return Err(unsupported("Content-Type", message));
+    };
+    let content_type = content_type.to_str().unwrap_or_default();
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let is_json = media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"));
+    if !is_json {
+        let message = "must be application/json; curl sets it with --json instead of -d";
+        return Err(unsupported("Content-Type", message));
+    }
+    let is_utf8 = |parameter: &str| match parameter.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            let charset = value.trim().trim_matches('"');
+            ["utf-8", "utf8", "us-ascii"]
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(charset))
+        }
+        _ => true,
+    };
+    if !parts.all(is_utf8) {
+        let message = "must not name a charset other than utf-8, because JSON is UTF-8";
+        return Err(unsupported("Content-Type", message));
+    }
+    Ok(())
+}
+
+fn unsupported(header: &str, message: &str) -> Problem {
+    Problem::with_field_error(ProblemCode::UnsupportedMediaType, header, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderMap, HeaderValue};
+
+    use super::check;
+
+    fn accepts(headers: &[(&'static str, &'static str)]) -> bool {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        check(&map).is_ok()
+    }
+
+    #[test]
+    fn only_json_content_types_are_accepted() {
+        let accepts = |content_type| accepts(&[("content-type", content_type)]);
+        assert!(accepts("application/json"));
+        assert!(accepts("Application/JSON; charset=\"UTF-8\""));
+        assert!(accepts("application/vnd.x+json"));
+        assert!(!accepts("application/json; charset=utf-16"));
+        assert!(!accepts("text/plain"));
+        assert!(!accepts("application/x-www-form-urlencoded"));
+        assert!(!accepts(""));
+    }
+
+    #[test]
+    fn a_content_type_is_required_once() {
+        let json = ("content-type", "application/json");
+        assert!(!accepts(&[]));
+        assert!(!accepts(&[json, ("content-type", "text/plain")]));
+        assert!(accepts(&[json]));
+    }
+
+    #[test]
+    fn compressed_bodies_are_refused() {
+        let json = ("content-type", "application/json");
+        for coding in ["gzip", "identity, br", "x"] {
+            assert!(!accepts(&[json, ("content-encoding", coding)]), "{coding}");
+        }
+        assert!(accepts(&[json, ("content-encoding", "Identity")]));
+    }
+}

@@ -1,0 +1,179 @@
+//! The response to bytes that hyper cannot read as a request.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, StatusCode},
+    response::IntoResponse,
+};
+use http_body_util::BodyExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::{problem::Problem, problem_code::ProblemCode};
+
+/// The limits on reading what the client still sends. If it were not read, the client might not see the response.
+const DISCARD_BYTES_MAX: usize = 1024 * 1024;
+const DISCARD_TIME: Duration = Duration::from_secs(1);
+
+/// What is known about bytes that are not a request.
+pub(super) struct UnreadableRequest<'a> {
+    /// The error of hyper.
+    pub(super) error: &'a hyper::Error,
+    /// The status that hyper has chosen, if it has chosen one.
+    pub(super) status: Option<u16>,
+    /// The bytes of the request that have arrived. They may not be all.
+    pub(super) bytes: &'a [u8],
+    /// The most bytes of a request before its body.
+    pub(super) head_bytes_max: usize,
+    /// The time limit for a request before its body.
+    pub(super) head_timeout: Duration,
+}
+
+impl UnreadableRequest<'_> {
+    /// The problem to answer with. `None` if the client has sent nothing or has gone away.
+    pub(super) fn problem(&self) -> Option<Problem> {
+        let problem = if self.error.is_timeout() {
+            if self.bytes.is_empty() {
+                // An idle connection.
+                return None;
+            }
+            let seconds = self.head_timeout.as_secs();
+            let detail = format!("the request line and all headers must arrive within {seconds} s");
+            Problem::new(ProblemCode::RequestTimeout, detail)
+        } else if self.error.is_parse_too_large() {
+            self.too_large()
+        } else if self.error.is_parse() {
+            let (field, message) = malformed_part(&self.error.to_string());
+            Problem::with_field_error(ProblemCode::InvalidHttp, field, message)
+        } else if self.error.is_incomplete_message() && !self.bytes.is_empty() {
+            let message = "the connection ended before the end of the headers";
+            Problem::with_field_error(ProblemCode::InvalidHttp, "headers", message)
+        } else {
+            return None;
+        };
+        Some(problem.closing_connection())
+    }
+
+    fn too_large(&self) -> Problem {
+        let bytes_max = self.head_bytes_max;
+        let is_in_target = self.status == Some(StatusCode::URI_TOO_LONG.as_u16())
+            || (self.bytes.len() >= bytes_max / 2 && !self.bytes.contains(&b'\n'));
+        if is_in_target {
+            let message = format!(
+                "must be shorter: the request line and all headers may have {bytes_max} bytes"
+            );
+            return Problem::with_field_error(ProblemCode::UriTooLong, "request line", message);
+        }
+        let message = format!("must be at most 100, and {bytes_max} bytes with the request line");
+        Problem::with_field_error(ProblemCode::HeadersTooLarge, "headers", message)
+    }
+}
+
+/// Which part of a request an error of hyper is about, and what it must be.
+fn malformed_part(error: &str) -> (&'static str, String) {
+    let parts = [
+        (
+            "method",
+            "request line",
+            "must begin with a method such as GET or POST",
+        ),
+        (
+            "URI",
+            "request line",
+            "must have a target such as /v1/jobs after the method",
+        ),
+        (
+            "HTTP2",
+            "request line",
+            "must end with HTTP/1.1; HTTP/2 is not supported",
+        ),
+        ("version", "request line", "must end with HTTP/1.1"),
+        (
+            "content-length",
+            "Content-Length",
+            "must be one whole number",
+        ),
+        (
+            "transfer-encoding",
+            "Transfer-Encoding",
+            "must be chunked or absent",
+        ),
+    ];
+    let part = parts.iter().rev().find(|(word, ..)| error.contains(word));
+    match part {
+        Some((_, field, message)) => (field, (*message).to_owned()),
+        None => (
+            "headers",
+            String::from(
+                "must be lines of the form Name: value, with printable characters and an empty line at the end",
+            ),
+        ),
+    }
+}
+
+/// Sends a response, ends the connection, and reads what the client still sends within limits.
+pub(super) async fn send<S>(mut stream: S, problem: Problem) -> std::io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (parts, body) = problem.into_response().into_parts();
+    let body = collected(body).await;
+    let mut head = format!("HTTP/1.1 {}\r\n", parts.status);
+    push_headers(&mut head, &parts.headers);
+    head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&body).await?;
+    stream.shutdown().await?;
+    let discarding = async {
+        let mut buffer = [0; 4_096];
+        let mut bytes = 0;
+        while bytes < DISCARD_BYTES_MAX {
+            match stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => break,
+                Ok(read) => bytes += read,
+            }
+        }
+    };
+    // The response is sent, whether the client has ended within the limits or not.
+    let _ = timeout(DISCARD_TIME, discarding).await;
+    Ok(())
+}
+
+/// The body of a problem, which is in memory, so that reading it cannot fail.
+async fn collected(body: Body) -> bytes::Bytes {
+    let collected = body.collect().await;
+    collected
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default()
+}
+
+fn push_headers(head: &mut String, headers: &HeaderMap) {
+    for (name, value) in headers {
+        if let Ok(value) = value.to_str() {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::malformed_part;
+
+    #[test]
+    fn the_malformed_part_of_a_request_is_named() {
+        for (error, field) in [
+            ("invalid HTTP method parsed", "request line"),
+            (
+                "invalid HTTP version parsed (found HTTP2 preface)",
+                "request line",
+            ),
+            ("invalid content-length parsed", "Content-Length"),
+            ("unexpected transfer-encoding parsed", "Transfer-Encoding"),
+            ("invalid HTTP header parsed", "headers"),
+        ] {
+            assert_eq!(malformed_part(error).0, field, "{error}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Reads the turns of a large session: all of them, or a page. The store returns them in parts, and the session may change
+//! between two parts. All parts of a read are of the session as it was at its beginning.
+
+use forebay_runtime::byte_budget::ReservedBytes;
+use forebay_shared::{
+    ids::SessionId,
+    session::{SessionInfo, StoredTurn},
+    store::TurnRange,
+};
+
+use super::page::Page;
+use crate::{
+    problem::Problem,
+    problem_code::ProblemCode,
+    state::{ApiState, no_read_memory},
+    store_call,
+};
+
+/// The most bytes of turns that one read of the store returns, and that a page has. A larger turn is alone.
+const PAGE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// The most bytes of a turn that a provider sends. A turn that a client sends is at most as large as its body.
+const REPLY_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// The turns of a response, and the memory that is reserved for them.
+pub(super) struct ReadTurns {
+    pub(super) turns: Vec<StoredTurn>,
+    /// For a page: where the next one begins.
+    pub(super) next_after: Option<Option<u64>>,
+    pub(super) reserved: Option<ReservedBytes>,
+}
+
+/// The session without its turns, or with them if they are small.
+pub(super) async fn read_info(
+    state: &ApiState,
+    id: &SessionId,
+) -> Result<Option<SessionInfo>, Problem> {
+    let ttl_ms = state.settings.session_ttl_ms;
+    let read = state.member.store.session_info(&state.tenant, id, ttl_ms);
+    store_call::with_timeout(read).await
+}
+
+/// Reads the turns, once there is memory for them. `None` if the session has lost turns since `info` was read.
+pub(super) async fn read(
+    state: &ApiState,
+    id: &SessionId,
+    info: &SessionInfo,
+    page: Option<Page>,
+) -> Result<Option<ReadTurns>, Problem> {
+    let end = info.first_turn + info.turn_count;
+    let from = page.map_or(0, Page::from).max(info.first_turn);
+    let to = match page {
+        Some(page) => end.min(from.saturating_add(page.limit as u64)),
+        None => end,
+    };
+    let bytes = match page {
+        Some(_) => page_bytes(state, info),
+        None => all_bytes(state, info)?,
+    };
+    let mut reserved = state.reserve_read(bytes).await?;
+    let mut turns: Vec<StoredTurn> = Vec::new();
+    let (mut next, mut read_bytes) = (from, 0);
+    while next < to {
+        let range = TurnRange {
+            from: next,
+            turns_max: usize::try_from(to - next).unwrap_or(usize::MAX),
+            bytes_max: PAGE_BYTES_MAX,
+        };
+        let read = state.member.store.session_turns(&state.tenant, id, range);
+        let mut read = store_call::with_long_timeout(read).await?;
+        read_bytes += read.iter().map(|turn| turn.json.len() as u64).sum::<u64>();
+        // Older turns are dropped when new ones come, and all of them when the session is deleted.
+        let is_next = read.first().is_some_and(|turn| turn.number == next);
+        if !is_next || (page.is_none() && read_bytes > bytes) {
+            return Ok(None);
+        }
+        // A turn may be larger if it was stored under other limits.
+        if !reserved.try_extend(read_bytes) {
+            return Err(no_read_memory());
+        }
+        next += read.len() as u64;
+        turns.append(&mut read);
+        if page.is_some() {
+            break;
+        }
+    }
+    // A session that was deleted and created again has turns with the same numbers.
+    let is_same = match read_info(state, id).await? {
+        Some(now) => now.created_at == info.created_at,
+        None => false,
+    };
+    if !is_same {
+        return Ok(None);
+    }
+    if page.is_some() {
+        reserved.shrink(read_bytes);
+    }
+    Ok(Some(ReadTurns {
+        turns,
+        next_after: page.map(|_| (next < end).then(|| next - 1)),
+        reserved: Some(reserved),
+    }))
+}
+
+/// The bytes to reserve for all turns.
+fn all_bytes(state: &ApiState, info: &SessionInfo) -> Result<u64, Problem> {
+    // Besides the turns that were read, the reply of the store with the next ones is in memory.
+    let bytes = info.turns_bytes + info.turns_bytes / 4 + PAGE_BYTES_MAX;
+    if bytes > state.member.memory.reads.total() {
+        let detail = format!(
+            "the session has {} bytes, and this gateway has no memory for so many; read it in pages, \
+             with the query parameter limit",
+            info.turns_bytes
+        );
+        return Err(Problem::new(ProblemCode::SessionTooLarge, detail));
+    }
+    Ok(bytes)
+}
+
+/// The bytes to reserve for a page, before it is known how large its turns are.
+fn page_bytes(state: &ApiState, info: &SessionInfo) -> u64 {
+    let body_bytes_max = u64::try_from(state.settings.body_bytes_max).unwrap_or(u64::MAX);
+    let turn_bytes_max = REPLY_BYTES_MAX.max(body_bytes_max);
+    info.turns_bytes
+        .min(turn_bytes_max.saturating_add(PAGE_BYTES_MAX))
+}

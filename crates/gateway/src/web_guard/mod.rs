@@ -1,0 +1,24 @@
+//! Keeps web pages of other sites from using the API through a visitor's browser.
+//!
+//! A browser adds headers to the requests of web pages. A request is refused if its `Origin` or `Sec-Fetch-Site` names
+//! another site, or if its `Host` is not a name of this gateway. Without the last rule, a web page could let the name of
+//! its own site resolve to this machine (DNS rebinding). Programs send none of these headers except `Host`.
+//!
+//! A gateway that other machines can reach does not know all of its names, unless they are configured. There the last rule is
+//! only for requests whose `Origin` is their own `Host`. So it does not stop a rebound page that reads over plain HTTP, because
+//! a browser sends no `Origin` then. Only configured hosts stop it. No header tells such a request from one of a program.
+//!
+//! - `authority`: parses the host and port of `Host` and `Origin`.
+//! - `hosts`, `origins`: which of them are allowed.
+//! - `cors`: the answers to a browser about an allowed origin.
+//! - `guard`: applies all of them to each request.
+
+mod authority;
+mod cors;
+mod guard;
+mod hosts;
+mod origins;
+
+pub(crate) use guard::{WebGuard, guard};
+pub use hosts::AllowedHosts;
+pub use origins::AllowedOrigins;
