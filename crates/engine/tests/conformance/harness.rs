@@ -26,6 +26,18 @@ pub(crate) trait Harness: Sized + Send {
     async fn restart(&mut self);
 }
 
+/// Waits until `is_true` returns true. For things that a store removes by its server's own clock: this clock may be up to a
+/// second behind the store's clock.
+pub(crate) async fn wait_until(mut is_true: impl AsyncFnMut() -> bool) {
+    let poll = async {
+        while !is_true().await {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let result = tokio::time::timeout(TIMEOUT, poll).await;
+    assert!(result.is_ok(), "not true within {TIMEOUT:?}");
+}
+
 /// Waits until the store's clock has passed `time`.
 pub(crate) async fn wait_until_passed(store: &dyn Store, time: TimeMs) {
     while store.now() <= time {

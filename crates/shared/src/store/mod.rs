@@ -182,7 +182,8 @@ pub trait Store: Send + Sync {
     /// Returns the size of each job's request as stored, in bytes. 0 if the job is unknown or has been deleted.
     async fn request_bytes(&self, jobs: &[JobId]) -> Result<Vec<u64>, StoreError>;
 
-    /// Sets an idempotency key of a tenant for `ttl_ms`, if it is not set. Otherwise returns its entry.
+    /// Sets an idempotency key of a tenant for `ttl_ms`, if it is not set. Otherwise returns its entry. A store may measure the
+    /// time to live by its server's clock, which can differ from the store's clock by up to a second.
     async fn set_idempotency_key(
         &self,
         tenant: &TenantId,

@@ -1,5 +1,6 @@
 //! Builds the `forebay` binary and finds its path. Each test process runs cargo once, so that tests never use an old
-//! build.
+//! build. `tests/run` has built the binary together with the tests and names it. A separate build would compile most crates
+//! again, because cargo selects their features by what it builds.
 
 use std::{
     path::{Path, PathBuf},
@@ -22,7 +23,16 @@ pub async fn path() -> anyhow::Result<PathBuf> {
     built.await?.clone().map_err(|message| anyhow!(message))
 }
 
+/// The variable with the path of a binary that need not be built.
+const BUILT_BINARY: &str = "FOREBAY_TEST_BINARY";
+
 fn build() -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os(BUILT_BINARY).map(PathBuf::from) {
+        if !path.is_file() {
+            bail!("{BUILT_BINARY} names {}, which is no file", path.display());
+        }
+        return Ok(path);
+    }
     let test = std::env::current_exe().context("the path of this test")?;
     let (target_dir, profile) = target_and_profile(&test)
         .with_context(|| format!("{} is not in a target folder", test.display()))?;
