@@ -106,7 +106,8 @@ async fn post_with_key(
             if !is_own {
                 key.keep(entry).await;
             }
-            Ok(if id == new_id {
+            // The owner of the key has made this job, also under the id of an earlier request that was refused.
+            Ok(if is_own || id == new_id {
                 response
             } else {
                 replayed(response)

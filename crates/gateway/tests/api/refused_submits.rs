@@ -120,6 +120,8 @@ async fn the_key_of_a_job_that_its_session_or_the_store_refuses_is_marked_and_ca
 
     gateway.complete(&lane_of("s"), head, "Done.").await;
     let accepted = gateway.submit_with_key(&rejected_if_busy(), "busy").await;
+    // The job is new: the earlier request made none.
+    assert_eq!(accepted.header("idempotency-replayed"), None);
     let id = id_of(&accepted.expect(202));
     let entry = entry_of(&gateway, "busy").await.expect("the key is set");
     assert_eq!((entry.job, entry.refused), (id, false));
