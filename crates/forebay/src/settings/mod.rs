@@ -91,13 +91,14 @@ pub struct Settings {
     pub listen: SocketAddr,
 
     /// The host names and IP addresses, separated by commas, that the Host header of a request may have, in addition to
-    /// localhost and loopback addresses. By default no other on a loopback address, and any on other addresses, except of a
-    /// web page that a host with another name served. `*` allows any host.
+    /// localhost and loopback addresses. Without this setting: no others if FOREBAY_LISTEN is a loopback address, otherwise
+    /// every host, except from a web page whose Origin names the same DNS name as its Host. `*` allows any host.
     #[arg(long, env = "FOREBAY_ALLOWED_HOSTS", global = true, value_parser = parse::allowed_hosts)]
     pub allowed_hosts: Option<AllowedHosts>,
 
     /// The origins of web pages, separated by commas, that may use the HTTP API, such as `https://app.example.com`.
-    /// `*` allows any web page. Web pages that the gateway's own host serves may always use it.
+    /// `*` allows any web page. Web pages that the gateway's own host serves need no entry here, but their host must be
+    /// allowed (FOREBAY_ALLOWED_HOSTS).
     #[arg(long, env = "FOREBAY_ALLOWED_ORIGINS", global = true, value_parser = parse::allowed_origins)]
     pub allowed_origins: Option<AllowedOrigins>,
 
