@@ -127,7 +127,7 @@ impl Member {
         ));
         let reported_lanes = lanes.clone();
         spawn(Box::pin(async move {
-            reported_lanes.report_failed_jobs().await;
+            reported_lanes.report_unlogged_failures().await;
         }));
         tasks.close();
         Self {
@@ -153,12 +153,12 @@ impl Member {
         self.failed.cancelled().await;
     }
 
-    /// Records that the process was told to stop. Its loops run until [`leave`](Self::leave).
+    /// Records that the process must stop. Its loops run until [`leave`](Self::leave).
     pub fn begin_stop(&self) {
         self.stopping.cancel();
     }
 
-    /// Whether the process was told to stop.
+    /// Whether the process must stop.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stopping.is_cancelled()

@@ -56,7 +56,7 @@ impl WakePermit {
     /// a worker would be used all at once.
     pub const VALID_MS: u64 = 2_000;
 
-    /// Whether the wake brings a permit of this account.
+    /// Whether the wake carries a permit of this account.
     #[must_use]
     pub fn covers(&self, account: &AccountKey) -> bool {
         self.account == *account || self.account.provider() == account.as_str()

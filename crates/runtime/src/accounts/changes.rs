@@ -228,7 +228,7 @@ fn depends_on_newest(events: &[AccountEvent], decisions: &[Decision]) -> bool {
         .iter()
         .zip(decisions)
         .any(|(event, decision)| match event {
-            AccountEvent::NotUsed { .. } | AccountEvent::Dropped { .. } => true,
+            AccountEvent::NotUsed { .. } | AccountEvent::EndedUnanswered { .. } => true,
             AccountEvent::Moved { .. } => decision.granted == 0,
             _ => false,
         })

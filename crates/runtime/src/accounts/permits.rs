@@ -10,13 +10,12 @@ use forebay_shared::{
 
 use super::handle::{Accounts, Denied};
 
-/// The permits of one call, one of each of its accounts. If this is dropped without [`end`](Self::end), for example by a
-/// panic, the store's count is corrected within about a second.
+/// The permits of one call, one of each of its accounts. One of [`end`](Self::end), [`end_unanswered`](Self::end_unanswered) and
+/// [`not_used`](Self::not_used) gives them up. If none is called, for example after a panic, the store's count is corrected
+/// within about a second.
 pub struct CallPermits {
     accounts: Accounts,
     taken: Vec<Taken>,
-    /// When the first of them was taken, or a little later.
-    taken_at: TimeMs,
 }
 
 /// A permit that came with a wake.
@@ -24,15 +23,19 @@ pub struct CallPermits {
 pub struct HeldPermit {
     /// The permit.
     pub permit: WakePermit,
-    /// When it was taken, or a little later.
+    /// When it was taken, or a little later: when its wake was sent. Never earlier, or the account could not recognise the
+    /// permit of a probe.
     pub taken_at: TimeMs,
 }
 
-/// A permit of one account.
+/// An account of a call, and the permit that it gave.
 struct Taken {
     key: AccountKey,
-    /// Whether the permit was granted, so that the store counts the call if the account counts calls.
-    is_counted: bool,
+    /// Whether the account granted a permit, which is not given up yet. False if the store did not respond, so that the call is
+    /// made without a permit.
+    has_permit: bool,
+    /// When the permit was taken, or a little later ([`HeldPermit::taken_at`]).
+    taken_at: TimeMs,
 }
 
 impl Accounts {
@@ -60,14 +63,9 @@ impl Accounts {
             }
             needed.push((key, held));
         }
-        let taken_earlier = needed.iter().filter_map(|(_, held)| *held);
-        let now = self.shared.store.now();
         let mut permits = CallPermits {
             accounts: self.clone(),
             taken: Vec::with_capacity(needed.len()),
-            taken_at: taken_earlier
-                .map(|held| held.taken_at)
-                .fold(now, TimeMs::min),
         };
         // Checked before any permit is taken, so that few permits have to be given back.
         let is_used_up =
@@ -93,7 +91,8 @@ impl Accounts {
         Err(self.denied(denied))
     }
 
-    /// Whether an account is closed, and has closed after this time. Permits that were taken before are no longer valid.
+    /// Whether the account has closed at or after this time and is not open again. Permits that were taken until then are no
+    /// longer valid.
     fn has_closed_since(&self, key: &AccountKey, taken_at: TimeMs) -> bool {
         match &self.shared.cache.get(key).account.phase {
             Phase::Closed(closing) | Phase::Probing(closing) => closing.since >= taken_at,
@@ -109,30 +108,28 @@ impl Accounts {
         permits: &mut CallPermits,
     ) -> bool {
         self.shared.calls.begin(key);
-        let mut taken = Taken {
-            key: key.clone(),
-            is_counted: false,
-        };
         let granted = match held {
             Some(held) => self.move_here(key, &held.permit).await,
             None => self.grant(key, 1, false).await,
         };
-        match &granted {
-            Ok(0) => {}
-            Ok(_) => {
-                self.shared.calls.counted(key);
-                taken.is_counted = true;
-            }
-            Err(error) => {
-                tracing::debug!(account = %key, %error, "a permit could not be taken; the provider is called without one");
-            }
+        let has_permit = matches!(granted, Ok(1..));
+        if has_permit {
+            self.shared.calls.counted(key);
         }
-        permits.taken.push(taken);
+        if let Err(error) = &granted {
+            tracing::debug!(account = %key, %error, "a permit could not be taken; the provider is called without one");
+        }
+        permits.taken.push(Taken {
+            key: key.clone(),
+            has_permit,
+            // Read after the grant, which can take some time.
+            taken_at: held.map_or_else(|| self.shared.store.now(), |held| held.taken_at),
+        });
         !matches!(granted, Ok(0))
     }
 
-    /// Takes up to `calls` permits for wakes, of this account and of its provider's account. Returns how many both granted.
-    /// `more_wait`: further jobs wait.
+    /// Takes up to `calls` permits of this account for wakes, and as many of its provider's account. Returns that number.
+    /// `more_wait`: more jobs wait than `calls`.
     ///
     /// # Errors
     /// [`StoreError`] if the store did not confirm the change.
@@ -146,11 +143,11 @@ impl Accounts {
         let mut taken: Vec<(&AccountKey, u32)> = Vec::new();
         let provider = AccountKey::of_provider(key.provider());
         let is_model = provider != *key;
-        for key in std::iter::once(key).chain(is_model.then_some(&provider)) {
-            if self.counts_calls(key) {
-                self.shared.calls.add_wake_permits(key, granted);
+        for account in std::iter::once(key).chain(is_model.then_some(&provider)) {
+            if self.counts_calls(account) {
+                self.shared.calls.add_wake_permits(account, granted);
             }
-            let result = self.grant(key, granted, more_wait).await;
+            let result = self.grant(account, granted, more_wait).await;
             granted = result.as_ref().map_or(0, |granted| *granted);
             for (earlier, permits) in &mut taken {
                 let (process, now) = (&self.shared.process, self.shared.store.now());
@@ -158,7 +155,7 @@ impl Accounts {
                     .await;
                 *permits = granted;
             }
-            taken.push((key, granted));
+            taken.push((account, granted));
             result?;
         }
         Ok(granted)
@@ -194,12 +191,12 @@ impl Accounts {
     }
 
     /// Counts a call under this process, although another process took its permit.
-    async fn move_here(&self, key: &AccountKey, held: &WakePermit) -> Result<u32, StoreError> {
+    async fn move_here(&self, key: &AccountKey, permit: &WakePermit) -> Result<u32, StoreError> {
         if !self.counts_calls(key) {
             return Ok(1);
         }
         let moved = AccountEvent::Moved {
-            from: held.process.clone(),
+            from: permit.process.clone(),
             to: self.shared.process.clone(),
         };
         Ok(self.apply(key, moved).await?.granted)
@@ -259,16 +256,17 @@ impl Accounts {
 }
 
 impl CallPermits {
-    /// When the first of the permits was taken, or a little later, by the store's clock.
+    /// When the first of the permits was taken, or a little later ([`HeldPermit::taken_at`]), by the store's clock.
     #[must_use]
-    pub const fn taken_at(&self) -> TimeMs {
-        self.taken_at
+    pub fn taken_at(&self) -> TimeMs {
+        let taken_at = self.taken.iter().map(|taken| taken.taken_at).min();
+        taken_at.unwrap_or_else(|| self.accounts.shared.store.now())
     }
 
     /// Records that the call ended. Only accounts with a limit on calls in flight need it.
     pub async fn end(mut self) {
         let Accounts { shared } = self.accounts.clone();
-        for key in self.uncount() {
+        for (key, _) in self.give_up() {
             if !self.accounts.counts_calls(&key) {
                 continue;
             }
@@ -282,25 +280,28 @@ impl CallPermits {
         }
     }
 
-    /// Records that the call was made, and then dropped without an answer.
-    pub async fn dropped(mut self) {
+    /// Records that the call was made, and ended without an answer.
+    pub async fn end_unanswered(mut self) {
         let Accounts { shared } = self.accounts.clone();
-        let taken_at = self.taken_at;
-        // An account that counts no calls is changed only if the call was its probe.
-        let keys: Vec<AccountKey> = self.taken.iter().map(|taken| taken.key.clone()).collect();
-        let counted = self.uncount();
-        for key in keys {
-            let is_counted = counted.contains(&key) && self.accounts.counts_calls(&key);
+        let taken = self.taken.iter();
+        let keys: Vec<_> = taken
+            .map(|taken| (taken.key.clone(), taken.taken_at))
+            .collect();
+        let given_up = self.give_up();
+        for (key, taken_at) in keys {
+            let had_permit = given_up.iter().any(|(other, _)| *other == key);
+            let is_counted = had_permit && self.accounts.counts_calls(&key);
+            // An account that counts no calls is changed only while it is probing, because this call may be its probe.
             let is_probing = matches!(shared.cache.get(&key).account.phase, Phase::Probing(_));
             if !is_probing && !is_counted {
                 continue;
             }
-            let dropped = AccountEvent::Dropped {
+            let ended = AccountEvent::EndedUnanswered {
                 process: shared.process.clone(),
                 calls: u32::from(is_counted),
                 taken_at,
             };
-            if let Err(error) = self.accounts.apply(&key, dropped).await {
+            if let Err(error) = self.accounts.apply(&key, ended).await {
                 tracing::debug!(account = %key, %error, "the end of a call is not counted yet; it is counted within seconds");
             }
         }
@@ -309,22 +310,22 @@ impl CallPermits {
     /// Records that the call is not made.
     pub async fn not_used(mut self) {
         let Accounts { shared } = self.accounts.clone();
-        for key in self.uncount() {
+        for (key, taken_at) in self.give_up() {
             self.accounts
-                .give_back(&key, &shared.process, 1, self.taken_at)
+                .give_back(&key, &shared.process, 1, taken_at)
                 .await;
         }
     }
 
-    /// Returns the accounts that granted a permit, and marks the call as ending.
-    fn uncount(&mut self) -> Vec<AccountKey> {
+    /// Marks the permits as given up. Returns their accounts, and when they were taken.
+    fn give_up(&mut self) -> Vec<(AccountKey, TimeMs)> {
         let calls = &self.accounts.shared.calls;
-        let counted = self.taken.iter_mut().filter(|taken| taken.is_counted);
-        counted
+        let permitted = self.taken.iter_mut().filter(|taken| taken.has_permit);
+        permitted
             .map(|taken| {
-                taken.is_counted = false;
+                taken.has_permit = false;
                 calls.uncounted(&taken.key);
-                taken.key.clone()
+                (taken.key.clone(), taken.taken_at)
             })
             .collect()
     }
@@ -334,7 +335,7 @@ impl Drop for CallPermits {
     fn drop(&mut self) {
         let calls = &self.accounts.shared.calls;
         for taken in &self.taken {
-            if taken.is_counted {
+            if taken.has_permit {
                 calls.uncounted(&taken.key);
             }
             calls.end(&taken.key);

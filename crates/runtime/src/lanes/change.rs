@@ -68,7 +68,7 @@ pub(super) enum Action {
         fence: Option<u64>,
         wait: ProviderWait,
     },
-    /// The sweeper has a permit for a deferred job. The job's wake brings it.
+    /// The sweeper has a permit for a deferred job. The job's wake carries it.
     Resume { job: JobId, permit: WakePermit },
     /// A worker gives its job back.
     Release {

@@ -43,7 +43,7 @@ impl FailedJobsLog {
         }
     }
 
-    /// Logs at intervals how many jobs were not logged, for as long as the future is polled.
+    /// Logs at intervals how many jobs were not logged. Never returns.
     pub(super) async fn report_unlogged(&self) {
         loop {
             sleep(self.limit.interval()).await;

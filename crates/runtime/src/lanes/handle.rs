@@ -102,14 +102,14 @@ impl Lanes {
             .await
     }
 
-    /// Requests the wakes of ready heads of a class that refill the queue. Their timers stay until the wakes are confirmed, so
-    /// the caller must find the heads again if the wakes are rejected.
+    /// Refills the queue: requests a wake for each of these ready heads. Does not move their timers before the wakes are
+    /// confirmed, so the caller must find the heads again if the wakes are rejected.
     pub fn refill(&self, class: Class, heads: &[Head]) {
         self.shared.committer.head_wakes.refill(class, heads);
     }
 
-    /// Logs how many more jobs failed than were logged, at intervals, for as long as the future is polled.
-    pub async fn report_failed_jobs(&self) {
+    /// Logs at intervals how many failed jobs were left out of the log. Never returns.
+    pub async fn report_unlogged_failures(&self) {
         self.shared.committer.failed_jobs.report_unlogged().await;
     }
 
@@ -163,8 +163,8 @@ impl Shared {
     /// Takes the next batch from the queue: all changes up to the next claim. Changes whose callers have gone away are
     /// dropped. If no change is left, removes the queue and returns `None`.
     ///
-    /// A claim begins a new batch, because a load returns the run inputs of only one job, and only turns that are
-    /// committed.
+    /// A claim begins a new batch for two reasons. A load returns the [`RunInputs`](forebay_shared::store::RunInputs) of only one
+    /// job. And it returns only committed turns, so the changes before the claim must be committed first.
     fn next_batch(&self, lane: &LaneKey) -> Option<Vec<Pending>> {
         let mut waiting = self.waiting();
         let queue = waiting.get_mut(lane)?;

@@ -139,7 +139,7 @@ impl HeadWakes {
         Ok(())
     }
 
-    /// Requests the wakes of ready heads of a class that refill the queue. Their timers stay until the wakes are confirmed.
+    /// Refills the queue: requests a wake for each of these ready heads. Their timers stay until the wakes are confirmed.
     pub(super) fn refill(&self, class: Class, heads: &[Head]) {
         for head in heads {
             let listed = ReadyHead::listed(class, head);

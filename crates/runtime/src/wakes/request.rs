@@ -10,6 +10,7 @@ pub struct WakeRequest {
     pub timer: TimeMs,
     /// The deadline of the head. Its timer is never parked beyond it.
     pub deadline: TimeMs,
-    /// Whether the sweeper refills the queue. Then the wake is published although other ready heads have no wake.
+    /// Whether this wake is part of a refill of the queue (`sweeper/refill.rs`). Other wakes are not published while ready heads
+    /// wait without a wake; this one is.
     pub is_refill: bool,
 }

@@ -15,13 +15,13 @@ async fn a_process_that_leaves_ends_its_presence_and_its_term() {
     pass_ms(1_000).await;
     let second = scene.join("second");
     pass_ms(1_000).await;
-    assert_eq!(scene.memory.sweeper(), Some(process("first")));
+    assert_eq!(scene.inner_store.sweeper(), Some(process("first")));
     assert!(first.failed().now_or_never().is_none());
     first.leave().await;
-    assert!(!scene.memory.is_present(&process("first")));
+    assert!(!scene.inner_store.is_present(&process("first")));
     // The other process is elected at its next sweep. It does not wait until the first term ends after 2 s.
     pass_ms(300).await;
-    assert_eq!(scene.memory.sweeper(), Some(process("second")));
+    assert_eq!(scene.inner_store.sweeper(), Some(process("second")));
     second.leave().await;
     let calls = scene.store.call_count(StoreCall::RenewPresence);
     pass_ms(10_000).await;
@@ -31,7 +31,8 @@ async fn a_process_that_leaves_ends_its_presence_and_its_term() {
         "its loops have ended"
     );
     assert!(
-        scene.store.call_count(StoreCall::EndPresence) == 2 && scene.memory.sweeper().is_none()
+        scene.store.call_count(StoreCall::EndPresence) == 2
+            && scene.inner_store.sweeper().is_none()
     );
 }
 

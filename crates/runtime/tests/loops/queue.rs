@@ -34,7 +34,7 @@ pub(crate) enum QueueMode {
 #[derive(Default)]
 pub(crate) struct FakeQueue {
     mode: Mutex<QueueMode>,
-    /// The confirmed wakes that were not purged.
+    /// The confirmed wakes that are still in the queue.
     waiting: Mutex<Vec<Wake>>,
     /// How many wakes may wait; `None` without a limit.
     capacity: Mutex<Option<usize>>,

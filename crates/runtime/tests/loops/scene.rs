@@ -32,7 +32,7 @@ use forebay_shared::{
 };
 use tokio::task::JoinHandle;
 
-use crate::{queue::FakeQueue, store::Memory};
+use crate::{queue::FakeQueue, store::MemoryStore};
 
 /// The time from a job's admission to its deadline, in milliseconds, unless a test sets another.
 pub(crate) const DEADLINE_MS: u64 = 3_600_000;
@@ -46,7 +46,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 /// A process, its store and its queue.
 pub(crate) struct Scene {
     /// The working store behind `store`.
-    pub(crate) memory: Arc<Memory>,
+    pub(crate) inner_store: Arc<MemoryStore>,
     /// The store that the process uses. A test can make it fail.
     pub(crate) store: Arc<FaultyStore>,
     pub(crate) queue: Arc<FakeQueue>,
@@ -113,8 +113,8 @@ fn reads() -> ByteBudget {
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        let memory = Arc::new(Memory::new());
-        let store = Arc::new(FaultyStore::new(memory.clone()));
+        let inner_store = Arc::new(MemoryStore::new());
+        let store = Arc::new(FaultyStore::new(inner_store.clone()));
         let queue = Arc::new(FakeQueue::default());
         let (wakes, publisher) =
             Wakes::new(queue.clone(), store.clone(), Arc::new(Gauge::default()));
@@ -124,7 +124,7 @@ impl Scene {
             reads,
             wakes_loop: tokio::spawn(publisher.run()),
             wakes,
-            memory,
+            inner_store,
             store,
             queue,
         }
@@ -133,8 +133,8 @@ impl Scene {
     /// The lanes of another process over the same store. The store never fails for that process. Its wakes are lost.
     pub(crate) fn other_process(&self) -> Lanes {
         let queue = Arc::new(FakeQueue::default());
-        let (wakes, _) = Wakes::new(queue, self.memory.clone(), Arc::default());
-        Lanes::new(self.memory.clone(), wakes, settings(), reads())
+        let (wakes, _) = Wakes::new(queue, self.inner_store.clone(), Arc::default());
+        Lanes::new(self.inner_store.clone(), wakes, settings(), reads())
     }
 
     /// A process with all loops, over this scene's store and queue.
@@ -160,7 +160,7 @@ impl Scene {
 
     /// Renews the presence of a worker once, as the worker would.
     pub(crate) async fn renew_presence_of(&self, name: &str) {
-        self.memory
+        self.inner_store
             .renew_presence(&process(name), PRESENCE_TTL_MS)
             .await
             .unwrap();
@@ -172,7 +172,7 @@ impl Scene {
     }
 
     pub(crate) fn now(&self) -> TimeMs {
-        self.memory.now()
+        self.inner_store.now()
     }
 
     /// The admission of a job whose input is `text`.
@@ -250,7 +250,7 @@ impl Scene {
 
     /// The live jobs of a session, the head first.
     pub(crate) fn jobs_in_order(&self, session: &str) -> Vec<JobId> {
-        let state = self.memory.state();
+        let state = self.inner_store.state();
         let found = state.lanes.get(&lane(session));
         found.map_or_else(Vec::new, |(lane, _)| {
             lane.entries.iter().map(|entry| entry.job).collect()
@@ -259,36 +259,36 @@ impl Scene {
 
     /// The entry of a live job.
     pub(crate) fn entry(&self, session: &str, job: JobId) -> Entry {
-        let state = self.memory.state();
+        let state = self.inner_store.state();
         let (lane, _) = &state.lanes[&lane(session)];
         lane.find(job).expect("the job is live").1.clone()
     }
 
     /// How a job ended. `None` if it has not ended.
     pub(crate) fn ended_as(&self, job: JobId) -> Option<Status> {
-        let state = self.memory.state();
+        let state = self.inner_store.state();
         let (_, outcome) = state.jobs.get(&job)?;
         outcome.as_ref().map(|outcome| outcome.status)
     }
 
     /// The time until a job's timer is due; 0 if it is due.
     pub(crate) fn timer_in_ms(&self, job: JobId) -> u64 {
-        self.memory.state().timers[&job].1.since_ms(self.now())
+        self.inner_store.state().timers[&job].1.since_ms(self.now())
     }
 
     /// When a job's timer is due.
     pub(crate) fn timer(&self, job: JobId) -> TimeMs {
-        self.memory.state().timers[&job].1
+        self.inner_store.state().timers[&job].1
     }
 
     /// How many commits the store has made.
     pub(crate) fn commits_made(&self) -> usize {
-        self.memory.state().commits.len()
+        self.inner_store.state().commits.len()
     }
 
     /// The texts of a session's turns.
     pub(crate) fn turns(&self, session: &str) -> Vec<String> {
-        let state = self.memory.state();
+        let state = self.inner_store.state();
         let session = lane(session).session().cloned().unwrap();
         let conversation = state.sessions.get(&(TenantId::default(), session));
         conversation.map_or_else(Vec::new, |conversation| texts(&conversation.turns))

@@ -54,7 +54,7 @@ fn request_wake(scene: &Scene, session: &str, job: JobId) {
 async fn a_timer_is_parked_once_the_wake_is_confirmed() {
     let scene = Scene::new();
     let job = scene.admit("s", "hello").await;
-    let committed = scene.memory.state().commits[0].clone();
+    let committed = scene.inner_store.state().commits[0].clone();
     let soon = committed.at.plus_ms(PUBLISH_LIMIT_MS);
     assert_eq!(committed.timers, [(job, Some(soon))]);
     let_tasks_run().await;
@@ -79,7 +79,7 @@ async fn timers_are_parked_for_the_shortest_time_while_the_drain_rate_is_unknown
     let job = scene.admit_without_wake("s").await;
     let gauge = std::sync::Arc::new(Gauge::default());
     let (wakes, publisher) = Wakes::new(scene.queue.clone(), scene.store.clone(), gauge.clone());
-    let _ = tokio::time::timeout(Duration::from_millis(10), gauge.run(&*scene.memory)).await;
+    let _ = tokio::time::timeout(Duration::from_millis(10), gauge.run(&*scene.inner_store)).await;
     tokio::spawn(publisher.run());
     // No job has ended yet, so the expected wait is unknown.
     let deadline = scene.entry("s", job).deadline;
@@ -273,14 +273,17 @@ async fn the_loop_ends_with_its_last_handle_and_parks_the_published_timers() {
         wakes,
         wakes_loop,
         queue,
-        memory,
+        inner_store,
         ..
     } = scene;
     drop::<(Lanes, Wakes)>((lanes, wakes));
     wakes_loop.await.unwrap();
     assert_eq!(queue.woken(), [job]);
-    let parked = memory.state().timers[&job].1;
-    assert_eq!(parked, memory.state().commits[0].at.plus_ms(REVISIT_MS));
+    let parked = inner_store.state().timers[&job].1;
+    assert_eq!(
+        parked,
+        inner_store.state().commits[0].at.plus_ms(REVISIT_MS)
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! A token bucket. Its level rises at a rate up to a burst, and each permit lowers it.
 //!
-//! The bucket stores no rate and no burst, because both change while an account learns. The caller passes them.
+//! The bucket stores no rate and no burst, because both change with each measurement. The caller passes them.
 
 use serde::{Deserialize, Serialize};
 

@@ -59,7 +59,7 @@ impl Account {
             AccountEvent::Ended { process, calls } => {
                 self.end_calls(process, *calls);
             }
-            AccountEvent::Dropped {
+            AccountEvent::EndedUnanswered {
                 process,
                 calls,
                 taken_at,
@@ -128,7 +128,7 @@ impl Account {
     #[must_use]
     pub fn needs_answers(&self, now: TimeMs) -> bool {
         self.phase != Phase::Open
-            || self.pauses > 0
+            || self.pause_count > 0
             || self.tokens.is_some()
             || self.overload.is_some()
             || !self.failing_jobs.is_empty()
@@ -182,22 +182,23 @@ impl Account {
             .reduce(f64::min)
     }
 
-    /// Whether what was learned can be deleted: it is older than [`FORGET_MS`] (`limited_at`) and keeps no call waiting.
+    /// Whether what was measured and reported can be deleted: [`FORGET_MS`] have passed since `forget_from`, and no call waits
+    /// for it.
     fn is_outdated(&self, now: TimeMs) -> bool {
         let is_recent = |at: TimeMs| now.since_ms(at) < FORGET_MS;
         let is_in_use = self.pace.as_ref().is_some_and(|pace| pace.is_in_use(now))
             || self.overload.is_some_and(|limit| limit.is_needed(now));
-        !self.limited_at.is_some_and(is_recent) && !is_in_use
+        !self.forget_from.is_some_and(is_recent) && !is_in_use
     }
 
-    /// Deletes what was learned once it is outdated.
+    /// Deletes what was measured and reported once it is outdated.
     fn forget(&mut self, now: TimeMs) {
         if self.phase == Phase::Open && self.is_outdated(now) {
             self.pace = None;
             self.end_overload();
             self.was_lost = false;
-            self.pauses = 0;
-            self.refusal_ms = 0;
+            self.pause_count = 0;
+            self.slowest_refusal_ms = 0;
             self.failing_jobs.clear();
             if self.configured.tokens_per_minute.is_none() {
                 self.tokens = None;
@@ -252,7 +253,10 @@ impl Account {
         if let Some(limits) = limits {
             self.report(limits, now);
         }
-        let new_calls = started_at.iter().filter(|at| self.is_new(**at)).count();
+        let new_calls = started_at
+            .iter()
+            .filter(|at| self.started_after_closing(**at))
+            .count();
         if new_calls > 0 {
             let calls_in_flight = self.calls_in_flight();
             if let Some(limit) = &mut self.overload
@@ -263,7 +267,7 @@ impl Account {
                     self.end_overload();
                 }
             }
-            self.pauses = 0;
+            self.pause_count = 0;
             if matches!(self.phase, Phase::Probing(_)) {
                 self.open(now);
             }
@@ -271,11 +275,11 @@ impl Account {
     }
 
     /// Whether a call started when all processes knew of the last closing.
-    pub(super) fn is_new(&self, started_at: TimeMs) -> bool {
+    pub(super) fn started_after_closing(&self, started_at: TimeMs) -> bool {
         self.stale_until.is_none_or(|until| started_at > until)
     }
 
-    /// The probe was answered, or not refused in time. In the second case a refusal may still arrive, so `pauses` is not reset.
+    /// The probe was answered, or not refused in time. In the second case a refusal may still arrive, so `pause_count` is not reset.
     pub(super) fn open(&mut self, now: TimeMs) {
         self.phase = Phase::Open;
         if let Some(pace) = &mut self.pace {
@@ -294,7 +298,7 @@ impl Account {
                 self.pace
                     .get_or_insert_with(|| Pace::new(report.remaining, now, now))
                     .report(report, now);
-                self.limited_at = Some(now);
+                self.forget_from = Some(now);
             }
         }
         if let Some(report) = &limits.tokens {
@@ -307,7 +311,7 @@ impl Account {
                 if configured.is_none() && !budget.is_reported() {
                     self.tokens = None;
                 } else {
-                    self.limited_at = Some(now);
+                    self.forget_from = Some(now);
                 }
             }
         }

@@ -40,26 +40,30 @@ pub struct Account {
     /// The tokens that may be used, if a limit on tokens is configured or reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) tokens: Option<TokenBudget>,
-    /// The rate that the provider was found to allow.
+    /// The pace: the rate of calls that the provider was found to allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pace: Option<Pace>,
-    /// The limit on calls in flight that was learned from overloads.
+    /// The limit on calls in flight, measured by the refusals of overloads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) overload: Option<OverloadLimit>,
     /// How many times in a row the account closed without an answer to a call that started after a closing.
-    #[serde(default)]
-    pub(super) pauses: u32,
+    #[serde(default, rename = "pauses")]
+    pub(super) pause_count: u32,
     /// The longest time from the permit of a call to its refusal by a rate limit, in milliseconds.
-    #[serde(default)]
-    pub(super) refusal_ms: u64,
+    #[serde(default, rename = "refusal_ms")]
+    pub(super) slowest_refusal_ms: u64,
     /// Calls that started at or before this time neither close nor open the account. The time is a little after the last
     /// closing, because not all processes know of a closing at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) stale_until: Option<TimeMs>,
     /// When the provider last refused a call, failed, or reported a limit that the account uses.
     /// [`FORGET_MS`](super::FORGET_MS) counts from it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) limited_at: Option<TimeMs>,
+    #[serde(
+        default,
+        rename = "limited_at",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub(super) forget_from: Option<TimeMs>,
     /// Whether the account was lost, and since then no call was refused and the account did not close.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) was_lost: bool,
@@ -104,4 +108,27 @@ pub struct Closing {
     pub until: TimeMs,
     /// The provider's error, without its detail.
     pub error: JobError,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Earlier releases write and read these names.
+    #[test]
+    fn the_names_in_the_stored_document_do_not_change() {
+        let account = Account {
+            pause_count: 1,
+            slowest_refusal_ms: 2,
+            forget_from: Some(TimeMs(3)),
+            ..Account::default()
+        };
+        let stored = json!({
+            "v": 1, "phase": "open", "pauses": 1, "refusal_ms": 2, "limited_at": 3
+        });
+        assert_eq!(serde_json::to_value(&account).unwrap(), stored);
+        assert_eq!(serde_json::from_value::<Account>(stored).unwrap(), account);
+    }
 }

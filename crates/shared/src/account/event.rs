@@ -69,14 +69,14 @@ pub enum AccountEvent {
         /// How many calls.
         calls: u32,
     },
-    /// Calls were made, and then dropped without an answer. The provider may have worked on them, so their units are not given
-    /// back. If one of them was the probe, the next probe may start at once.
-    Dropped {
+    /// Calls were made, and ended without an answer, for example because this process stopped. The provider may have worked on
+    /// them, so their units are not given back. If one of them was the probe, the next probe may start at once.
+    EndedUnanswered {
         /// The process that made the calls.
         process: ProcessId,
         /// How many calls.
         calls: u32,
-        /// When their permits were taken, or a little later.
+        /// When their permits were taken, or a little later; never earlier.
         taken_at: TimeMs,
     },
     /// Permits were not used: their calls do not start, and their units are given back. If one of them was the probe's, the
@@ -86,7 +86,7 @@ pub enum AccountEvent {
         process: ProcessId,
         /// How many permits.
         calls: u32,
-        /// When they were taken, or a little later.
+        /// When they were taken, or a little later; never earlier.
         taken_at: TimeMs,
     },
     /// A call starts with a permit that another process took. The call is counted under the process that makes it.
@@ -154,7 +154,8 @@ pub struct Decision {
     /// `Take`, if fewer calls were granted than asked for: the milliseconds until there can be more permits, from 1 to
     /// [`DELAY_MS_MAX`](super::DELAY_MS_MAX). `None` if that depends on calls in flight.
     pub retry_in_ms: Option<u64>,
-    /// `Refused`: always true. `ServerError`: whether the failure spends no try, because the account closes or is closed.
+    /// `Refused`: always true. `ServerError`: true if the failure does not count as a try, because the account closes or
+    /// is closed.
     pub spares_try: bool,
     /// Whether the account closed or opened, for the log.
     pub phase_change: Option<PhaseChange>,

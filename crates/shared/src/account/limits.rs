@@ -9,7 +9,7 @@ pub use super::bucket::DELAY_MS_MAX;
 /// How long the probe of a provider that was not available may stay without an answer, in milliseconds. Then the next
 /// probe may start.
 pub const PROBE_MS_MAX: u64 = 30_000;
-/// How long after the last refusal, server error or report an account keeps what it learned, in milliseconds.
+/// How long after the last refusal, server error or report an account keeps its measurements, in milliseconds.
 pub const FORGET_MS: u64 = 600_000;
 /// An account closes when this many different jobs in a row have failed with server errors.
 pub const FAILING_JOBS_TO_CLOSE: usize = 3;

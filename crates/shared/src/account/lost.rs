@@ -19,7 +19,7 @@ impl Account {
         }
         self.pace = Some(Pace::new(0, now, now));
         self.was_lost = true;
-        self.limited_at = Some(TimeMs(now.0.saturating_sub(FORGET_MS - LIMITED_MS)));
+        self.forget_from = Some(TimeMs(now.0.saturating_sub(FORGET_MS - LIMITED_MS)));
         let message =
             "the limits of the provider are not known after a restart, so its calls begin slowly";
         self.phase = Phase::Closed(Closing {
@@ -31,12 +31,12 @@ impl Account {
     }
 
     /// The provider refuses a call: the first refusal since the account was lost counts as the very first one.
-    pub(super) fn refused_after_loss(&mut self, is_limit: bool) {
+    pub(super) fn refused_after_loss(&mut self, is_rate_limit: bool) {
         if !std::mem::take(&mut self.was_lost) {
             return;
         }
         self.phase = Phase::Open;
-        if is_limit {
+        if is_rate_limit {
             // The provider's bucket was not empty when these calls began. So they do not show its rate.
             self.pace = None;
         }

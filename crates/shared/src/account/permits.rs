@@ -59,7 +59,7 @@ impl Account {
     }
 
     fn opens_without_probe(&self) -> bool {
-        self.pauses <= 1
+        self.pause_count <= 1
             && self
                 .pace
                 .as_ref()
@@ -88,7 +88,7 @@ impl Account {
         (granted, retry_in_ms)
     }
 
-    /// Lets one call start: the probe. It ignores the learned pace, which may be outdated.
+    /// Lets one call start: the probe. It ignores the pace, which may be outdated.
     fn take_probe(
         &mut self,
         calls: u32,
@@ -228,7 +228,9 @@ impl Account {
     /// reply. So the account opens when a refusal as slow as the earlier ones would have arrived.
     fn answer_ms(&self, cause: ClosedBy) -> u64 {
         match cause {
-            ClosedBy::RateLimit => self.refusal_ms.clamp(REFUSAL_MS_MIN, REFUSAL_MS_MAX),
+            ClosedBy::RateLimit => self
+                .slowest_refusal_ms
+                .clamp(REFUSAL_MS_MIN, REFUSAL_MS_MAX),
             ClosedBy::Unavailable => PROBE_MS_MAX,
         }
     }

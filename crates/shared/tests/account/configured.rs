@@ -35,13 +35,13 @@ fn answer(account: &mut Account, calls: usize, replies: u32, tokens: u64, now_ms
     account.apply(&answered, at(now_ms));
 }
 
-fn drop_calls(account: &mut Account, calls: u32, taken_ms: u64, now_ms: u64) {
-    let dropped = AccountEvent::Dropped {
+fn end_unanswered(account: &mut Account, calls: u32, taken_ms: u64, now_ms: u64) {
+    let ended = AccountEvent::EndedUnanswered {
         process: ProcessId::parse("worker-1").unwrap(),
         calls,
         taken_at: at(taken_ms),
     };
-    account.apply(&dropped, at(now_ms));
+    account.apply(&ended, at(now_ms));
 }
 
 #[test]
@@ -65,10 +65,10 @@ fn calls_without_a_reply_do_not_change_the_mean_tokens_of_a_call() {
 }
 
 #[test]
-fn a_call_that_was_dropped_uses_its_permit() {
+fn a_call_that_ends_without_an_answer_uses_its_permit() {
     let mut account = account(limits(Some(60), None));
     assert_eq!(take(&mut account, 5, 0).granted, 1);
-    drop_calls(&mut account, 1, 0, 100);
+    end_unanswered(&mut account, 1, 0, 100);
     assert_eq!(take(&mut account, 5, 100).granted, 0);
     assert_eq!(take(&mut account, 5, 1_000).granted, 1);
 }
@@ -79,7 +79,7 @@ fn a_probe_that_was_dropped_lets_the_next_one_start_at_once() {
     refuse(&mut account, ClosedBy::Unavailable, 0, Some(1_000), 0);
     assert_eq!(take(&mut account, 5, 1_000).granted, 1);
     assert_eq!(take(&mut account, 5, 1_100).granted, 0);
-    drop_calls(&mut account, 0, 1_000, 1_200);
+    end_unanswered(&mut account, 0, 1_000, 1_200);
     assert_eq!(take(&mut account, 5, 1_200).granted, 1);
 }
 

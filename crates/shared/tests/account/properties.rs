@@ -93,7 +93,7 @@ fn event() -> impl Strategy<Value = AccountEvent> {
         1 => (0..3_u8, 0..50_u32).prop_map(|(n, calls)| AccountEvent::Ended { process: process(n), calls }),
         1 => (0..3_u8, 0..50_u32, 0..5_u32).prop_map(|(n, least, more)| AccountEvent::InFlight { process: process(n), least, most: least + more }),
         1 => (0..3_u8, 1..3_u32, started_at()).prop_map(|(n, calls, taken_at)| AccountEvent::NotUsed { process: process(n), calls, taken_at }),
-        1 => (0..3_u8, 1..3_u32, started_at()).prop_map(|(n, calls, taken_at)| AccountEvent::Dropped { process: process(n), calls, taken_at }),
+        1 => (0..3_u8, 1..3_u32, started_at()).prop_map(|(n, calls, taken_at)| AccountEvent::EndedUnanswered { process: process(n), calls, taken_at }),
         1 => (0..3_u8, 0..3_u8).prop_map(|(from, to)| AccountEvent::Moved { from: process(from), to: process(to) }),
         1 => (0..3_u8).prop_map(|n| AccountEvent::ProcessGone { process: process(n) }),
     ]
@@ -148,7 +148,7 @@ fn move_starts(event: &mut AccountEvent, now: TimeMs) {
                 *at = before(*at);
             }
         }
-        AccountEvent::NotUsed { taken_at, .. } | AccountEvent::Dropped { taken_at, .. } => {
+        AccountEvent::NotUsed { taken_at, .. } | AccountEvent::EndedUnanswered { taken_at, .. } => {
             *taken_at = before(*taken_at);
         }
         _ => {}

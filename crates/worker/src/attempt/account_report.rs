@@ -88,7 +88,7 @@ impl ReportedCall {
             } => self.failed(worker, failure).await,
             // The provider may have worked on the call.
             CallOutcome::Dropped { .. } | CallOutcome::Interrupted => {
-                self.call.permits.dropped().await;
+                self.call.permits.end_unanswered().await;
                 return outcome;
             }
             // No call was made. If its permit was the probe's, the next probe may start at once.

@@ -50,7 +50,7 @@ async fn calls_that_were_answered_before_the_first_refusal_show_the_burst() {
             .answered(&provider(), started_at, Some(10), None);
     }
     pass_ms(500).await;
-    assert!(processes.scene.memory.state().accounts.is_empty());
+    assert!(processes.scene.inner_store.state().accounts.is_empty());
     let mut refusal = processes.refusal(ClosedBy::RateLimit, Some(1_000));
     if let AccountEvent::Refused(refusal) = &mut refusal {
         refusal.taken_at = started_at;

@@ -171,7 +171,14 @@ async fn an_account_beyond_the_most_that_the_store_keeps_fails_at_once() {
             version: AccountVersion::new_v4(),
             next: Some(account.clone()),
         };
-        assert!(processes.scene.memory.swap_account(&swap).await.unwrap());
+        assert!(
+            processes
+                .scene
+                .inner_store
+                .swap_account(&swap)
+                .await
+                .unwrap()
+        );
     }
     let refusal = processes.refusal(ClosedBy::RateLimit, None);
     let key = AccountKey::of_model("acme", "one too many");
@@ -209,7 +216,7 @@ async fn limits_of_the_configuration_are_set_changed_and_removed() {
 #[tokio::test(start_paused = true)]
 async fn the_limits_of_the_process_that_started_last_hold_without_changes_back_and_forth() {
     let processes = Processes::start().await;
-    let newer = Accounts::new(processes.scene.memory.clone(), process("a-newer"));
+    let newer = Accounts::new(processes.scene.inner_store.clone(), process("a-newer"));
     let _loop = tokio::spawn(AccountsLoop::new(newer.clone()).run());
     pass_ms(50).await;
     let limits = |requests_per_minute| ConfiguredLimits {
@@ -225,7 +232,7 @@ async fn the_limits_of_the_process_that_started_last_hold_without_changes_back_a
             older.await.unwrap();
             newer.configure(of_newer, is_known).await.unwrap();
             pass_ms(1_000).await;
-            let version = processes.scene.memory.state().accounts[&provider()].version;
+            let version = processes.scene.inner_store.state().accounts[&provider()].version;
             versions.push(version);
         }
         versions.dedup();

@@ -1,14 +1,16 @@
 //! The calls in flight that the store counts for each process, also when permits and events are lost.
 
-use faulty_store::{StoreCall, StoreMode};
+use faulty_store::{Fault, StoreCall, StoreMode};
 use forebay_runtime::accounts::HeldPermit;
 use forebay_shared::{
-    account::{AccountEvent, AccountKey, ClosedBy},
+    account::{AccountEvent, AccountKey, ClosedBy, ConfiguredLimits},
     wake::WakePermit,
 };
 
+use futures_util::FutureExt as _;
+
 use super::{Processes, model, provider};
-use crate::scene::{pass_ms, process};
+use crate::scene::{configured_by_other, pass_ms, process};
 
 impl Processes {
     /// A permit that came with a wake.
@@ -213,4 +215,32 @@ async fn a_permit_is_void_once_its_account_has_closed() {
     assert_eq!(denied.account, provider());
     let permits = other.take(keys.iter(), Some(&probe)).await.unwrap();
     permits.end().await;
+}
+
+/// The time of a permit must not be earlier than the probe, or the probe that ends would not be recognised.
+#[tokio::test(start_paused = true)]
+async fn the_next_probe_goes_at_once_although_the_store_granted_the_first_one_late() {
+    for cause in [ClosedBy::Unavailable, ClosedBy::RateLimit] {
+        let processes = Processes::start().await;
+        let (me, other) = (&processes.me, processes.other.clone());
+        let refusal = processes.refusal(cause, Some(1_000));
+        me.apply(&provider(), refusal).await.unwrap();
+        pass_ms(1_001).await;
+        // Another process changes the account first, so the permit is granted only after a conflict.
+        let conflict = async move {
+            let limits = ConfiguredLimits {
+                concurrency: Some(9),
+                ..ConfiguredLimits::default()
+            };
+            let configured = configured_by_other(limits);
+            other.apply(&provider(), configured).await.unwrap();
+            pass_ms(20).await;
+        };
+        let fault = Fault::After(conflict.boxed());
+        processes.scene.store.plan(StoreCall::SwapAccount, [fault]);
+        let probe = me.take([&provider()].into_iter(), None).await.unwrap();
+        assert_eq!(me.available(&provider(), 5), 0, "{cause:?}");
+        probe.end_unanswered().await;
+        assert_eq!(me.available(&provider(), 5), 1, "{cause:?}");
+    }
 }

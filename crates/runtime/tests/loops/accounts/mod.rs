@@ -30,7 +30,7 @@ impl Processes {
     async fn start() -> Self {
         let scene = Scene::new();
         let me = Accounts::new(scene.store.clone(), process("me"));
-        let other = Accounts::new(scene.memory.clone(), process("other"));
+        let other = Accounts::new(scene.inner_store.clone(), process("other"));
         let loops = [&me, &other].map(|accounts| {
             let accounts_loop = AccountsLoop::new(accounts.clone());
             tokio::spawn(accounts_loop.run())
@@ -57,7 +57,7 @@ impl Processes {
 
     /// The account in the store; one without limits if the store has none.
     fn stored(&self, key: &AccountKey) -> Account {
-        let state = self.scene.memory.state();
+        let state = self.scene.inner_store.state();
         let stored = state.accounts.get(key);
         stored.map_or_else(Account::default, |stored| stored.account.clone())
     }

@@ -63,7 +63,7 @@ async fn an_account_that_closes_is_known_to_all_within_a_second_without_notices(
     let store = &processes.scene.store;
     // The notices end, and the topic cannot be watched again.
     store.plan(StoreCall::Watch, (0..1_000).map(|_| Fault::Broken));
-    processes.scene.memory.end_account_notices();
+    processes.scene.inner_store.end_account_notices();
     pass_ms(3_000).await;
     let reads = store.call_count(StoreCall::Accounts);
     pass_ms(500).await;
@@ -109,7 +109,7 @@ async fn reads_go_on_after_an_outage_of_the_store() {
     assert_eq!(
         processes
             .scene
-            .memory
+            .inner_store
             .accounts()
             .await
             .unwrap()
@@ -125,10 +125,18 @@ async fn an_account_that_cannot_be_read_hides_no_others_and_is_not_changed() {
     let (unreadable, readable) = (provider(), AccountKey::of_provider("other"));
     processes.limit_concurrency(&readable, 3).await;
     processes.limit_concurrency(&unreadable, 3).await;
-    let stored = |key| processes.scene.memory.state().accounts.get(key).cloned();
+    let stored = |key| {
+        processes
+            .scene
+            .inner_store
+            .state()
+            .accounts
+            .get(key)
+            .cloned()
+    };
     let before = stored(&unreadable);
     let hidden = [unreadable.clone()].into();
-    processes.scene.memory.state().unreadable_accounts = hidden;
+    processes.scene.inner_store.state().unreadable_accounts = hidden;
     let (me, store) = (&processes.me, &processes.scene.store);
     // The process has not noticed yet that it can no longer read the account.
     let permits = me.take([&unreadable].into_iter(), None).await.unwrap();
@@ -147,7 +155,12 @@ async fn an_account_that_cannot_be_read_hides_no_others_and_is_not_changed() {
     assert_eq!(store.call_count(StoreCall::SwapAccount), swaps);
     assert_eq!(stored(&unreadable), before);
     // It is readable again, for example after an upgrade of this process.
-    processes.scene.memory.state().unreadable_accounts.clear();
+    processes
+        .scene
+        .inner_store
+        .state()
+        .unreadable_accounts
+        .clear();
     pass_ms(1_100).await;
     assert_eq!(me.available(&unreadable, 9), 3);
 }

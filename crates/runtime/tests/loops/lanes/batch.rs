@@ -164,7 +164,7 @@ async fn a_cancel_notifies_the_worker_that_runs_the_job_and_wakes_the_next_job()
     assert_eq!(scene.ended_as(job_a), Some(Status::Cancelled));
     assert_eq!(scene.queue.woken(), [job_b]);
     let dropped = scene
-        .memory
+        .inner_store
         .state()
         .commits
         .last()
@@ -183,7 +183,7 @@ async fn a_claim_that_comes_too_early_restores_the_timer() {
     let change = retry("s", job, fence, not_before);
     scene.apply(change).await.unwrap();
     // As if an earlier wake had parked the timer.
-    scene.memory.state().timers.get_mut(&job).unwrap().1 = scene.now().plus_ms(60_000);
+    scene.inner_store.state().timers.get_mut(&job).unwrap().1 = scene.now().plus_ms(60_000);
     let applied = scene.apply(claim_change("s", job, "me")).await;
     assert!(matches!(applied, Ok(Applied::NotDue)));
     assert_eq!(scene.timer(job), not_before);
@@ -209,7 +209,14 @@ async fn a_tick_behind_a_claim_in_one_batch_neither_moves_the_timer_nor_wakes() 
     assert!(matches!(ticked, Ok(Applied::Done)));
     let_tasks_run().await;
     assert!(scene.queue.woken().is_empty());
-    let timers = scene.memory.state().commits.last().unwrap().timers.clone();
+    let timers = scene
+        .inner_store
+        .state()
+        .commits
+        .last()
+        .unwrap()
+        .timers
+        .clone();
     assert_eq!(timers, [(job, Some(scene.timer(job)))]);
 }
 

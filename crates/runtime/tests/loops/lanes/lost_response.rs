@@ -68,7 +68,7 @@ async fn each_change_is_made_once_although_every_response_is_lost_twice() {
     assert_eq!(scene.commits_made(), 9);
     assert_eq!(scene.turns("s"), ["reply"; 3]);
     let tenant = forebay_shared::ids::TenantId::default();
-    let (live, ended) = scene.memory.state().counts[&(tenant, Class::Interactive)];
+    let (live, ended) = scene.inner_store.state().counts[&(tenant, Class::Interactive)];
     assert_eq!((live.live(), ended), (0, 3));
 }
 

@@ -79,6 +79,7 @@ async fn a_store_that_hangs_delays_the_caller_until_the_timeout_only() {
     };
     let (first, second) = tokio::join!(first, second);
     assert!(is_unavailable(&first.unwrap_err()) && is_unavailable(&second.unwrap_err()));
+    // The timer of tokio rounds up to the next millisecond.
     assert_eq!(began.elapsed(), TIMEOUT + Duration::from_millis(1));
 
     scene.store.set_mode(StoreMode::Up);
@@ -124,7 +125,7 @@ async fn in_a_full_store_accepted_jobs_still_run_and_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_a_broken_store_fails_is_not_repeated() {
+async fn a_store_call_that_returns_broken_is_not_repeated() {
     let scene = Scene::new();
     scene.store.plan(StoreCall::Load, [Fault::Broken]);
     let cancel = LaneChange::cancel(lane("s"), new_job_id("s"));
@@ -283,7 +284,7 @@ async fn an_interrupt_is_repeated_after_an_outage_like_other_changes() {
     let change = scene.admission_with("s", job, "two", |admit| {
         admit.if_busy = forebay_shared::lane::IfBusy::Interrupt;
     });
-    // The first commit still gets its response, a conflict. Then the store is down, so the input of the interrupted job
+    // The first commit assumes that the lane is absent, so it gets a conflict. Then the store is down, so the input of the interrupted job
     // cannot be read at once.
     let store = scene.store.clone();
     let outage = async move { store.set_mode(StoreMode::Down) };

@@ -40,7 +40,7 @@ use tokio::{sync::mpsc, time::Instant};
 const START: TimeMs = TimeMs(1_000_000_000);
 
 /// A store in memory.
-pub(crate) struct Memory {
+pub(crate) struct MemoryStore {
     began: Instant,
     state: Mutex<State>,
     /// The streams of notices of accounts.
@@ -71,7 +71,7 @@ pub(crate) struct State {
     sweeper: Option<(ProcessId, TimeMs)>,
 }
 
-impl Memory {
+impl MemoryStore {
     pub(crate) fn new() -> Self {
         Self {
             began: Instant::now(),
@@ -119,7 +119,7 @@ fn delete_page(left: &AtomicU64, limit: usize) -> u64 {
 }
 
 #[async_trait]
-impl Store for Memory {
+impl Store for MemoryStore {
     fn now(&self) -> TimeMs {
         START.plus_ms(u64::try_from(self.began.elapsed().as_millis()).unwrap())
     }

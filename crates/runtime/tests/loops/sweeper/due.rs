@@ -118,7 +118,7 @@ async fn expiry_never_waits_for_a_publish() {
             Some(Status::Expired),
             "mode {mode:?}"
         );
-        assert!(scene.memory.state().lanes.is_empty());
+        assert!(scene.inner_store.state().lanes.is_empty());
     }
 }
 
@@ -139,7 +139,7 @@ async fn jobs_behind_a_deferred_head_expire_with_the_error_of_its_provider() {
     scene.apply(defer).await.unwrap();
     let _member = scene.join("me");
     pass_ms(6_000).await;
-    let state = scene.memory.state();
+    let state = scene.inner_store.state();
     for job in jobs {
         let outcome = state.jobs[&job].1.as_ref().expect("the job has ended");
         assert_eq!(outcome.status, Status::Expired);
@@ -178,7 +178,7 @@ async fn timers_without_jobs_are_removed_and_do_not_block_other_due_timers() {
     for index in 0..6_000 {
         let stray = (lane(&format!("stray-{index}")), TimeMs(1));
         scene
-            .memory
+            .inner_store
             .state()
             .timers
             .insert(new_job_id("stray"), stray);
@@ -190,13 +190,13 @@ async fn timers_without_jobs_are_removed_and_do_not_block_other_due_timers() {
     let now = scene.now();
     assert!(
         scene
-            .memory
+            .inner_store
             .due_timers(now, 1_000)
             .await
             .unwrap()
             .is_empty()
     );
-    let left: Vec<_> = scene.memory.state().timers.keys().copied().collect();
+    let left: Vec<_> = scene.inner_store.state().timers.keys().copied().collect();
     assert_eq!(left, [job]);
 }
 
@@ -208,7 +208,7 @@ async fn timers_whose_lanes_cannot_be_read_do_not_hide_later_ones() {
     let mut unreadable = Vec::new();
     for index in 0..6_000 {
         let (lane, job) = (lane(&format!("unreadable-{index}")), new_job_id("s"));
-        let mut state = scene.memory.state();
+        let mut state = scene.inner_store.state();
         state.timers.insert(job, (lane.clone(), TimeMs(1)));
         state.unreadable_lanes.insert(lane);
         unreadable.push(job);
@@ -217,7 +217,7 @@ async fn timers_whose_lanes_cannot_be_read_do_not_hide_later_ones() {
     let _member = scene.join("me");
     pass_ms(1_000).await;
     assert_eq!(scene.queue.woken(), [job]);
-    let state = scene.memory.state();
+    let state = scene.inner_store.state();
     let are_kept = unreadable.iter().all(|job| state.timers.contains_key(job));
     assert!(are_kept, "a timer was removed although its job may be live");
 }
@@ -255,14 +255,14 @@ async fn the_sweeper_continues_after_an_outage_of_the_store() {
 async fn expired_records_are_deleted_page_by_page_and_sessions_are_evicted_only_with_a_limit() {
     let scene = Scene::new();
     scene
-        .memory
+        .inner_store
         .expired_records_left
         .store(1_200, std::sync::atomic::Ordering::SeqCst);
     let member = scene.join("me");
     pass_ms(300).await;
     assert_eq!(
         scene
-            .memory
+            .inner_store
             .expired_records_left
             .load(std::sync::atomic::Ordering::SeqCst),
         0
@@ -275,14 +275,14 @@ async fn expired_records_are_deleted_page_by_page_and_sessions_are_evicted_only_
     member.leave().await;
 
     scene
-        .memory
+        .inner_store
         .surplus_sessions_left
         .store(2_000, std::sync::atomic::Ordering::SeqCst);
     let _member = scene.join_with("capped", Some(10));
     pass_ms(300).await;
     assert_eq!(
         scene
-            .memory
+            .inner_store
             .surplus_sessions_left
             .load(std::sync::atomic::Ordering::SeqCst),
         0

@@ -13,16 +13,19 @@ async fn another_process_sweeps_after_the_sweeper_has_died() {
     pass_ms(100).await;
     let _second = scene.join("second");
     pass_ms(10_000).await;
-    assert_eq!(scene.memory.sweeper(), Some(process("first")));
+    assert_eq!(scene.inner_store.sweeper(), Some(process("first")));
     // As if the process had died without ending its term.
     first.leave().await;
     let until = scene.now().plus_ms(2_000);
-    scene.memory.state().elect_until(process("first"), until);
+    scene
+        .inner_store
+        .state()
+        .elect_until(process("first"), until);
     let sweeps = scene.store.call_count(StoreCall::DueTimers);
     pass_ms(1_900).await;
     assert_eq!(scene.store.call_count(StoreCall::DueTimers), sweeps);
     pass_ms(500).await;
-    assert_eq!(scene.memory.sweeper(), Some(process("second")));
+    assert_eq!(scene.inner_store.sweeper(), Some(process("second")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -34,7 +37,7 @@ async fn no_process_sweeps_before_its_presence_is_stored() {
     assert_eq!(scene.store.call_count(StoreCall::ElectSweeper), 0);
     scene.store.set_mode(StoreMode::Up);
     pass_ms(1_500).await;
-    assert_eq!(scene.memory.sweeper(), Some(process("me")));
+    assert_eq!(scene.inner_store.sweeper(), Some(process("me")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -48,16 +51,16 @@ async fn a_sweeper_that_cannot_publish_ends_its_term_and_is_elected_again_later(
     let_tasks_run().await;
     pass_ms(4_700).await;
     assert_eq!(scene.store.call_count(StoreCall::EndTerm), 0);
-    assert_eq!(scene.memory.sweeper(), Some(process("me")));
+    assert_eq!(scene.inner_store.sweeper(), Some(process("me")));
     pass_ms(700).await;
     assert_eq!(scene.store.call_count(StoreCall::EndTerm), 1);
-    assert_eq!(scene.memory.sweeper(), None);
+    assert_eq!(scene.inner_store.sweeper(), None);
     // The process takes part in no election for 4 s, so that another process can be elected. Then it takes part again,
     // because it may be the only process.
     pass_ms(3_300).await;
-    assert_eq!(scene.memory.sweeper(), None);
+    assert_eq!(scene.inner_store.sweeper(), None);
     pass_ms(1_000).await;
-    assert_eq!(scene.memory.sweeper(), Some(process("me")));
+    assert_eq!(scene.inner_store.sweeper(), Some(process("me")));
     assert_eq!(scene.store.call_count(StoreCall::EndTerm), 1);
     // A new term lasts for at least 5 s, whatever happened before it.
     pass_ms(4_000).await;
@@ -68,7 +71,7 @@ async fn a_sweeper_that_cannot_publish_ends_its_term_and_is_elected_again_later(
     scene.queue.set_mode(QueueMode::Up);
     pass_ms(30_000).await;
     assert_eq!(scene.store.call_count(StoreCall::EndTerm), 2);
-    assert_eq!(scene.memory.sweeper(), Some(process("me")));
+    assert_eq!(scene.inner_store.sweeper(), Some(process("me")));
 }
 
 #[tokio::test(start_paused = true)]

@@ -56,7 +56,7 @@ impl Scene {
 
     /// Applies an event to an account, as another process does.
     pub(super) async fn apply_to(&self, key: &AccountKey, event: AccountEvent) {
-        let accounts = Accounts::new(self.memory.clone(), process("other"));
+        let accounts = Accounts::new(self.inner_store.clone(), process("other"));
         let accounts_loop = tokio::spawn(AccountsLoop::new(accounts.clone()).run());
         // The process has read the accounts.
         pass_ms(30).await;
@@ -168,9 +168,9 @@ async fn jobs_are_resumed_at_the_rate_of_their_account() {
     assert!(last - first <= 500, "the jobs took {} ticks", last - first);
 }
 
-/// The sweeper takes only permits that there are. If it did not tell that more jobs wait, no higher rate would ever be tried.
+/// The sweeper takes only permits that there are. If it did not report that more jobs wait, no higher rate would ever be tried.
 #[tokio::test(start_paused = true)]
-async fn the_account_knows_whether_more_jobs_wait() {
+async fn the_sweeper_reports_whether_more_jobs_wait() {
     for (count, is_short) in [(50, true), (1, false)] {
         let scene = Scene::new();
         let key = provider();
@@ -179,7 +179,7 @@ async fn the_account_knows_whether_more_jobs_wait() {
         let _member = scene.join("me");
         pass_ms(3_000).await;
         assert!(!scene.queue.woken().is_empty());
-        let stored = scene.memory.state().accounts[&key].account.clone();
+        let stored = scene.inner_store.state().accounts[&key].account.clone();
         let account = serde_json::to_value(stored).unwrap();
         assert_eq!(account["pace"]["short_at"].is_u64(), is_short, "{account}");
     }
@@ -268,7 +268,7 @@ async fn a_refused_probe_of_a_lost_account_keeps_the_other_jobs_waiting() {
 async fn a_new_sweeper_knows_the_accounts_of_the_store() {
     let scene = Scene::new();
     scene.close(&provider(), 20_000).await;
-    let before = scene.memory.state().accounts.clone();
+    let before = scene.inner_store.state().accounts.clone();
     scene.all_deferred("s", 5, &provider()).await;
     // The accounts cannot be read at first.
     scene
@@ -277,7 +277,7 @@ async fn a_new_sweeper_knows_the_accounts_of_the_store() {
     let _member = scene.join("me");
     pass_ms(10_000).await;
     assert!(scene.queue.woken().is_empty());
-    assert_eq!(scene.memory.state().accounts, before);
+    assert_eq!(scene.inner_store.state().accounts, before);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,10 @@ use crate::scene::{Scene, TIMEOUT, lane, pass_ms, process};
 async fn only_the_sweeper_resumes_jobs() {
     let scene = Scene::new();
     let until = scene.now().plus_ms(10_000);
-    scene.memory.state().elect_until(process("other"), until);
+    scene
+        .inner_store
+        .state()
+        .elect_until(process("other"), until);
     let job = scene
         .deferred("s", 0, &provider(), Class::Interactive)
         .await;
@@ -86,7 +89,7 @@ async fn the_limits_of_a_process_that_is_gone_may_be_replaced() {
     };
     let member = scene.join("me");
     let configured_by = || {
-        let state = scene.memory.state();
+        let state = scene.inner_store.state();
         let configured_by = &state.accounts[&key].account.configured_by;
         configured_by.as_ref().map(|by| by.process.clone())
     };
@@ -214,10 +217,10 @@ async fn accounts_that_were_not_limited_for_long_are_removed() {
     };
     scene.apply_to(&opened, answered).await;
     pass_ms(FORGET_MS - 10_000).await;
-    assert_eq!(scene.memory.state().accounts.len(), 3);
+    assert_eq!(scene.inner_store.state().accounts.len(), 3);
     pass_ms(20_000).await;
     let accounts = scene
-        .memory
+        .inner_store
         .state()
         .accounts
         .keys()
