@@ -1,7 +1,7 @@
 //! The engines: implementations of the two traits [`Store`] and [`Queue`] of `forebay-shared`.
 //!
 //! An engine stores data and returns it. It has no rules about jobs, order or deadlines: the caller has applied
-//! `forebay_shared::lane` before it commits. The documentation of the traits says what an engine must do. The
+//! `forebay_shared::lane` before it commits. The documentation of the traits defines what an engine must do. The
 //! conformance suite (`tests/conformance`) runs the same test cases against every engine.
 //!
 //! - [`embedded`]: for one process. The store is a SQLite file, and the queue is in memory.

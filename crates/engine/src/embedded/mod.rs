@@ -77,7 +77,7 @@ impl Embedded {
     /// until the folder is open.
     ///
     /// # Errors
-    /// [`OpenError`], whose message says what to change. [`OpenError::InUse`] if another process uses the
+    /// [`OpenError`]. Its message contains what to change. [`OpenError::InUse`] if another process uses the
     /// folder.
     pub fn open(data_dir: &Path) -> Result<Self, OpenError> {
         Self::open_with_sync(data_dir, |sync| sync)

@@ -1,4 +1,4 @@
-//! The errors that prevent the start of the embedded engine. Each message says what to change.
+//! The errors that prevent the start of the embedded engine. Each message contains what to change.
 
 use std::{io, path::PathBuf};
 

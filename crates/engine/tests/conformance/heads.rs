@@ -29,6 +29,7 @@ pub(crate) async fn are_found_by_their_state(engine: impl Harness) {
     let head_of_batch = batch.admit().await;
     let head_of_running = running.admit().await;
     running.claim(head_of_running, "worker-7").await;
+    // No filter finds this head, because it waits for its next try.
     let head_of_waiting = waiting.admit().await;
     let retry = Event::Retry {
         job: head_of_waiting,

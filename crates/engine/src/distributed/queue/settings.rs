@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-/// How a process uses its broker.
+/// The names that a process uses in RabbitMQ, and the certificates that it trusts.
 #[derive(Clone, Debug)]
 pub struct QueueSettings {
     /// The name of this process in the management UI: part of its connection names and consumer tags.

@@ -13,8 +13,8 @@ use forebay_shared::{
 use redis::cmd;
 
 use super::{
-    arguments::Arguments, redis_error::UnexpectedReply, redis_reply::RedisReply,
-    redis_store::RedisStore,
+    arguments::Arguments, redis_error::UnexpectedReply, redis_store::RedisStore,
+    reply_part::ReplyPart,
 };
 use crate::rejection::{OnStoreFull, broken_data};
 
@@ -27,7 +27,7 @@ impl RedisStore {
         let mut command = cmd("HGETALL");
         command.arg(self.keys.accounts());
         let value = self.connections.run(&command, OnStoreFull::Retry).await?;
-        let mut parts = RedisReply::new("HGETALL of accounts", value).list()?;
+        let mut parts = ReplyPart::new("HGETALL of accounts", value).list()?;
         let mut read = StoredAccounts::default();
         while let (Some(key), Some(stored)) = (parts.next(), parts.next()) {
             let key = AccountKey::from_text(key.text()?);

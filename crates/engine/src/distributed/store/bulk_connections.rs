@@ -35,7 +35,7 @@ impl BulkConnections {
         }
     }
 
-    /// Runs the command that `build` returns. It is built when it is its turn. If an idle connection turns out to be broken,
+    /// Runs the command that `build` returns. The command is built once a connection is free. If an idle connection is broken,
     /// the command is sent once more over a new one: all calls of the store are safe to repeat.
     pub(super) async fn send(
         &self,

@@ -1,6 +1,7 @@
 //! Turns a commit into the arguments of `commit.lua`.
 //!
-//! The caller derives all rows beforehand, so the script only checks for conflicts and writes.
+//! The caller derives the rows beforehand. The script checks for conflicts and writes the rows. It derives only what depends on
+//! the stored data: the counts of deferred heads, which turns the session drops, and whether the session has expired.
 
 use forebay_shared::{
     ids::LaneKey,
@@ -188,7 +189,7 @@ mod tests {
         let job = JobId::fresh(&TenantId::default(), None);
         let partition = format!("fb:{{{:02x}}}:", job.partition());
         // Prefix, expected version, document, code of the head, time, session, number of outcomes to read, and the job
-        // whose run inputs to read; then the lengths of nine lists.
+        // whose `RunInputs` are read; then the lengths of nine lists.
         let expected = [
             &partition, "", "", "-", "5", "", "0", "", "0", "0", "0", "0", "0", "0", "0", "0", "0",
         ];

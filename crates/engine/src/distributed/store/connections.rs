@@ -31,7 +31,7 @@ use super::{
     bulk_connections::BulkConnections,
     dial::{CONNECTIONS, DialError, Dialer, RECONNECT, RedisServer},
     redis_error::{NoConnection, breaks_connection},
-    redis_reply::RedisReply,
+    reply_part::ReplyPart,
     scripts::LuaScript,
     shared_connection::{ConnectionHandle, RedisConnection, SharedRedisConnection},
 };
@@ -109,7 +109,7 @@ impl RedisConnections {
         key: &str,
         args: &Arguments,
         on_store_full: OnStoreFull,
-    ) -> Result<RedisReply, StoreError> {
+    ) -> Result<ReplyPart, StoreError> {
         if args.bytes() > LARGE_COMMAND_BYTES {
             return self.eval_in_bulk(script, key, args, on_store_full).await;
         }
@@ -126,7 +126,7 @@ impl RedisConnections {
         script: &LuaScript,
         key: &str,
         args: &Arguments,
-    ) -> Result<RedisReply, StoreError> {
+    ) -> Result<ReplyPart, StoreError> {
         self.eval_in_bulk(script, key, args, OnStoreFull::Retry)
             .await
     }
@@ -137,7 +137,7 @@ impl RedisConnections {
         key: &str,
         args: &Arguments,
         on_store_full: OnStoreFull,
-    ) -> Result<RedisReply, StoreError> {
+    ) -> Result<ReplyPart, StoreError> {
         let by_digest = || script.by_digest(key, args);
         let mut result = self.inner.send_in_bulk(by_digest).await;
         if result.as_ref().is_err_and(is_unknown_script) {
@@ -152,7 +152,7 @@ impl RedisConnections {
         &self,
         script: &LuaScript,
         calls: &[(String, Arguments)],
-    ) -> Result<Vec<RedisReply>, StoreError> {
+    ) -> Result<Vec<ReplyPart>, StoreError> {
         let commands = calls.iter().map(|(key, args)| script.by_digest(key, args));
         let results = self.inner.send_all(commands.collect()).await;
         let mut replies = Vec::with_capacity(calls.len());
@@ -162,7 +162,7 @@ impl RedisConnections {
             .zip(calls)
         {
             replies.push(match result {
-                Ok(value) => RedisReply::new(script.name, value),
+                Ok(value) => ReplyPart::new(script.name, value),
                 Err(error) if is_unknown_script(&error) => {
                     self.eval(script, key, args, OnStoreFull::Retry).await?
                 }
@@ -177,13 +177,13 @@ impl RedisConnections {
         &self,
         name: &'static str,
         commands: Vec<Cmd>,
-    ) -> Result<Vec<RedisReply>, StoreError> {
+    ) -> Result<Vec<ReplyPart>, StoreError> {
         let results = self.inner.send_all(commands).await;
         results
             .map_err(into_retryable_error)?
             .into_iter()
             .map(|result| match result {
-                Ok(value) => Ok(RedisReply::new(name, value)),
+                Ok(value) => Ok(ReplyPart::new(name, value)),
                 Err(error) => Err(into_retryable_error(error)),
             })
             .collect()
@@ -366,9 +366,9 @@ fn script_reply(
     script: &LuaScript,
     result: RedisResult<Value>,
     on_store_full: OnStoreFull,
-) -> Result<RedisReply, StoreError> {
+) -> Result<ReplyPart, StoreError> {
     match result {
-        Ok(value) => Ok(RedisReply::new(script.name, value)),
+        Ok(value) => Ok(ReplyPart::new(script.name, value)),
         Err(error) => Err(Rejection::from(error).into_store_error(on_store_full)),
     }
 }

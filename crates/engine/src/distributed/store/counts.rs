@@ -14,8 +14,8 @@ use super::{
     arguments::{Arguments, time_argument},
     keys::{class_of_code, partitions},
     redis_error::UnexpectedReply,
-    redis_reply::RedisReply,
     redis_store::RedisStore,
+    reply_part::ReplyPart,
 };
 use crate::rejection::broken_data;
 
@@ -63,7 +63,7 @@ impl RedisStore {
 
 impl Sum {
     /// Adds the counts of one partition.
-    fn add(&mut self, counts: RedisReply) -> Result<(), StoreError> {
+    fn add(&mut self, counts: ReplyPart) -> Result<(), StoreError> {
         // The script returns five parts: the number of unexpired sessions without live jobs, the counts, the oldest
         // queued jobs, the counts of deferred heads, and the counts of the jobs behind them.
         let [idle_sessions, fields, oldest, deferred, behind] = counts.parts()?;
@@ -185,7 +185,7 @@ mod tests {
                 list(&["t|default|b", "2", "a|b|acme/m|1", "2"]),
                 list(&["b|acme/m|1", ready]),
             ]);
-            sum.add(RedisReply::new("counts", partition)).unwrap();
+            sum.add(ReplyPart::new("counts", partition)).unwrap();
         }
         assert_eq!(sum.sessions, 10);
         let row = sum.rows.values().next().unwrap();

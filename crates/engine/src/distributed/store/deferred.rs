@@ -19,8 +19,8 @@ use super::{
     earliest::{TimedMember, TimedSets},
     keys::{deferred_name, tenant_class},
     lane_document,
-    redis_reply::RedisReply,
     redis_store::RedisStore,
+    reply_part::ReplyPart,
 };
 use crate::rejection::broken_data;
 
@@ -171,7 +171,7 @@ fn by_partition<'a>(lanes: impl Iterator<Item = &'a LaneKey>) -> BTreeMap<u8, Ve
 
 /// Reads the reply for one lane: the job and whether it was claimed; or, after two times nil, the lane's document.
 fn read_checked(
-    reply: RedisReply,
+    reply: ReplyPart,
     account: &AccountKey,
     class: Class,
 ) -> Result<Checked, StoreError> {

@@ -44,7 +44,7 @@ const CLUSTER_RETRY_DELAY_MS: (u64, u64) = (20, 200);
 /// faster than one. A third connection gains nothing.
 pub(super) const CONNECTIONS: usize = 2;
 
-/// The delays between attempts to connect to a server that does not answer.
+/// The delays between attempts to connect to a server.
 pub(super) const RECONNECT: Backoff =
     Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
@@ -60,8 +60,9 @@ pub(super) enum RedisServer {
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DialError {
-    /// The server does not answer.
-    #[error("Redis does not answer")]
+    /// There is no usable connection: the server does not answer, the TLS handshake fails, or the server returns an error. The
+    /// source is the cause.
+    #[error("cannot connect to Redis")]
     Unavailable(#[source] RedisError),
     /// The server refuses the user or the password, or the user lacks a permission.
     #[error("Redis refuses the user or the password, or the user lacks a permission")]

@@ -9,14 +9,15 @@ use forebay_shared::{
 };
 use redis::cmd;
 
-use super::{arguments::Arguments, keys, load, redis_reply::RedisReply, redis_store::RedisStore};
+use super::{arguments::Arguments, keys, load, redis_store::RedisStore, reply_part::ReplyPart};
 use crate::{off_async_threads::off_async_threads, rejection::OnStoreFull};
 
 /// The most bytes of turns that one command returns. A larger turn is returned alone.
 const PAGE_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
 impl RedisStore {
-    /// Reads what a worker needs to run a job: the turns page by page, so that no reply is much larger than a page.
+    /// Reads what a worker needs to run a job. The first reply holds the request, whatever its size. The turns follow in pages
+    /// of [`PAGE_BYTES_MAX`].
     pub(super) async fn read_run_inputs(
         &self,
         lane: &LaneKey,
@@ -99,8 +100,8 @@ impl RedisStore {
         let mut get = cmd("HGET");
         get.arg(self.keys.job(job)).arg("request");
         let value = self.connections.run_for_large_reply(&get).await?;
-        let request = RedisReply::new("HGET of a request", value).non_nil();
-        off_async_threads(|| request.map(RedisReply::document).transpose())
+        let request = ReplyPart::new("HGET of a request", value).non_nil();
+        off_async_threads(|| request.map(ReplyPart::document).transpose())
     }
 }
 

@@ -6,7 +6,7 @@ use forebay_shared::{ids::ProcessId, lane::LiveProcesses, store::StoreError, tim
 use redis::cmd;
 
 use super::{
-    RedisStore, arguments::Arguments, redis_error::UnexpectedReply, redis_reply::RedisReply,
+    RedisStore, arguments::Arguments, redis_error::UnexpectedReply, reply_part::ReplyPart,
 };
 use crate::{
     clock_state::{ClockState, MachineTime},
@@ -132,7 +132,7 @@ impl RedisStore {
 }
 
 /// The state of the clock in a reply.
-fn clock_state(time: RedisReply, shift: RedisReply) -> Result<ClockState, StoreError> {
+fn clock_state(time: ReplyPart, shift: ReplyPart) -> Result<ClockState, StoreError> {
     Ok(ClockState {
         time: TimeMs(time.u64_or_zero()?),
         shift_ms: shift.int()?,

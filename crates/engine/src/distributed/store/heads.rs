@@ -11,8 +11,8 @@ use super::{
     arguments::Arguments,
     keys::{class_code, partitions},
     lane_document,
-    redis_reply::RedisReply,
     redis_store::RedisStore,
+    reply_part::ReplyPart,
 };
 
 /// A range of a partition's index of heads. The index is a sorted set. Each member is the head's code and then the lane's
@@ -136,7 +136,7 @@ fn ranges(filter: &HeadFilter, after: Option<&Position>) -> Vec<IndexRange> {
 /// Every head has a document and a timer. If one of them is missing, the data is damaged. If the lane's key or the document
 /// cannot be read, a newer release may have written them. Such an entry has no head here, so that the search still returns all
 /// other heads.
-fn read_entry(reply: RedisReply) -> Result<(String, Option<Head>), StoreError> {
+fn read_entry(reply: ReplyPart) -> Result<(String, Option<Head>), StoreError> {
     let [lane, first_line, timer] = reply.parts()?;
     let lane = lane.text()?;
     let (Some(timer), Ok(key)) = (timer.non_nil(), LaneKey::parse(&lane)) else {

@@ -6,13 +6,13 @@
 //! | `fb:{p}:l:LANE` | string | a lane: a line for the scripts ([`lane_document`](super::lane_document)), then JSON |
 //! | `fb:{p}:j:JOB` | hash | a job's record: the fields `meta`, `request`, `keep_until` and `lane`; of an ended job also `outcome`, and `mark` (the summary of the outcome) |
 //! | `fb:{p}:t` | zset | timers: live jobs by the time of their timer |
-//! | `fb:{p}:h` | zset | the index of heads: each member is the head's code and then the lane's key; all scores are 0 |
+//! | `fb:{p}:h` | zset | the index of the running and ready heads: each member is the head's code and then the lane's key; all scores are 0 |
 //! | `fb:{p}:d:C\|ACCOUNT` | zset | the index of deferred heads of an account and class: lanes by the time of their head's admission |
 //! | `fb:{p}:d` | hash | counts of deferred heads: `a\|C\|ACCOUNT` for an account, `t\|TENANT\|C` for a tenant |
 //! | `fb:{p}:db` | hash | counts of the jobs behind deferred heads: `C\|ACCOUNT`, with the class of the head |
 //! | `fb:{p}:w:TENANT\|C` | zset | queued jobs of a tenant and class, by time of admission |
 //! | `fb:{p}:c` | hash | counts: `TENANT\|C\|X`; `#` counts the sessions with live jobs |
-//! | `fb:{p}:s:TENANT/SESSION` | hash | a session: `created_at`, `updated_at`, `bytes`, `sent_bytes`, `input_tokens` |
+//! | `fb:{p}:s:TENANT/SESSION` | hash | a session: `created_at`, `updated_at`, `bytes`, `sent_bytes`, `input_tokens`, and `dropped` (how many older turns were dropped) |
 //! | `fb:{p}:u:TENANT/SESSION` | list | the session's turns |
 //! | `fb:{p}:su`, `fb:{p}:sx` | zset | idle sessions (those without live jobs), by last use and by expiry |
 //! | `fb:k:TENANT/KEY` | string | an idempotency key |
@@ -20,9 +20,14 @@
 //! | `fb:fleet:presence`, `fb:fleet:sweeper` | zset, string | presence: processes by the time of their last renewal; the elected sweeper |
 //! | `fb:fleet:clock:{fb:fleet:presence}` | hash | the store's clock: `time`, the latest known time, and `shift`, the server's clock minus the store's clock |
 //!
+//! | `fb:n:j:JOB`, `fb:n:w:PROCESS`, `fb:n:a` | channel | notices: of a job, of the calls of a worker, of the accounts |
+//!
 //! `p` is the partition in two hex digits. `C` is the class: `i` (interactive) or `b` (batch). `X` is one of `r` (ready), `f`
-//! (in flight), `b` (behind its session), `w` (retry wait), `e` (ended). A head's code is one letter: `r` for a running
-//! head, `d` for a deferred head, and the letter of the class for a ready head. Deferred heads are not in `fb:{p}:h`.
+//! (in flight), `b` (behind its session), `w` (retry wait), `e` (ended). A head's code in `fb:{p}:h` is `r` if the head is
+//! running, and the letter of the class if it is ready. Heads in other states (`d` and `-` in
+//! [`lane_document`](super::lane_document)) are not in this index.
+//!
+//! The letters of keys, counts, codes and channels are independent: `b` is a class and a count.
 //!
 //! The counts of deferred heads and of the jobs behind them have hashes of their own, because an older process reports an error
 //! for a field of `fb:{p}:c` or `fb:{p}:d` that it does not know.
@@ -67,7 +72,7 @@ impl Keys {
         format!("{}t", self.partition_prefix(partition))
     }
 
-    /// The index of heads of a partition.
+    /// The index of the running and ready heads of a partition.
     pub(super) fn heads(&self, partition: u8) -> String {
         format!("{}h", self.partition_prefix(partition))
     }

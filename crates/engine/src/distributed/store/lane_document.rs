@@ -4,7 +4,7 @@
 //! fields at the end, `;CLAIMED;INDEX`. The fields are:
 //!
 //! - `VERSION`: the lane's version in 32 hex digits;
-//! - `CODE`: the code of the head: `r` running, `i` ready in class `interactive`, `b` ready in class `batch`, `d`
+//! - `CODE`: the code for the state of the head: `r` running, `i` ready in class `interactive`, `b` ready in class `batch`, `d`
 //!   deferred, `-` any other state or no head;
 //! - `ENTRIES`: the number of live jobs;
 //! - `JOB`, `WORKER`, `ADMITTED`, `DEADLINE`: the head's job, its worker if it runs, and its times in milliseconds. All are

@@ -9,7 +9,7 @@ use forebay_shared::{
     turn::Turn,
 };
 
-use super::{arguments::Arguments, keys, lane_document, outcome_summary, redis_reply::RedisReply};
+use super::{arguments::Arguments, keys, lane_document, outcome_summary, reply_part::ReplyPart};
 use crate::record;
 
 /// Appends the session, the jobs whose outcomes are read, and the job whose run inputs are read.
@@ -31,7 +31,7 @@ pub(super) fn push_query(
 
 /// Reads the reply of `load.lua`.
 pub(super) fn read(
-    reply: RedisReply,
+    reply: ReplyPart,
     outcomes_of: &[JobId],
     run_inputs_of: Option<JobId>,
 ) -> Result<LoadedLane, StoreError> {
@@ -67,7 +67,7 @@ pub(super) fn read(
     Ok(loaded)
 }
 
-fn read_inline(reply: RedisReply) -> Result<RunInputs, StoreError> {
+fn read_inline(reply: ReplyPart) -> Result<RunInputs, StoreError> {
     let [meta, request, sent_bytes, input_tokens, turns] = reply.parts()?;
     let turns = read_turns(turns)?;
     read_run_inputs([meta, request, sent_bytes, input_tokens], turns)
@@ -75,7 +75,7 @@ fn read_inline(reply: RedisReply) -> Result<RunInputs, StoreError> {
 
 /// Reads the parts that `run_inputs.lua` returns. The turns are read separately.
 pub(super) fn read_run_inputs(
-    [meta, request, sent_bytes, input_tokens]: [RedisReply; 4],
+    [meta, request, sent_bytes, input_tokens]: [ReplyPart; 4],
     turns: Vec<Turn>,
 ) -> Result<RunInputs, StoreError> {
     let token_measure = match (sent_bytes.non_nil(), input_tokens.non_nil()) {
@@ -96,12 +96,12 @@ pub(super) fn read_run_inputs(
 }
 
 /// Reads the turns of a session, oldest first.
-fn read_turns(reply: RedisReply) -> Result<Vec<Turn>, StoreError> {
-    reply.list()?.map(RedisReply::document).collect()
+fn read_turns(reply: ReplyPart) -> Result<Vec<Turn>, StoreError> {
+    reply.list()?.map(ReplyPart::document).collect()
 }
 
 /// Reads the reply of `job.lua`.
-pub(super) fn read_job(reply: RedisReply) -> Result<FoundJob, StoreError> {
+pub(super) fn read_job(reply: ReplyPart) -> Result<FoundJob, StoreError> {
     let [meta, outcome, document, outcome_bytes, mark] = reply.parts()?;
     if let Some(mark) = mark.non_nil() {
         return Ok(FoundJob::LargeOutcome {
@@ -109,7 +109,7 @@ pub(super) fn read_job(reply: RedisReply) -> Result<FoundJob, StoreError> {
             status: outcome_summary::read(&mark.bytes()?)?.status,
         });
     }
-    let outcome = outcome.non_nil().map(RedisReply::bytes).transpose()?;
+    let outcome = outcome.non_nil().map(ReplyPart::bytes).transpose()?;
     let lane = match document.non_nil() {
         Some(document) => Some(lane_document::read(&document.bytes()?)?.1),
         None => None,

@@ -1,5 +1,5 @@
-//! The field `mark` of a job's record: how the job ended, without its reply. The rules need this summary for an
-//! event about a job that is no longer in its lane.
+//! The summary of an outcome: how the job ended, without its reply. The rules need it for an event about a job that is no longer
+//! in its lane. It is the field `mark` of a job's record; the name is from an early release.
 
 use forebay_shared::{lane::OutcomeSummary, store::StoreError};
 use serde_json::Value;

@@ -15,7 +15,7 @@ use super::{
     subscriber::Subscriber,
 };
 
-/// How long a start waits for a server that does not answer.
+/// How long a start waits for a usable connection.
 const START_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The store in Redis.
@@ -31,12 +31,12 @@ pub struct RedisStore {
 impl RedisStore {
     /// Connects to Redis. Must be called within a tokio runtime.
     ///
-    /// If the server does not answer within three seconds, this still returns a store, so that a fleet and its servers can
+    /// If there is no usable connection within three seconds, this still returns a store, so that a fleet and its servers can
     /// start in any order. The store's calls return `Unavailable` until a connection is open. If an unsuitable
     /// server answers later, the store logs a warning and does not use the server.
     ///
     /// # Errors
-    /// [`ConnectError`], whose message says what to change.
+    /// [`ConnectError`]. Its message contains what to change.
     pub async fn connect(settings: &RedisSettings) -> Result<Self, ConnectError> {
         let dialer = Arc::new(Dialer::new(settings)?);
         let server = probe_until_timeout(&dialer).await?;
@@ -62,7 +62,7 @@ impl RedisStore {
     }
 }
 
-/// Finds out whether Redis is one server or a cluster. Returns `None` if the server does not answer in time.
+/// Finds out whether Redis is one server or a cluster. Returns `None` if there is no usable connection in time.
 async fn probe_until_timeout(dialer: &Dialer) -> Result<Option<RedisServer>, ConnectError> {
     let deadline = Instant::now() + START_TIMEOUT;
     let mut failures = 0;
@@ -79,8 +79,8 @@ async fn probe_until_timeout(dialer: &Dialer) -> Result<Option<RedisServer>, Con
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(
                     error,
-                    "Redis does not answer; the store is unavailable and keeps trying to connect; \
-                     it checks the server's settings when the server answers"
+                    "cannot connect to Redis; the store is unavailable and keeps trying to connect; \
+                     it checks the server's settings once it is connected"
                 );
                 return Ok(None);
             }

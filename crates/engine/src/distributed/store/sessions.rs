@@ -15,8 +15,8 @@ use super::{
     earliest::TimedSets,
     keys::{self, partitions},
     redis_error::UnexpectedReply,
-    redis_reply::RedisReply,
     redis_store::RedisStore,
+    reply_part::ReplyPart,
 };
 use crate::rejection::{OnStoreFull, broken_data};
 
@@ -160,7 +160,7 @@ impl RedisStore {
             .connections
             .eval_each(&self.scripts.delete_expired, &calls)
             .await?;
-        replies.into_iter().map(RedisReply::u64_or_zero).sum()
+        replies.into_iter().map(ReplyPart::u64_or_zero).sum()
     }
 
     /// Deletes the least recently used sessions without live jobs, until at most `sessions_max` sessions are left or
@@ -242,7 +242,7 @@ impl RedisStore {
 /// The turns of a reply, the first of which has the number `first`.
 fn stored_turns(
     first: u64,
-    turns: impl Iterator<Item = RedisReply>,
+    turns: impl Iterator<Item = ReplyPart>,
 ) -> Result<Vec<StoredTurn>, StoreError> {
     let turns = (first..).zip(turns);
     turns

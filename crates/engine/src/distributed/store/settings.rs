@@ -41,8 +41,7 @@ impl fmt::Debug for RedisSettings {
     }
 }
 
-/// Why the store cannot be used. If the server does not answer, there is no error: the store starts anyway and keeps
-/// trying to connect.
+/// Why the store cannot be used. A connection that fails is no such error: the store starts anyway and keeps trying to connect.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The URL is invalid.
@@ -64,7 +63,7 @@ pub enum ConnectError {
     Unsuitable(#[from] UnsuitableServer),
 }
 
-/// Why a server must not be used. Each message says what to change.
+/// Why a server must not be used. Each message contains what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnsuitableServer {
     /// The server lacks features that the scripts need.

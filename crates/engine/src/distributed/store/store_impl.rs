@@ -19,8 +19,8 @@ use forebay_shared::{
 use redis::cmd;
 
 use super::{
-    arguments::Arguments, commit::script_arguments, load, redis_reply::RedisReply,
-    redis_store::RedisStore, timers::SuspectTimer,
+    arguments::Arguments, commit::script_arguments, load, redis_store::RedisStore,
+    reply_part::ReplyPart, timers::SuspectTimer,
 };
 use crate::{
     rejection::{OnStoreFull, broken_data},
@@ -161,7 +161,7 @@ impl Store for RedisStore {
         });
         let name = "HSTRLEN of a request";
         let sizes = self.connections.run_each(name, sizes.collect()).await?;
-        sizes.into_iter().map(RedisReply::u64_or_zero).collect()
+        sizes.into_iter().map(ReplyPart::u64_or_zero).collect()
     }
 
     async fn set_idempotency_key(
@@ -182,7 +182,7 @@ impl Store for RedisStore {
             .arg(&["NX", "GET", "PX"])
             .arg(ttl_ms.max(1));
         let value = self.connections.run(&set, OnStoreFull::Refuse).await?;
-        match RedisReply::new("SET of an idempotency key", value).non_nil() {
+        match ReplyPart::new("SET of an idempotency key", value).non_nil() {
             None => Ok(SetKeyResult::Set),
             Some(found) => Ok(SetKeyResult::AlreadySet(found.document()?)),
         }
@@ -196,9 +196,9 @@ impl Store for RedisStore {
         let mut get = cmd("GET");
         get.arg(self.keys.idempotency(tenant, key));
         let value = self.connections.run(&get, OnStoreFull::Retry).await?;
-        RedisReply::new("GET of an idempotency key", value)
+        ReplyPart::new("GET of an idempotency key", value)
             .non_nil()
-            .map(RedisReply::document)
+            .map(ReplyPart::document)
             .transpose()
     }
 

@@ -12,8 +12,8 @@ use redis::cmd;
 use super::{
     arguments::{Arguments, time_argument},
     earliest::{TimedMember, TimedSets},
-    redis_reply::RedisReply,
     redis_store::RedisStore,
+    reply_part::ReplyPart,
 };
 
 /// How often a search begins again if it has found timers that it cannot return.
@@ -21,7 +21,7 @@ const SEARCHES_MAX: usize = 8;
 /// How far a timer is moved that can neither be returned nor removed.
 const POSTPONED_MS: u64 = 60_000;
 
-/// The members of the timers of a partition that are due, with what their jobs' records say.
+/// The members of the timers of a partition that are due, with the metadata from their jobs' records.
 #[derive(Default)]
 struct FoundTimers {
     due: Vec<Timer>,
@@ -257,7 +257,7 @@ fn positions_by_partition(partitions: impl Iterator<Item = u8>) -> BTreeMap<u8, 
 fn read_flags(
     count: usize,
     by_partition: &BTreeMap<u8, Vec<usize>>,
-    replies: Vec<RedisReply>,
+    replies: Vec<ReplyPart>,
 ) -> Result<Vec<bool>, StoreError> {
     let mut flags = vec![false; count];
     for (positions, reply) in by_partition.values().zip(replies) {

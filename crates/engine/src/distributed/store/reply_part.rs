@@ -10,13 +10,13 @@ use super::redis_error::UnexpectedReply;
 use crate::rejection::broken_data;
 
 /// A reply or a part of a reply.
-pub(super) struct RedisReply {
+pub(super) struct ReplyPart {
     /// The name of the command or script, for error messages.
     call: &'static str,
     value: Value,
 }
 
-impl RedisReply {
+impl ReplyPart {
     pub(super) const fn new(call: &'static str, value: Value) -> Self {
         Self { call, value }
     }
@@ -30,7 +30,7 @@ impl RedisReply {
         matches!(self.value, Value::Int(1))
     }
 
-    /// The size that a script returns instead of something large; `None` if the reply is no integer.
+    /// The size that a script returns instead of something large; 0 if it is negative. `None` if the reply is no integer.
     pub(super) fn size(&self) -> Option<u64> {
         match self.value {
             Value::Int(bytes) => Some(u64::try_from(bytes).unwrap_or(0)),
@@ -116,8 +116,8 @@ fn parse_int(text: &str) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn bulk(text: &str) -> RedisReply {
-        RedisReply::new("test", Value::BulkString(text.into()))
+    fn bulk(text: &str) -> ReplyPart {
+        ReplyPart::new("test", Value::BulkString(text.into()))
     }
 
     #[test]
@@ -126,16 +126,16 @@ mod tests {
             assert_eq!(bulk(text).int().unwrap(), int);
         }
         assert!(bulk("x").int().is_err());
-        let five = RedisReply::new("test", Value::Int(5));
+        let five = ReplyPart::new("test", Value::Int(5));
         assert_eq!(five.u64_or_zero().unwrap(), 5);
         assert_eq!(bulk("-3").u64_or_zero().unwrap(), 0);
     }
 
     #[test]
     fn an_unexpected_type_or_length_is_an_error() {
-        assert!(RedisReply::new("test", Value::Okay).list().is_err());
+        assert!(ReplyPart::new("test", Value::Okay).list().is_err());
         let two = Value::Array(vec![Value::Nil, Value::Nil]);
-        assert!(RedisReply::new("test", two).parts::<3>().is_err());
-        assert!(RedisReply::new("test", Value::Nil).non_nil().is_none());
+        assert!(ReplyPart::new("test", two).parts::<3>().is_err());
+        assert!(ReplyPart::new("test", Value::Nil).non_nil().is_none());
     }
 }
