@@ -82,7 +82,7 @@ pub(crate) struct Admission {
 /// The newest sample of the counts, and the jobs that this process has admitted after it.
 #[derive(Default)]
 struct Backlog {
-    /// The newest sample. Two samples are told apart by their addresses.
+    /// The newest sample. Two samples are distinguished by their addresses.
     sample: Option<Arc<Counts>>,
     /// The sample's live jobs.
     live: u64,

@@ -24,20 +24,21 @@ pub(crate) struct ReadPacer {
 impl ReadPacer {
     /// Waits until the caller may read, at most until shortly after `deadline`. Returns false, at the deadline, if the caller may
     /// not read until then. Such a caller takes no time from others.
-    pub(crate) async fn wait_turn(&self, deadline: Instant) -> bool {
-        let turn = self.take_turn(Instant::now(), deadline + LATE_MAX);
-        sleep_until(turn.unwrap_or(deadline)).await;
-        turn.is_some()
+    pub(crate) async fn wait_to_read(&self, deadline: Instant) -> bool {
+        let read_at = self.schedule_read(Instant::now(), deadline + LATE_MAX);
+        sleep_until(read_at.unwrap_or(deadline)).await;
+        read_at.is_some()
     }
 
-    fn take_turn(&self, now: Instant, latest: Instant) -> Option<Instant> {
+    /// Schedules the caller's read. `None` if it cannot begin until `latest`.
+    fn schedule_read(&self, now: Instant, latest: Instant) -> Option<Instant> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = next.map_or(now, |next| next.max(now));
-        if turn > latest {
+        let read_at = next.map_or(now, |next| next.max(now));
+        if read_at > latest {
             return None;
         }
-        *next = Some(turn + READ_INTERVAL);
-        Some(turn)
+        *next = Some(read_at + READ_INTERVAL);
+        Some(read_at)
     }
 }
 
@@ -55,11 +56,11 @@ mod tests {
         let deadline = Instant::now();
         let mut reads = 0;
         for _ in 0..10_000 {
-            reads += u32::from(pacer.take_turn(deadline, deadline + LATE_MAX).is_some());
+            reads += u32::from(pacer.schedule_read(deadline, deadline + LATE_MAX).is_some());
         }
         assert_eq!(reads, 126);
-        // The others do not wait for a turn that comes too late.
-        assert!(!pacer.wait_turn(deadline).await);
+        // The others do not wait for a read that would be too late.
+        assert!(!pacer.wait_to_read(deadline).await);
         assert_eq!(Instant::now(), deadline);
     }
 
@@ -68,13 +69,13 @@ mod tests {
         let pacer = ReadPacer::default();
         let start = Instant::now();
         let in_a_second = start + Duration::from_millis(999);
-        let turns: Vec<_> = (0..10_000)
-            .filter_map(|_| pacer.take_turn(start, in_a_second))
+        let reads: Vec<_> = (0..10_000)
+            .filter_map(|_| pacer.schedule_read(start, in_a_second))
             .collect();
-        assert_eq!(turns.len(), 500);
-        assert!(turns.is_sorted());
-        // Requests that got no turn delay no later request.
+        assert_eq!(reads.len(), 500);
+        assert!(reads.is_sorted());
+        // Requests that may not read delay no later request.
         let later = start + Duration::from_secs(2);
-        assert_eq!(pacer.take_turn(later, later), Some(later));
+        assert_eq!(pacer.schedule_read(later, later), Some(later));
     }
 }

@@ -58,7 +58,7 @@ pub struct Turn {
 impl Document for Turn {
     const NAME: &'static str = "turn";
 
-    /// This release writes turns of the first version only, and leaves `v` out.
+    /// Turns of this release have no field `v`. A `v` that a newer release wrote is among the unknown fields.
     fn version(&self) -> DocumentVersion {
         self.unknown.version()
     }

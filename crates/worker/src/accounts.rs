@@ -10,9 +10,9 @@ use crate::worker_context::WorkerContext;
 /// store has lost the accounts.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Keeps the limits in the accounts equal to the configured ones, for as long as the future is polled. If a worker that
+/// Keeps the limits in the accounts equal to the configured ones. Never returns. If a worker that
 /// started later has other limits, those are kept.
-pub(crate) async fn configure(worker: Arc<WorkerContext>) {
+pub(crate) async fn keep_limits_configured(worker: Arc<WorkerContext>) {
     let mut interval = interval(COMPARE_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

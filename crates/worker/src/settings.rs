@@ -22,7 +22,7 @@ pub struct WorkerSettings {
     /// The time limit of one call, in milliseconds. At most 25 minutes, because RabbitMQ closes
     /// a channel that has a delivery unacknowledged for 30 minutes.
     pub call_timeout_ms: u64,
-    /// How long running calls may continue after the worker is told to stop, in milliseconds.
+    /// How long running calls may continue after the worker must stop, in milliseconds.
     pub drain_ms: u64,
     /// The delay after a job's first failed try, without jitter, in milliseconds. It doubles with each further
     /// failure.

@@ -14,7 +14,7 @@ use crate::{
     providers::Providers, settings::WorkerSettings, worker_context::WorkerContext,
 };
 
-/// The most requests that are in memory at once to look for tool results in them.
+/// The most jobs whose requests are read at once to find tool results in them.
 const RESULTS_READS_MAX: usize = 4;
 
 /// Runs jobs until `stop` is cancelled, then drains.
@@ -44,17 +44,17 @@ pub async fn run(
         providers,
         settings,
         in_flight: Arc::new(in_flight),
-        results_wait_permits: Arc::new(Semaphore::new(settings.results_waits_max)),
-        results_read_permits: Arc::new(Semaphore::new(RESULTS_READS_MAX)),
-        memory_wait_permits: Semaphore::new((settings.concurrency / 4).max(1)),
+        results_wait_limit: Arc::new(Semaphore::new(settings.results_waits_max)),
+        results_read_limit: Arc::new(Semaphore::new(RESULTS_READS_MAX)),
+        memory_wait_limit: Semaphore::new((settings.concurrency / 4).max(1)),
         context_limits: Arc::default(),
         attempts: TaskTracker::new(),
         stop,
         release_jobs: CancellationToken::new(),
         abort_attempts: CancellationToken::new(),
     });
-    let configure = accounts::configure(Arc::clone(&worker));
-    let _configure = AbortOnDropHandle::new(tokio::spawn(configure));
+    let limits = accounts::keep_limits_configured(Arc::clone(&worker));
+    let _limits = AbortOnDropHandle::new(tokio::spawn(limits));
     let notices = call_notices::run(Arc::clone(&worker.member), Arc::clone(&worker.in_flight));
     let _notices = AbortOnDropHandle::new(tokio::spawn(notices));
     Intake::new(Arc::clone(&worker), missed_wakes).run().await;

@@ -23,12 +23,12 @@ pub(crate) struct WorkerContext {
     pub(crate) in_flight: Arc<InFlightJobs>,
     /// The context limits of models, known from refused calls.
     pub(crate) context_limits: Arc<ContextLimits>,
-    /// The free permits for jobs that wait for tool results without using a slot.
-    pub(crate) results_wait_permits: Arc<Semaphore>,
-    /// The free permits for reading requests to look for tool results in them. They bound how many such requests are in memory.
-    pub(crate) results_read_permits: Arc<Semaphore>,
-    /// The free permits for jobs that wait for memory while they use a slot.
-    pub(crate) memory_wait_permits: Semaphore,
+    /// Bounds how many jobs wait for tool results without using a slot of the worker.
+    pub(crate) results_wait_limit: Arc<Semaphore>,
+    /// Bounds how many requests are in memory because tool results are searched in them.
+    pub(crate) results_read_limit: Arc<Semaphore>,
+    /// Bounds how many jobs wait for memory while they use a slot.
+    pub(crate) memory_wait_limit: Semaphore,
     /// The tasks of the running attempts.
     pub(crate) attempts: TaskTracker,
     /// Cancelled when the worker must stop: it then claims no more jobs.

@@ -8,17 +8,17 @@
 //!   [`gemini`]) and records every request ([`Recorded`]). Its default reply is `seen:` and the number of
 //!   every `turn=<n>` in the context, so a reply shows which turns the request contained. Tests script
 //!   other replies with rules and queues ([`ScriptedLlm::add_rule`], [`ScriptedLlm::queue_replies`]) and hold replies back
-//!   ([`ScriptedLlm::gate_requests`]). A server can have rate limits ([`RateLimit`], [`Calls`]), and it can be taken away
+//!   ([`ScriptedLlm::gate_requests`]). A server can have rate limits ([`RateLimit`], [`RecordedCalls`]), and it can be taken away
 //!   and come back ([`ScriptedLlm::go_offline`]).
 //!
 //! The scripted LLM does not stream, and it serves no other paths of the real services.
 
 mod answer;
-mod calls;
 mod capacity;
 mod gate;
 mod limit;
 mod llm;
+mod recorded_calls;
 mod reply;
 mod request;
 mod request_log;
@@ -34,10 +34,10 @@ pub mod seen;
 #[cfg(test)]
 mod tests;
 
-pub use calls::Calls;
 pub use gate::Gate;
 pub use limit::{LimitHeaders, RateLimit};
 pub use llm::{Builder, ScriptedLlm};
+pub use recorded_calls::RecordedCalls;
 pub use reply::{ProviderError, ScriptedCall, ScriptedReply};
 pub use request::{ChatRequest, Dialect, Message};
 pub use request_log::{Recorded, RequestOutcome, Stats};

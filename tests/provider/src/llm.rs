@@ -11,12 +11,12 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use super::{
     answer::answer,
-    calls::Calls,
     capacity::Capacity,
     gate::{Barrier, Gate},
     gemini::Signatures,
     http_server::HttpServer,
     limit::{RateLimit, RateLimits},
+    recorded_calls::RecordedCalls,
     reply::{ProviderError, ScriptedReply},
     request::ChatRequest,
     request_log::{Recorded, RequestLog, Stats},
@@ -203,8 +203,8 @@ impl ScriptedLlm {
 
     /// The calls so far, with the figures that tests of rate limits need.
     #[must_use]
-    pub fn calls(&self) -> Calls {
-        Calls::new(self.recorded())
+    pub fn calls(&self) -> RecordedCalls {
+        RecordedCalls::new(self.recorded())
     }
 
     /// The requests so far whose last user message contains `marker`.

@@ -68,7 +68,7 @@ impl<'a> JobChanges<'a> {
         if Instant::now() < deadline {
             self.subscribe().await;
         }
-        self.state.read_pacer.wait_turn(deadline).await
+        self.state.read_pacer.wait_to_read(deadline).await
     }
 
     async fn subscribe(&mut self) {

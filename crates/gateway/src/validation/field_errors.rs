@@ -15,7 +15,7 @@ pub(super) struct FieldErrors {
 }
 
 impl FieldErrors {
-    /// Adds an error for the field at `path`. The message says which values the field accepts. It never contains
+    /// Adds an error for the field at `path`. The message names the values that the field accepts. It never contains
     /// the client's value.
     pub(super) fn add(&mut self, path: FieldPath<'_>, error_message: impl fmt::Display) {
         if self.list.len() < FIELD_ERRORS_MAX {

@@ -1,4 +1,4 @@
-//! Parses a body as JSON. The problem of a body that is not JSON says what the body is instead.
+//! Parses a body as JSON. The problem of a body that is not JSON names what the body is instead.
 
 use serde_json::Value;
 

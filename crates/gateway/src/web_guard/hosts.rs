@@ -48,7 +48,7 @@ impl AllowedHosts {
     }
 }
 
-/// Whose name a host is.
+/// The owner of a host's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HostOwner {
     /// A name of this gateway.

@@ -6,7 +6,7 @@
 //!
 //! A gateway that other machines can reach does not know all of its names, unless they are configured. There the last rule is
 //! only for requests whose `Origin` is their own `Host`. So it does not stop a rebound page that reads over plain HTTP, because
-//! a browser sends no `Origin` then. Only configured hosts stop it. No header tells such a request from one of a program.
+//! a browser sends no `Origin` then. Only configured hosts stop it. No header distinguishes such a request from one of a program.
 //!
 //! - `authority`: parses the host and port of `Host` and `Origin`.
 //! - `hosts`, `origins`: which of them are allowed.

@@ -1,6 +1,6 @@
 //! Accounts of providers as the store holds them, and the heads that wait for them.
 
-use super::{StoreError, version::LaneVersion};
+use super::{StoreError, version::AccountVersion};
 use crate::{
     account::{Account, AccountKey},
     class::Class,
@@ -9,9 +9,6 @@ use crate::{
 
 /// The most accounts of a store. [`Store::swap_account`](super::Store::swap_account) creates no more.
 pub const ACCOUNTS_MAX: usize = 1_000;
-
-/// The version of an account's document, for the compare-and-set of a swap. Each swap chooses a random value.
-pub type AccountVersion = LaneVersion;
 
 /// An account as the store holds it.
 #[derive(Clone, Debug, PartialEq)]

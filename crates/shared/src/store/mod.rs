@@ -25,8 +25,8 @@ use crate::{
 };
 
 pub use account::{
-    ACCOUNTS_MAX, AccountSwap, AccountVersion, DeferredCount, DeferredHead, StoredAccount,
-    StoredAccounts, UnreadableAccount,
+    ACCOUNTS_MAX, AccountSwap, DeferredCount, DeferredHead, StoredAccount, StoredAccounts,
+    UnreadableAccount,
 };
 pub use commit::{Commit, CommitResult, EndedJob, NewJob, SessionWrite, TimerMove};
 pub use counts::{ClassTotals, Counts, TenantClassCounts};
@@ -35,7 +35,7 @@ pub use read::{
     FoundJob, Head, HeadFilter, INLINE_BYTES_MAX, IdempotencyEntry, JobRecord, JobState,
     LoadedLane, LoadedRunInputs, RunInputs, SessionRemoval, SetKeyResult, Timer, TurnRange,
 };
-pub use version::LaneVersion;
+pub use version::{AccountVersion, LaneVersion};
 pub use watch::{Notices, Topic};
 
 /// Why a call of the store failed.

@@ -1,5 +1,8 @@
-//! The version of a lane, for the compare-and-set of a commit.
+//! The versions of stored documents, for the compare-and-set of a change.
 
 /// The version of a lane's document. Each commit chooses a random value. If its response is lost and the commit is
 /// repeated, this value shows whether the first request took effect.
 pub type LaneVersion = uuid::Uuid;
+
+/// The version of an account's document. Each swap chooses a random value, for the same reason.
+pub type AccountVersion = uuid::Uuid;

@@ -63,7 +63,7 @@ pub(super) fn try_reserve(worker: &WorkerContext, input_bytes: u64) -> Option<In
 ///
 /// At most a quarter of the slots wait for memory. The others stay free for small jobs.
 pub(super) async fn reserve(worker: &WorkerContext, input_bytes: u64) -> Option<InputMemory> {
-    let Ok(_wait) = worker.memory_wait_permits.try_acquire() else {
+    let Ok(_wait) = worker.memory_wait_limit.try_acquire() else {
         worker.stop.run_until_cancelled(sleep(CROWDED_DELAY)).await;
         return None;
     };

@@ -101,9 +101,8 @@ impl ResultsWait {
                     if self
                         .more_results_follow(worker, &loaded.lane, job.job)
                         .await
-                        && let Ok(read_permit) = Arc::clone(&worker.results_read_permits)
-                            .acquire_owned()
-                            .await
+                        && let Ok(read_permit) =
+                            Arc::clone(&worker.results_read_limit).acquire_owned().await
                         && let Ok(Some(mut request)) = store.request(job.job).await
                     {
                         request
@@ -151,7 +150,7 @@ impl ResultsWait {
             if self.checked_jobs.contains(&entry.job) {
                 continue;
             }
-            let _read_permit = worker.results_read_permits.acquire().await;
+            let _read_permit = worker.results_read_limit.acquire().await;
             let Ok(Some(request)) = worker.member.store.request(entry.job).await else {
                 continue;
             };

@@ -86,7 +86,7 @@ pub(crate) fn run(
                 if let Some(call_report) = call_report {
                     Box::pin(call_report.not_called()).await;
                 }
-                let permits = Arc::clone(&worker.results_wait_permits);
+                let permits = Arc::clone(&worker.results_wait_limit);
                 let permit = permits.try_acquire_owned();
                 // If too many jobs wait already, this job keeps its slot.
                 let slot = permit.is_err().then_some(slot);

@@ -1,11 +1,11 @@
-//! Whose fault a failure is: the job's own, or that of a limit or an outage of the provider, which affects other jobs too.
+//! The cause of a failure: the call itself, or a limit or an outage of the provider, which affects other jobs too.
 //!
 //! Only this table decides it. The worker and the account decide what follows: whether an account closes, and whether the
 //! failure spends a try.
 
 use serde_json::Value;
 
-/// Whose fault a failure is. With each but [`Fault::Call`], the [`Retry`](super::Retry) is not `Never`.
+/// The cause of a failure. With each but [`Fault::Call`], the [`Retry`](super::Retry) is not `Never`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// The provider limits the rate of calls. This closes the account of the model.
@@ -123,7 +123,7 @@ pub(super) fn of(evidence: Evidence<'_>) -> Fault {
     }
 }
 
-/// Whether a message says that a single request is larger than the limit, as in `Limit 6000, Requested 11226`. No wait helps
+/// Whether a message reports that a single request is larger than the limit, as in `Limit 6000, Requested 11226`. No wait helps
 /// such a request, although the status is usually 429.
 pub(super) fn is_larger_than_limit(message: &str) -> bool {
     let number_after = |word: &str| {

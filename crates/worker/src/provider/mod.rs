@@ -1,14 +1,17 @@
 //! The trait between the worker and the services that run models: a call returns one answer or one failure.
 //!
-//! A provider translates a [`Call`] into its own wire format, and the response back. It does not depend on jobs, lanes,
-//! retries or stores. It classifies a failure; the worker decides what follows.
+//! A provider translates a [`Call`] into its own wire format, and the response back. Of the job it reads the request and the turns
+//! to send, and nothing else. It does not know lanes or stores, and it does not repeat calls. It classifies a failure; the worker
+//! decides what follows.
 //!
 //! In reading order:
+//! - `failure`: a failed call, and whether a retry can help.
 //! - [`http`]: calls over the network.
 //! - [`simulated`], [`openai`], [`gemini`]: the providers.
 //! - `api_client`, `json_body`, `large_body`, `json_repair`: sending requests and reading answers, for all providers.
-//! - `by_index`, `returned_call`, `token_counts`, `unfinished`: reading replies, for all providers.
-//! - `fault`: whose fault a failure is.
+//! - `first_reply`: picks the reply if a response has several; `returned_call`: the tool calls of a reply.
+//! - `token_counts`, `unfinished`: reading replies, for all providers.
+//! - `fault`: the cause of a failure: the call itself or the provider.
 //! - `error_body`, `body_text`, `context_length`, `google_error`, `status`, `retry_after`: reading errors, for all providers.
 //! - `rate_limit_headers`: the limits that a provider reports.
 //! - `tool_call_id`, `tool_name`, `tool_arguments`, `image_type`: the parts of a turn in a form that providers accept.
@@ -21,7 +24,6 @@
 
 mod api_client;
 mod body_text;
-mod by_index;
 mod call_accounts;
 mod context_length;
 mod definition;
@@ -29,6 +31,7 @@ mod error_body;
 mod failure;
 mod fault;
 pub mod file;
+mod first_reply;
 pub mod gemini;
 mod google_error;
 pub mod http;

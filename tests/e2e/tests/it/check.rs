@@ -1,4 +1,4 @@
-//! `forebay check` makes one call. Its exit code shows whether the model answered, and its output tells what is wrong.
+//! `forebay check` makes one call. Its exit code shows whether the model answered, and its output reports what is wrong.
 
 use e2e::process::{Exited, Forebay};
 use scripted_provider::{

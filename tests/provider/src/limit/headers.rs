@@ -1,4 +1,4 @@
-//! The formats of the headers that tell about a limit.
+//! The formats of the headers that report a limit.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Counts the calls under one limit. It has no clock: its caller tells the time, which must never go back.
+//! Counts the calls under one limit. It has no clock: its caller passes the time, which must never go back.
 
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,7 @@
 //!
 //! - [`rate_limit`]: what a test configures
 //! - [`limiter`]: counts the calls under one limit; it gets the time from its caller
-//! - [`headers`]: what a response tells about the limit
+//! - [`headers`]: what a response reports about the limit
 
 mod headers;
 mod limiter;

@@ -18,7 +18,7 @@ pub(super) enum Shape {
     FixedWindow { calls: u32, window: Duration },
 }
 
-/// What responses tell about the limit.
+/// What responses report about the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitHeaders {
     /// Nothing.
@@ -64,7 +64,7 @@ impl RateLimit {
         }
     }
 
-    /// Sets what responses tell about the limit.
+    /// Sets what responses report about the limit.
     #[must_use]
     pub const fn with_headers(mut self, headers: LimitHeaders) -> Self {
         self.headers = headers;

@@ -30,6 +30,7 @@ async fn queued_replies_precede_rules_and_rules_precede_the_default_reply() {
     assert_eq!(reply_to("queued ruled").await, "one");
     assert_eq!(reply_to("ruled").await, "by rule");
     assert_eq!(reply_to("queued").await, "two");
+    // The default reply lists the numbers of `turn=<n>` in the messages (`seen.rs`).
     assert_eq!(reply_to("queued turn=4").await, "seen:4");
     assert_eq!(server.recorded_with("queued").len(), 3);
 }
@@ -92,7 +93,7 @@ async fn the_error_of_a_failed_wait_lists_the_requests() {
 }
 
 #[tokio::test]
-async fn a_reply_takes_the_latency_of_the_server_or_its_own() {
+async fn a_reply_has_the_servers_latency_unless_it_sets_its_own() {
     let slow = Duration::from_millis(60);
     let server = ScriptedLlm::builder()
         .latency(Latency::Fixed(slow))

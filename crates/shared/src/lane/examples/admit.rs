@@ -63,9 +63,7 @@ fn a_full_lane_refuses_further_jobs() {
 #[test]
 fn a_repair_appends_the_job_with_a_fence_above_every_older_one() {
     let mut scene = Scene::running(2);
-    scene
-        .finish_as(1, 1, Some(error("bad_request")), None)
-        .unwrap();
+    scene.finish_with_error(1, 1, error("bad_request")).unwrap();
     let effects = scene.admit(repair(1)).unwrap();
     assert_eq!(effects.repaired, Some(job(1)));
     assert!(!effects.admitted, "the job's record exists already");
@@ -94,11 +92,11 @@ fn an_attempt_from_before_a_repair_cannot_settle() {
 #[test]
 fn a_repeated_finish_from_before_a_repair_changes_nothing() {
     let mut scene = Scene::running(1);
-    let job_error = Some(error("bad_request"));
-    scene.finish_as(1, 1, job_error.clone(), None).unwrap();
+    let job_error = error("bad_request");
+    scene.finish_with_error(1, 1, job_error.clone()).unwrap();
     scene.admit(repair(1)).unwrap();
     let before = scene.lane.clone();
-    let effects = scene.finish_as(1, 1, job_error, None).unwrap();
+    let effects = scene.finish_with_error(1, 1, job_error).unwrap();
     assert_eq!(effects, crate::lane::Effects::default());
     assert_eq!(scene.lane, before);
 }

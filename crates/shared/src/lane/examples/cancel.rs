@@ -52,7 +52,7 @@ fn the_cancel_of_an_ended_or_unknown_job_is_refused() {
 #[test]
 fn the_cancel_of_a_head_under_a_hold_ends_the_hold() {
     let mut scene = Scene::running(3);
-    scene.finish_as(1, 1, None, Some(60_000)).unwrap();
+    scene.finish_with_hold(1, 1, 60_000).unwrap();
     let effects = scene.cancel(2).unwrap();
     assert_eq!(effects.wake, Some(job(3)));
     assert_eq!(scene.state(3), &READY);
@@ -62,7 +62,7 @@ fn the_cancel_of_a_head_under_a_hold_ends_the_hold() {
 #[test]
 fn the_cancel_of_a_job_behind_a_held_head_ends_the_hold() {
     let mut scene = Scene::running(3);
-    scene.finish_as(1, 1, None, Some(60_000)).unwrap();
+    scene.finish_with_hold(1, 1, 60_000).unwrap();
     let effects = scene.cancel(3).unwrap();
     assert_eq!(effects.wake, Some(job(2)));
     assert_eq!(scene.state(2), &READY);
@@ -72,7 +72,7 @@ fn the_cancel_of_a_job_behind_a_held_head_ends_the_hold() {
 #[test]
 fn the_cancel_of_the_only_job_wakes_no_job_and_leaves_an_empty_lane() {
     let mut scene = Scene::running(2);
-    scene.finish_as(1, 1, None, Some(60_000)).unwrap();
+    scene.finish_with_hold(1, 1, 60_000).unwrap();
     let effects = scene.cancel(2).unwrap();
     assert_eq!(effects.wake, None);
     assert!(scene.lane.is_empty());

@@ -85,7 +85,7 @@ fn a_head_before_its_retry_counts_as_retry_wait_until_the_sweeper_wakes_it() {
 #[test]
 fn a_head_under_a_hold_counts_as_behind_session() {
     let mut scene = Scene::running(2);
-    scene.finish_as(1, 1, None, Some(60_000)).unwrap();
+    scene.finish_with_hold(1, 1, 60_000).unwrap();
     let waiting = ClassCounts {
         behind_session: 1,
         ..NONE

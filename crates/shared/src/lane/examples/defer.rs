@@ -160,7 +160,7 @@ fn a_job_before_its_retry_is_not_deferred() {
 #[test]
 fn a_job_under_a_hold_is_not_deferred() {
     let mut scene = Scene::running(2);
-    scene.finish_as(1, 1, None, Some(60_000)).unwrap();
+    scene.finish_with_hold(1, 1, 60_000).unwrap();
     let before = scene.lane.clone();
     scene.defer(2).unwrap();
     assert_eq!(scene.lane, before);
@@ -169,7 +169,7 @@ fn a_job_under_a_hold_is_not_deferred() {
 #[test]
 fn a_deferral_ends_a_hold_that_has_passed() {
     let mut scene = Scene::running(2);
-    scene.finish_as(1, 1, None, Some(1_000)).unwrap();
+    scene.finish_with_hold(1, 1, 1_000).unwrap();
     scene.advance_clock(1_000);
     scene.defer(2).unwrap();
     assert!(is_deferred(&scene));

@@ -35,9 +35,7 @@ fn the_last_job_leaves_an_empty_lane() {
 #[test]
 fn a_failed_job_adds_no_turns_and_the_next_job_is_woken() {
     let mut scene = Scene::running(2);
-    let effects = scene
-        .finish_as(1, 1, Some(error("bad_request")), None)
-        .unwrap();
+    let effects = scene.finish_with_error(1, 1, error("bad_request")).unwrap();
     assert!(!effects.keep_turns);
     assert_eq!(effects.ended[0].status, Status::Failed);
     assert_eq!(effects.ended[0].error, Some(error("bad_request")));

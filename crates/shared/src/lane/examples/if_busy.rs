@@ -78,9 +78,9 @@ fn interrupt_cancels_all_live_jobs_and_keeps_their_inputs_in_order() {
 #[test]
 fn rollback_and_interrupt_end_a_hold_with_and_without_waiting_jobs() {
     for if_busy in [IfBusy::Rollback, IfBusy::Interrupt] {
-        for waiting in 1..=2 {
-            let mut scene = Scene::running(waiting);
-            scene.finish_as(1, 1, None, Some(60_000)).unwrap();
+        for jobs in 1..=2 {
+            let mut scene = Scene::running(jobs);
+            scene.finish_with_hold(1, 1, 60_000).unwrap();
             let effects = scene.admit(message_with(3, if_busy)).unwrap();
             assert_eq!(effects.wake, Some(job(3)));
             assert_eq!(scene.state(3), &READY);

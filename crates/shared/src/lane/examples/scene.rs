@@ -168,6 +168,25 @@ impl Scene {
         self.finish_as(number, fence, None, None)
     }
 
+    pub(in crate::lane) fn finish_with_error(
+        &mut self,
+        number: u128,
+        fence: u64,
+        error: JobError,
+    ) -> Result<Effects, Refused> {
+        self.finish_as(number, fence, Some(error), None)
+    }
+
+    /// Finishes a job with tool calls, whose results may arrive within `hold_ms`.
+    pub(in crate::lane) fn finish_with_hold(
+        &mut self,
+        number: u128,
+        fence: u64,
+        hold_ms: u64,
+    ) -> Result<Effects, Refused> {
+        self.finish_as(number, fence, None, Some(hold_ms))
+    }
+
     pub(in crate::lane) fn finish_as(
         &mut self,
         number: u128,

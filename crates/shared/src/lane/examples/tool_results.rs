@@ -11,14 +11,14 @@ const HOLD_MS: u64 = 60_000;
 /// Job 1 has completed with tool calls; messages 2 to `count` wait.
 fn under_hold(count: u128) -> Scene {
     let mut scene = Scene::running(count);
-    scene.finish_as(1, 1, None, Some(HOLD_MS)).unwrap();
+    scene.finish_with_hold(1, 1, HOLD_MS).unwrap();
     scene
 }
 
 #[test]
 fn a_waiting_message_gets_no_wake_during_the_hold() {
     let mut scene = Scene::running(2);
-    let effects = scene.finish_as(1, 1, None, Some(HOLD_MS)).unwrap();
+    let effects = scene.finish_with_hold(1, 1, HOLD_MS).unwrap();
     assert_eq!(effects.wake, None);
     let not_before = Some(scene.now.plus_ms(HOLD_MS));
     assert_eq!(scene.state(2), &State::Queued { not_before });
@@ -68,7 +68,7 @@ fn tool_results_that_arrive_before_the_reply_is_committed_do_not_wait() {
         [1, 3, 2],
         "tool results go behind the running job and before waiting messages"
     );
-    let effects = scene.finish_as(1, 1, None, Some(HOLD_MS)).unwrap();
+    let effects = scene.finish_with_hold(1, 1, HOLD_MS).unwrap();
     assert_eq!(effects.wake, Some(job(3)));
     assert_eq!(scene.state(3), &READY);
     assert_eq!(scene.lane.hold_until, None);

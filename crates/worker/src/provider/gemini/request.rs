@@ -354,15 +354,15 @@ mod tests {
     }
 
     #[test]
-    fn extra_body_cannot_set_the_fields_of_the_job() {
-        for (extra, code) in [
-            (json!({"contents": []}), "invalid_request"),
-            (json!({"model": "x"}), "invalid_request"),
-            (json!({"stream": true}), "invalid_request"),
+    fn extra_body_cannot_set_contents_model_or_stream() {
+        for extra in [
+            json!({"contents": []}),
+            json!({"model": "x"}),
+            json!({"stream": true}),
         ] {
             let failure =
                 body_fields(&json!({"extra_body": extra})).expect_err("the job is refused");
-            assert_eq!(failure.error.code, code);
+            assert_eq!(failure.error.code, "invalid_request");
         }
         assert!(body_fields(&json!({"extra_body": {"stream": false}})).is_ok());
     }

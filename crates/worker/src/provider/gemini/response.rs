@@ -12,7 +12,7 @@ use super::{
     parts::{self, ReplyParts},
 };
 use crate::provider::{
-    Answer, Failure, Retry, by_index, error_body,
+    Answer, Failure, Retry, error_body, first_reply,
     http::Received,
     json_body,
     token_counts::{self, TokenCounts},
@@ -28,7 +28,7 @@ use crate::provider::{
 /// A [`Failure`] when the body holds an error or no finished reply.
 pub(super) fn read(received: &Received, turns: &[Turn]) -> Result<Answer, Failure> {
     let mut body = json_body::read(&received.body)?;
-    let mut candidate = by_index::take_first(&mut body, "candidates").unwrap_or_default();
+    let mut candidate = first_reply::take(&mut body, "candidates").unwrap_or_default();
     let contents = json_body::elements(json_body::take(&mut candidate, "content"));
     let parts = contents
         .into_iter()

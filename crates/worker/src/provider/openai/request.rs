@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn extra_body_cannot_set_fields_that_forebay_sets() {
+    fn extra_body_cannot_set_messages_model_or_stream() {
         for (extra, field) in [
             (json!({"messages": []}), "messages"),
             (json!({"model": "other"}), "model"),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{content, error, finish, reasoning, tool_calls, usage};
 use crate::provider::{
-    Answer, Failure, Retry, by_index, error_body,
+    Answer, Failure, Retry, error_body, first_reply,
     http::Received,
     json_body, tool_call_id,
     unfinished::{reason_text, shortened, unfinished},
@@ -27,7 +27,7 @@ use crate::provider::{
 /// A [`Failure`] when the body holds an error or no finished reply.
 pub(super) fn read(received: &Received, turns: &[Turn], provider: &str) -> Result<Answer, Failure> {
     let mut body = json_body::read(&received.body)?;
-    let mut choice = by_index::take_first(&mut body, "choices").unwrap_or_default();
+    let mut choice = first_reply::take(&mut body, "choices").unwrap_or_default();
     let mut message = match json_body::take(&mut choice, "message") {
         message @ Value::Object(_) => message,
         content => json!({"content": content}),

@@ -1,14 +1,14 @@
-//! The calls of a scripted LLM under its rate limits: which it accepted, which it refused with 429, and when.
+//! The requests that a scripted LLM received, and how each ended.
 
 use std::{collections::BTreeMap, time::Instant};
 
 use super::request_log::{Recorded, RequestOutcome};
 
-/// The calls so far, in the order of arrival.
+/// The calls that were recorded so far, in the order of arrival.
 #[derive(Clone, Debug)]
-pub struct Calls(Vec<Recorded>);
+pub struct RecordedCalls(Vec<Recorded>);
 
-impl Calls {
+impl RecordedCalls {
     pub(super) const fn new(records: Vec<Recorded>) -> Self {
         Self(records)
     }
@@ -49,7 +49,7 @@ impl Calls {
         self.times_of(status).max()
     }
 
-    /// When each call that was answered with 200 had arrived.
+    /// The arrival times of the calls that were answered with 200.
     #[must_use]
     pub fn accepted_arrivals(&self) -> Vec<Instant> {
         let accepted = self.0.iter().filter(|record| record.is_ok());

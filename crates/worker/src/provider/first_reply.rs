@@ -1,4 +1,4 @@
-//! Picks the reply with the lowest index if an answer has several replies.
+//! Picks one reply if an answer has several: the one with the lowest index.
 
 use std::mem;
 
@@ -9,7 +9,7 @@ use super::{json_body, token_counts};
 /// Takes the reply with the lowest `index` out of the list in `field` of a body. If a reply has no valid index, its position
 /// is used instead. An element that is not an object, or has no fields, is skipped. Some services send one reply without a
 /// list.
-pub(super) fn take_first(body: &mut Value, field: &str) -> Option<Value> {
+pub(super) fn take(body: &mut Value, field: &str) -> Option<Value> {
     let replies = match body.get_mut(field)? {
         Value::Array(replies) => mem::take(replies),
         reply @ Value::Object(_) => vec![reply.take()],
