@@ -8,7 +8,7 @@
 //! - [`simulated`], [`openai`], [`gemini`]: the providers.
 //! - `api_client`, `json_body`, `large_body`, `json_repair`: sending requests and reading answers, for all providers.
 //! - `by_index`, `returned_call`, `token_counts`, `unfinished`: reading replies, for all providers.
-//! - `fault`: whose fault a failure is.
+//! - `fault`: whose fault a failure is. `first_byte`: when an answer began to arrive.
 //! - `error_body`, `body_text`, `context_length`, `google_error`, `status`, `retry_after`: reading errors, for all providers.
 //! - `rate_limit_headers`: the limits that a provider reports.
 //! - `tool_call_id`, `tool_name`, `tool_arguments`, `image_type`: the parts of a turn in a form that providers accept.
@@ -29,6 +29,7 @@ mod error_body;
 mod failure;
 mod fault;
 pub mod file;
+pub(crate) mod first_byte;
 pub mod gemini;
 mod google_error;
 pub mod http;
@@ -78,6 +79,11 @@ pub use summary::{KeyState, ProviderSummary};
 pub trait Provider: Send + Sync {
     /// The name that a job's `provider` shows.
     fn name(&self) -> &str;
+
+    /// The name of the operation, by OpenTelemetry's conventions for generative AI.
+    fn operation(&self) -> &'static str {
+        "chat"
+    }
 
     /// Makes one call. Dropping the future cancels the call: its connection is closed, or its stream is reset where
     /// calls share a connection (HTTP/2).
