@@ -1,10 +1,11 @@
 //! Turns settings into a plan. Reads the files that settings name. All checks that need no port and no connection happen
 //! here.
 
-use std::{fs::File, io::Read, path::Path, sync::Arc, time::Duration};
+use std::{fs::File, io::Read, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
-use forebay_gateway::{GatewaySettings, ModelAccounts};
+use forebay_gateway::{AdminSettings, GatewaySettings, ModelAccounts};
+use forebay_metrics::{Metrics, Roles};
 use forebay_runtime::{lanes::LaneSettings, member::MemberSettings, memory::MemoryShares};
 use forebay_shared::session::SessionBounds;
 use forebay_worker::{
@@ -39,6 +40,10 @@ pub(crate) struct Plan {
     pub(crate) member: MemberSettings,
     /// The settings of the HTTP API; `None` for a worker.
     pub(crate) gateway: Option<GatewaySettings>,
+    /// The address of the admin listener, and its settings; `None` without it.
+    pub(crate) admin: Option<(SocketAddr, AdminSettings)>,
+    /// The most memory that the process may use, in bytes.
+    pub(crate) memory_max: u64,
     /// The settings of the worker, and its providers; `None` for a gateway.
     pub(crate) worker: Option<(WorkerSettings, Arc<ProviderRegistry>)>,
     /// The variables that hold the keys of providers.
@@ -70,11 +75,15 @@ impl Plan {
 /// The first setting that is wrong, with the name of its variable.
 pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Plan> {
     let engine = engine::Choice::of(role, &settings)?;
-    let memory = MemoryShares::of(
-        settings
-            .memory_max
-            .unwrap_or_else(memory_limit::default_memory_max),
-    );
+    let memory_max = settings
+        .memory_max
+        .unwrap_or_else(memory_limit::default_memory_max);
+    let memory = MemoryShares::of(memory_max);
+    let roles = Roles {
+        gateway: role != Some(Role::Worker),
+        worker: role != Some(Role::Gateway),
+    };
+    let metrics = Metrics::new(roles);
     let reply_budgets = ReplyBudgets {
         medium: memory.medium_replies.clone(),
         large: memory.large_replies.clone(),
@@ -89,6 +98,19 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
     let key_envs = providers.summaries().iter();
     let key_envs = key_envs.filter_map(|summary| summary.key_env());
     let key_envs = key_envs.map(str::to_owned).collect();
+    if let Some(model) = &default_model {
+        let (provider, model) = providers.names_of(model);
+        metrics.calls.add_configured_model(&provider, &model);
+    }
+    let admin = settings.admin_listen.map(|listen| {
+        let admin = AdminSettings {
+            allowed_hosts: settings.allowed_hosts.clone().unwrap_or_default(),
+            has_gateway: roles.gateway,
+            has_worker: roles.worker,
+            jobs_max: settings.backlog_max,
+        };
+        (listen, admin)
+    });
     let worker = WorkerSettings {
         concurrency: to_usize(settings.concurrency),
         tries_max: u32::try_from(settings.tries_max).unwrap_or(u32::MAX),
@@ -96,6 +118,7 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
         drain_ms: settings.drain_s * 1_000,
         backoff_base_ms: settings.backoff_ms,
         backoff_max_ms: BACKOFF_MS_MAX,
+        drops_wakes: settings.test_drop_wakes,
         ..WorkerSettings::default()
     };
     let body_bytes_max = to_usize(settings.body_bytes_max);
@@ -122,6 +145,7 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
             },
             result_ttl_ms: settings.result_ttl_s * 1_000,
         },
+        metrics,
     };
     Ok(Plan {
         log: LogSettings {
@@ -129,9 +153,11 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
             format: settings.log_format,
         },
         engine,
+        admin,
+        memory_max,
         member,
-        gateway: (role != Some(Role::Worker)).then_some(gateway),
-        worker: (role != Some(Role::Gateway)).then_some((worker, providers)),
+        gateway: roles.gateway.then_some(gateway),
+        worker: roles.worker.then_some((worker, providers)),
         key_envs,
         role: match role {
             None => "forebay",

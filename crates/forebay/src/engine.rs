@@ -110,11 +110,12 @@ impl Servers {
                 };
                 anyhow::Error::new(error).context(format!("{variable} cannot be used"))
             })?;
+        let store = Arc::new(store);
         let queue = Arc::new(RabbitQueue::new(self.amqp_url.expose(), &queue_settings)?);
         Ok(Engine {
-            store: Arc::new(store),
+            store: Arc::clone(&store) as Arc<dyn Store>,
             queue: Arc::clone(&queue) as Arc<dyn Queue>,
-            handle: EngineHandle::Distributed(queue),
+            handle: EngineHandle::Distributed(store, queue),
         })
     }
 }
@@ -128,7 +129,15 @@ pub(crate) struct Engine {
 
 enum EngineHandle {
     Embedded(Embedded),
-    Distributed(Arc<RabbitQueue>),
+    Distributed(Arc<RedisStore>, Arc<RabbitQueue>),
+}
+
+/// What is known of the connections to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ServerConnections {
+    pub(crate) server: &'static str,
+    /// How many connections were lost since the start.
+    pub(crate) lost: u64,
 }
 
 impl Engine {
@@ -136,7 +145,32 @@ impl Engine {
     pub(crate) async fn failed(&self) {
         match &self.handle {
             EngineHandle::Embedded(engine) => engine.failed().await,
-            EngineHandle::Distributed(_) => std::future::pending().await,
+            EngineHandle::Distributed(..) => std::future::pending().await,
+        }
+    }
+
+    /// The name of the engine: `embedded` or `distributed`.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self.handle {
+            EngineHandle::Embedded(_) => "embedded",
+            EngineHandle::Distributed(..) => "distributed",
+        }
+    }
+
+    /// Reads the number of lost connections to each server, when it is called. The embedded engine has no server.
+    pub(crate) fn connections(&self) -> Box<dyn Fn() -> Vec<ServerConnections> + Send + Sync> {
+        match &self.handle {
+            EngineHandle::Embedded(_) => Box::new(Vec::new),
+            EngineHandle::Distributed(store, queue) => {
+                let (store, queue) = (Arc::clone(store), Arc::clone(queue));
+                let of = |server, lost| ServerConnections { server, lost };
+                Box::new(move || {
+                    vec![
+                        of("redis", store.connections_lost()),
+                        of("rabbitmq", queue.connections_lost()),
+                    ]
+                })
+            }
         }
     }
 
@@ -144,7 +178,7 @@ impl Engine {
     pub(crate) async fn close(self) {
         match self.handle {
             EngineHandle::Embedded(engine) => engine.close().await,
-            EngineHandle::Distributed(queue) => queue.close(QUEUE_CLOSE_TIMEOUT).await,
+            EngineHandle::Distributed(_, queue) => queue.close(QUEUE_CLOSE_TIMEOUT).await,
         }
     }
 }

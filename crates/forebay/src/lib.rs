@@ -3,7 +3,7 @@
 //!
 //! In reading order: `settings` (the command line), `compose` (turns settings into a plan), `engine` (opens the
 //! store and the queue), `run` (runs the plan until the exit), `check` (the command `forebay check`), `log`, `signals`,
-//! `open_file_limit`.
+//! `open_file_limit`, `process_metrics`.
 
 mod check;
 mod compose;
@@ -11,6 +11,7 @@ mod engine;
 mod log;
 mod memory_limit;
 mod open_file_limit;
+mod process_metrics;
 mod run;
 mod settings;
 mod signals;

@@ -3,13 +3,14 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
+use forebay_metrics::metered_store::MeteredStore;
 use forebay_runtime::member::Member;
 use forebay_shared::ids::ProcessId;
 use forebay_worker::RELEASING_MS_MAX;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{compose::Plan, engine::Engine, log, signals::Signals};
+use crate::{compose::Plan, engine::Engine, log, process_metrics, signals::Signals};
 
 // After the drain time a stop takes at most 4 s: the sum of the next three timeouts and `log::output::FLUSH_TIMEOUT`. README.md
 // documents this sum, because the supervisor's kill timeout must be longer.
@@ -95,14 +96,24 @@ async fn serve(plan: Plan, process: &ProcessId, engine: &Engine) -> Result<(), R
         .context("the process cannot receive signals")
         .map_err(RunError::Start)?;
     let listener = match &plan.gateway {
-        Some(settings) => Some(listen(settings.listen).await.map_err(RunError::Start)?),
+        Some(settings) => Some(listen(settings.listen, "FOREBAY_LISTEN").await?),
+        None => None,
+    };
+    let admin = match plan.admin {
+        Some((address, settings)) => {
+            Some((listen(address, "FOREBAY_ADMIN_LISTEN").await?, settings))
+        }
         None => None,
     };
     let address = listener
         .as_ref()
         .and_then(|listener| listener.local_addr().ok());
 
-    let (store, queue) = (Arc::clone(&engine.store), Arc::clone(&engine.queue));
+    let (mut store, queue) = (Arc::clone(&engine.store), Arc::clone(&engine.queue));
+    if admin.is_some() {
+        let metrics = plan.member.metrics.store.clone();
+        store = Arc::new(MeteredStore::new(store, metrics));
+    }
     let member = Arc::new(Member::join(process.clone(), store, queue, &plan.member));
     let mut worker = plan.worker.map(|(settings, providers)| {
         log::providers(&providers);
@@ -115,6 +126,16 @@ async fn serve(plan: Plan, process: &ProcessId, engine: &Engine) -> Result<(), R
         let member = Arc::clone(&member);
         Part::start("gateway", |stop| {
             forebay_gateway::serve(listener, member, settings, stop)
+        })
+    });
+    let mut admin = admin.map(|(listener, settings)| {
+        process_metrics::register(&member, engine, plan.role, plan.memory_max);
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!("metrics and health on http://{address}");
+        }
+        let member = Arc::clone(&member);
+        Part::start("admin listener", |stop| {
+            forebay_gateway::serve_admin(listener, member, settings, stop)
         })
     });
     if plan.simulates {
@@ -134,6 +155,7 @@ async fn serve(plan: Plan, process: &ProcessId, engine: &Engine) -> Result<(), R
         }
         error = Part::ended_early(&mut worker) => return Err(RunError::Running(error)),
         error = Part::ended_early(&mut gateway) => return Err(RunError::Running(error)),
+        error = Part::ended_early(&mut admin) => return Err(RunError::Running(error)),
         () = engine.failed() => {
             return Err(RunError::Running(anyhow!("the disk of FOREBAY_DATA_DIR failed")));
         }
@@ -147,6 +169,9 @@ async fn serve(plan: Plan, process: &ProcessId, engine: &Engine) -> Result<(), R
             part.stop().await;
         }
         member.leave().await;
+        if let Some(admin) = admin {
+            admin.stop().await;
+        }
     };
     tokio::select! {
         result = timeout(plan.drain + LEAVE_TIMEOUT, stopping) => {
@@ -160,8 +185,10 @@ async fn serve(plan: Plan, process: &ProcessId, engine: &Engine) -> Result<(), R
     Ok(())
 }
 
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+/// Opens a listener. `setting` names the setting with its address.
+async fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener, RunError> {
     TcpListener::bind(address)
         .await
-        .with_context(|| format!("cannot listen on {address} (FOREBAY_LISTEN)"))
+        .with_context(|| format!("cannot listen on {address} ({setting})"))
+        .map_err(RunError::Start)
 }

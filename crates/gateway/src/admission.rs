@@ -154,15 +154,6 @@ impl Admission {
         }
     }
 
-    /// Returns `Ok` if the store answers, so that reads are served.
-    pub(crate) fn reads_are_served(&self, member: &Member) -> Result<(), Problem> {
-        if member.presence.is_current() {
-            Ok(())
-        } else {
-            Err(self.problem(RefusalReason::StoreUnavailable, member))
-        }
-    }
-
     /// Records whether an admission found the store full.
     pub(crate) fn record_store_full(&self, full: bool) {
         self.lock().store_full_at = full.then(Instant::now);

@@ -8,7 +8,7 @@
 //! In reading order:
 //! - [`settings`]: the gateway's settings.
 //! - `server`: accepts connections and enforces their time limits.
-//! - `router`: the routes. `access_log`: one log line for each request.
+//! - `router`: the routes. `access_log`: one log line for each request. `request_metrics`: its metrics.
 //! - `web_guard`: refuses the requests of web pages that are not allowed.
 //! - `query_parameters`: refuses unknown ones. `unread_body`: discards bodies that no handler reads.
 //! - `welcome`: `GET /`, what this is and where to look.
@@ -19,10 +19,12 @@
 //!   bodies are accepted. `reserved_body`: the body of a large response. `validation`: checks a submit's fields.
 //! - `idempotency`: finds the job of a repeated submit. `admission`: decides whether new jobs are accepted now.
 //! - `waiting_jobs`: limits the jobs that wait for one provider. `model_accounts`: which provider a model is for.
+//! - `readiness`: whether the process is healthy and ready. `admin`: the admin listener.
 //! - `store_call`: time limits and errors of store calls. `read_pacer`: limits the reads of waiting requests.
 //! - `problem`, `problem_code`, `retry_after`: error responses.
 
 mod access_log;
+mod admin;
 mod admission;
 mod content_headers;
 mod health;
@@ -37,7 +39,9 @@ mod providers;
 mod query_parameters;
 mod queues;
 mod read_pacer;
+mod readiness;
 mod request_body;
+mod request_metrics;
 mod reserved_body;
 mod retry_after;
 mod router;
@@ -52,6 +56,7 @@ mod waiting_jobs;
 mod web_guard;
 mod welcome;
 
+pub use admin::{AdminSettings, serve_admin};
 pub use model_accounts::ModelAccounts;
 pub use server::serve;
 pub use settings::GatewaySettings;

@@ -32,6 +32,7 @@ pub(crate) struct Problem {
     retry_after_s: Option<u64>,
     closes_connection: bool,
     accepts_identity_only: bool,
+    missing: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -43,6 +44,8 @@ struct ProblemDetails<'a> {
     code: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    missing: &'a [&'static str],
 }
 
 impl Problem {
@@ -54,6 +57,7 @@ impl Problem {
             retry_after_s: None,
             closes_connection: false,
             accepts_identity_only: false,
+            missing: Vec::new(),
         }
     }
 
@@ -92,6 +96,12 @@ impl Problem {
     /// The response to a request with one invalid field.
     pub(crate) fn invalid_field(field: &str, message: impl Into<String>) -> Self {
         Self::with_field_error(ProblemCode::InvalidRequest, field, message)
+    }
+
+    /// Names what the process lacks to be ready.
+    pub(crate) fn with_missing(mut self, missing: Vec<&'static str>) -> Self {
+        self.missing = missing;
+        self
     }
 
     /// Adds a `Retry-After` header of this many seconds.
@@ -133,10 +143,13 @@ impl IntoResponse for Problem {
             detail: &self.detail,
             code,
             errors: &self.errors,
+            missing: &self.missing,
         };
         // Strings, numbers and lists of them always serialise.
         let body = serde_json::to_vec(&details).unwrap_or_default();
         let mut response = (status, body).into_response();
+        // For the metrics.
+        response.extensions_mut().insert(self.code);
         let headers = response.headers_mut();
         headers.insert(
             CONTENT_TYPE,

@@ -63,11 +63,20 @@ pub(crate) enum ProblemCode {
     StoreUnavailable,
     /// The process stops, so other gateways should get the requests.
     Stopping,
+    /// The queue cannot be reached. Only the readiness of a worker has this problem.
+    QueueUnavailable,
+    /// The worker takes no jobs although it could. Only `/healthz` has this problem, and it has no `Retry-After`.
+    WorkerWedged,
     /// Too many requests are being handled. A submit may still have been accepted.
     Overloaded,
 }
 
 impl ProblemCode {
+    /// The code's text.
+    pub(crate) const fn as_str(self) -> &'static str {
+        self.row().1
+    }
+
     /// The row of the table: status, code, title.
     #[rustfmt::skip]
     pub(crate) const fn row(self) -> (StatusCode, &'static str, &'static str) {
@@ -101,6 +110,8 @@ impl ProblemCode {
             Self::StoreFull            => (S::SERVICE_UNAVAILABLE, "store_full", "The store has no space for new jobs"),
             Self::StoreUnavailable     => (S::SERVICE_UNAVAILABLE, "store_unavailable", "The store does not answer"),
             Self::Stopping             => (S::SERVICE_UNAVAILABLE, "stopping", "The process stops"),
+            Self::QueueUnavailable     => (S::SERVICE_UNAVAILABLE, "queue_unavailable", "The queue cannot be reached"),
+            Self::WorkerWedged         => (S::SERVICE_UNAVAILABLE, "worker_wedged", "The worker takes no jobs"),
             Self::Overloaded           => (S::SERVICE_UNAVAILABLE, "overloaded", "Too many requests at once"),
         }
     }

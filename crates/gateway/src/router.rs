@@ -15,7 +15,7 @@ use crate::{
     access_log, health, jobs,
     problem::Problem,
     problem_code::ProblemCode,
-    providers, query_parameters, queues, request_body, sessions,
+    providers, query_parameters, queues, request_body, request_metrics, sessions,
     state::ApiState,
     unread_body,
     web_guard::{self, WebGuard},
@@ -25,6 +25,7 @@ use crate::{
 /// The API as an axum router.
 pub(crate) fn router(state: Arc<ApiState>, web_guard: WebGuard) -> Router {
     let body_bytes_max = state.settings.body_bytes_max;
+    let metrics = state.member.metrics.gateway.clone();
     Router::new()
         .route("/v1/jobs", post(jobs::submit::post))
         .route("/v1/jobs/{id}", get(jobs::get::get))
@@ -53,6 +54,10 @@ pub(crate) fn router(state: Arc<ApiState>, web_guard: WebGuard) -> Router {
         .layer(middleware::from_fn(unread_body::discard_unread))
         .layer(CatchPanicLayer::custom(panic_response))
         .layer(middleware::from_fn(access_log::log_request))
+        .layer(middleware::from_fn_with_state(
+            metrics,
+            request_metrics::record_request,
+        ))
 }
 
 async fn unknown_route(uri: Uri) -> Problem {

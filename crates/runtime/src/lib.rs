@@ -6,6 +6,7 @@
 //! - [`wakes`], [`presence`], [`gauge`], [`accounts`], [`sweeper`]: the loops.
 //! - [`byte_budget`], [`memory`]: bound the memory that jobs, requests and responses take.
 //! - [`off_async_threads`]: runs a long computation beside the async threads.
+//! - [`worker_health`]: whether the worker is wedged. [`member_metrics`]: the metrics that are read at each scrape.
 //! - [`member`]: a process of the fleet, which owns the lanes and runs the loops.
 //!
 //! [`log_limit`] bounds the log lines of events that may occur often.
@@ -16,8 +17,10 @@ pub mod gauge;
 pub mod lanes;
 pub mod log_limit;
 pub mod member;
+pub mod member_metrics;
 pub mod memory;
 pub mod off_async_threads;
 pub mod presence;
 pub mod sweeper;
 pub mod wakes;
+pub mod worker_health;

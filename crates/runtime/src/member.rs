@@ -13,7 +13,9 @@ use crate::{
     presence::Presence,
     sweeper::{ResumeLoop, Sweeper, SweeperSettings},
     wakes::Wakes,
+    worker_health::WorkerHealth,
 };
+use forebay_metrics::Metrics;
 use forebay_shared::{ids::ProcessId, queue::Queue, store::Store};
 
 /// The settings of a member.
@@ -27,6 +29,8 @@ pub struct MemberSettings {
     pub memory: MemoryShares,
     /// The settings that apply to every commit of this process.
     pub lanes: LaneSettings,
+    /// The metrics of this process.
+    pub metrics: Metrics,
 }
 
 /// A process of the fleet.
@@ -49,9 +53,13 @@ pub struct Member {
     pub accounts: Accounts,
     /// The shares of the memory of this process.
     pub memory: MemoryShares,
+    /// The metrics of this process.
+    pub metrics: Metrics,
+    /// The health of the worker of this process.
+    pub worker_health: WorkerHealth,
     tasks: TaskTracker,
     stop: CancellationToken,
-    stopping: CancellationToken,
+    pub(crate) stopping: CancellationToken,
     failed: CancellationToken,
 }
 
@@ -82,7 +90,14 @@ impl Member {
         let (presence, presence_loop) =
             Presence::new(Arc::clone(&store), id.clone(), settings.presence_ttl_ms);
         let reads = settings.memory.reads.clone();
-        let lanes = Lanes::new(Arc::clone(&store), wakes.clone(), settings.lanes, reads);
+        let metrics = settings.metrics.clone();
+        let lanes = Lanes::new(
+            Arc::clone(&store),
+            wakes.clone(),
+            settings.lanes,
+            reads,
+            metrics.lanes.clone(),
+        );
         let accounts = Accounts::new(Arc::clone(&store), id.clone());
         let (is_elected, is_sweeper) = watch::channel(false);
         let resume_loop = ResumeLoop {
@@ -140,6 +155,8 @@ impl Member {
             presence,
             accounts,
             memory: settings.memory.clone(),
+            metrics,
+            worker_health: WorkerHealth::default(),
             tasks,
             stop,
             stopping: CancellationToken::new(),

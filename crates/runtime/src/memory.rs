@@ -40,6 +40,20 @@ impl MemoryShares {
             reads: ByteBudget::new(divided / 4),
         }
     }
+
+    /// All shares with their names.
+    #[must_use]
+    pub const fn named(&self) -> [(&'static str, &ByteBudget); 7] {
+        [
+            ("calls", &self.calls),
+            ("medium_replies", &self.medium_replies),
+            ("large_replies", &self.large_replies),
+            ("bodies", &self.bodies),
+            ("parsed_bodies", &self.parsed_bodies),
+            ("small_bodies", &self.small_bodies),
+            ("reads", &self.reads),
+        ]
+    }
 }
 
 impl Default for MemoryShares {

@@ -54,6 +54,12 @@ pub trait Queue: Send + Sync {
         false
     }
 
+    /// Whether the queue can be reached, as this process knows it: its connections are open, and no alarm blocks them. A queue in
+    /// the process always can.
+    fn is_connected(&self) -> bool {
+        true
+    }
+
     /// Whether wakes survive a restart of all processes. If they do not, the first sweeper after a start wakes every
     /// ready head.
     fn survives_restart(&self) -> bool;

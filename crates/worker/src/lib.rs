@@ -8,6 +8,7 @@
 //!   `slot_guard` and `in_flight` track the running jobs.
 //! - `attempt` claims a job, calls the provider and commits the outcome. `retry_delay` computes when a
 //!   failed job is tried again. `call_notices` makes running calls check whether their job has ended.
+//! - `call_recorder` records calls in the metrics.
 //! - `accounts` makes the limits of the providers' file known.
 //! - `drain` waits for the running attempts when the worker stops.
 //! - `context` selects the turns of a session that are sent. `context_limits` remembers how many tokens models accept.
@@ -16,6 +17,7 @@
 mod accounts;
 mod attempt;
 mod call_notices;
+mod call_recorder;
 mod context;
 mod context_limits;
 mod drain;

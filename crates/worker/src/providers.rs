@@ -23,6 +23,11 @@ pub trait Providers: Send + Sync {
     /// Whether a provider of this name is configured.
     fn has_provider(&self, name: &str) -> bool;
 
+    /// The models that the configuration names, each with its provider.
+    fn configured_models(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     /// The configured limits, by account. An account without limits is absent.
     fn limits(&self) -> &BTreeMap<AccountKey, ConfiguredLimits> {
         static NONE: BTreeMap<AccountKey, ConfiguredLimits> = BTreeMap::new();
@@ -41,6 +46,10 @@ impl Providers for ProviderRegistry {
 
     fn has_provider(&self, name: &str) -> bool {
         Self::has_provider(self, name)
+    }
+
+    fn configured_models(&self) -> Vec<(String, String)> {
+        Self::configured_models(self)
     }
 
     fn limits(&self) -> &BTreeMap<AccountKey, ConfiguredLimits> {

@@ -53,6 +53,7 @@ mod tests {
         drain_ms: 1,
         backoff_base_ms: 1_000,
         backoff_max_ms: 60_000,
+        drops_wakes: false,
     };
 
     #[test]

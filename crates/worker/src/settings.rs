@@ -29,6 +29,8 @@ pub struct WorkerSettings {
     pub backoff_base_ms: u64,
     /// The upper bound of the doubled delay, in milliseconds.
     pub backoff_max_ms: u64,
+    /// Whether the worker takes wakes and runs none of them. For tests of the health check.
+    pub drops_wakes: bool,
 }
 
 impl Default for WorkerSettings {
@@ -41,6 +43,7 @@ impl Default for WorkerSettings {
             drain_ms: 25_000,
             backoff_base_ms: 1_000,
             backoff_max_ms: 60_000,
+            drops_wakes: false,
         }
     }
 }

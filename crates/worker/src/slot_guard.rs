@@ -1,5 +1,6 @@
 //! Holds a slot of the worker while a job runs in it.
 
+use forebay_runtime::worker_health::UsedSlot;
 use forebay_shared::class::Class;
 use tokio::sync::mpsc;
 
@@ -7,12 +8,22 @@ use tokio::sync::mpsc;
 pub(crate) struct SlotGuard {
     class: Class,
     freed: mpsc::UnboundedSender<Class>,
+    /// Counts the slot for the health check and the metrics.
+    _used: UsedSlot,
 }
 
 impl SlotGuard {
     /// A slot that runs a job of `class`. When the guard is dropped, it sends `class` to `freed`.
-    pub(crate) const fn new(class: Class, freed: mpsc::UnboundedSender<Class>) -> Self {
-        Self { class, freed }
+    pub(crate) const fn new(
+        class: Class,
+        freed: mpsc::UnboundedSender<Class>,
+        used: UsedSlot,
+    ) -> Self {
+        Self {
+            class,
+            freed,
+            _used: used,
+        }
     }
 }
 

@@ -10,8 +10,8 @@ use tokio_util::{
 };
 
 use crate::{
-    accounts, call_notices, drain::drain, in_flight::InFlightJobs, intake::Intake,
-    providers::Providers, settings::WorkerSettings, worker_context::WorkerContext,
+    accounts, call_notices, call_recorder::CallRecorder, drain::drain, in_flight::InFlightJobs,
+    intake::Intake, providers::Providers, settings::WorkerSettings, worker_context::WorkerContext,
 };
 
 /// The most jobs whose requests are read at once to find tool results in them.
@@ -38,6 +38,17 @@ pub async fn run(
     {
         return;
     }
+    let metrics = member.metrics.clone();
+    let slots = i64::try_from(settings.concurrency).unwrap_or(i64::MAX);
+    metrics.worker.slots.set(slots);
+    for (provider, model) in providers.configured_models() {
+        metrics.calls.add_configured_model(&provider, &model);
+    }
+    if settings.drops_wakes {
+        tracing::warn!(
+            "FOREBAY_TEST_DROP_WAKES is set: this worker takes messages and runs no job; it is for tests only"
+        );
+    }
     let (in_flight, missed_wakes) = InFlightJobs::new(Arc::clone(&member.queue));
     let worker = Arc::new(WorkerContext {
         member,
@@ -47,6 +58,7 @@ pub async fn run(
         results_wait_limit: Arc::new(Semaphore::new(settings.results_waits_max)),
         results_read_limit: Arc::new(Semaphore::new(RESULTS_READS_MAX)),
         memory_wait_limit: Semaphore::new((settings.concurrency / 4).max(1)),
+        call_recorder: Arc::new(CallRecorder::new(metrics)),
         context_limits: Arc::default(),
         attempts: TaskTracker::new(),
         stop,
@@ -57,6 +69,17 @@ pub async fn run(
     let _limits = AbortOnDropHandle::new(tokio::spawn(limits));
     let notices = call_notices::run(Arc::clone(&worker.member), Arc::clone(&worker.in_flight));
     let _notices = AbortOnDropHandle::new(tokio::spawn(notices));
+    let observed = Arc::clone(&worker);
+    let observe = async move {
+        let member = &observed.member;
+        let (gauge, presence, queue) = (&member.gauge, &member.presence, &*member.queue);
+        let health = &member.worker_health;
+        health
+            .observe(settings.concurrency, gauge, presence, queue)
+            .await;
+    };
+    let observe = AbortOnDropHandle::new(tokio::spawn(observe));
     Intake::new(Arc::clone(&worker), missed_wakes).run().await;
+    drop(observe);
     drain(&worker).await;
 }

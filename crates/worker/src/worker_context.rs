@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    context_limits::ContextLimits, in_flight::InFlightJobs, providers::Providers,
-    settings::WorkerSettings,
+    call_recorder::CallRecorder, context_limits::ContextLimits, in_flight::InFlightJobs,
+    providers::Providers, settings::WorkerSettings,
 };
 
 /// What the intake, the attempts and the drain of one worker share.
@@ -21,6 +21,8 @@ pub(crate) struct WorkerContext {
     pub(crate) settings: WorkerSettings,
     /// The jobs that this process works on.
     pub(crate) in_flight: Arc<InFlightJobs>,
+    /// Records the calls in the metrics.
+    pub(crate) call_recorder: Arc<CallRecorder>,
     /// The context limits of models, known from refused calls.
     pub(crate) context_limits: Arc<ContextLimits>,
     /// Bounds how many jobs wait for tool results without using a slot of the worker.

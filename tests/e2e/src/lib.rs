@@ -6,6 +6,7 @@
 //! - [`fleet`]: gateways and workers over real RabbitMQ and Redis servers
 //! - [`fake_clock`]: a system clock that a test sets while processes run
 //! - [`slowdown`]: how busy the machine is, for bounds on times
+//! - [`metrics`]: the metrics of a process, and promtool
 //! - [`readme`]: the README's commands, programs and files, for tests that run them
 //!
 //! The LLM provider of these tests is the package `scripted-provider`. The functions of this package panic when they fail.
@@ -14,6 +15,7 @@
 pub mod client;
 pub mod fake_clock;
 pub mod fleet;
+pub mod metrics;
 pub mod order;
 pub mod process;
 pub mod readme;

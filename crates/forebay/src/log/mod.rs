@@ -61,6 +61,11 @@ pub(crate) fn init(settings: &LogSettings) -> io::Result<()> {
     Ok(())
 }
 
+/// How many lines were dropped since the start.
+pub(crate) fn dropped_lines() -> u64 {
+    OUTPUT.get().map_or(0, LogOutput::dropped_total)
+}
+
 /// Waits until all lines are written, but at most for `output::FLUSH_TIMEOUT`.
 pub(crate) fn flush() {
     if let Some(output) = OUTPUT.get() {

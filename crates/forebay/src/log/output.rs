@@ -52,6 +52,15 @@ struct State {
     is_writing: bool,
     /// The lines that were dropped since the last report.
     dropped: u64,
+    /// The lines that were dropped since the start.
+    dropped_total: u64,
+}
+
+impl State {
+    fn drop_line(&mut self) {
+        self.dropped += 1;
+        self.dropped_total += 1;
+    }
 }
 
 impl LogOutput {
@@ -86,13 +95,18 @@ impl LogOutput {
         let mut state = self.shared.lock();
         let memory = bytes.len() + ENTRY_BYTES;
         if state.waiting_bytes + memory > WAITING_BYTES_MAX {
-            state.dropped += 1;
+            state.drop_line();
             return;
         }
         state.waiting_bytes += memory;
         state.waiting.push_back(bytes);
         drop(state);
         self.shared.added.notify_one();
+    }
+
+    /// How many lines were dropped since the start.
+    pub(super) fn dropped_total(&self) -> u64 {
+        self.shared.lock().dropped_total
     }
 
     /// Waits until all lines are written or dropped, but at most for `timeout`.
@@ -141,7 +155,7 @@ impl Shared {
         let mut state = self.lock();
         state.is_writing = false;
         if !is_written {
-            state.dropped += 1;
+            state.drop_line();
         }
         if state.waiting.is_empty() {
             self.emptied.notify_all();

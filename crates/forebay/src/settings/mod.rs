@@ -102,6 +102,15 @@ pub struct Settings {
     #[arg(long, env = "FOREBAY_ALLOWED_ORIGINS", global = true, value_parser = parse::allowed_origins)]
     pub allowed_origins: Option<AllowedOrigins>,
 
+    /// The address and port of the admin listener: `/metrics`, `/healthz` and `/readyz`. Port 0 picks a free port. Without it,
+    /// there is no admin listener. It has no access control, so keep it in a private network.
+    #[arg(long, env = "FOREBAY_ADMIN_LISTEN", global = true, value_parser = parse::admin_listen)]
+    pub admin_listen: Option<SocketAddr>,
+
+    /// For tests of the health check: the worker takes messages and runs no job.
+    #[arg(long, env = "FOREBAY_TEST_DROP_WAKES", global = true, hide = true)]
+    pub test_drop_wakes: bool,
+
     /// The folder of the embedded database, created if it does not exist. Only one process can use it
     /// at a time.
     #[arg(

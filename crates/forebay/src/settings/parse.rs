@@ -70,6 +70,12 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+pub(super) fn admin_listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        String::from("FOREBAY_ADMIN_LISTEN must be an IP address and a port, such as 127.0.0.1:9464; leave it out for no admin listener")
+    })
+}
+
 pub(super) fn allowed_hosts(text: &str) -> Result<AllowedHosts, String> {
     AllowedHosts::parse(text).map_err(|error| format!("FOREBAY_ALLOWED_HOSTS: {error}"))
 }

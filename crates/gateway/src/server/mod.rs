@@ -12,6 +12,8 @@ mod write_timeout;
 
 use std::{io, sync::Arc, time::Duration};
 
+use axum::Router;
+use forebay_metrics::gateway::ConnectionGauge;
 use forebay_runtime::{log_limit::LogLimit, member::Member};
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -24,6 +26,19 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// How often a failed accept is logged.
 const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
+/// The limits of a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ServerLimits {
+    /// The most open connections. Further connections wait in the listener's backlog.
+    pub(crate) connections_max: usize,
+    /// The time limit for a request's headers, and for the idle time before them.
+    pub(crate) header_timeout: Duration,
+    /// How long the writes of a response may be blocked because its client reads too slowly.
+    pub(crate) write_timeout: Duration,
+    /// How long open requests may take to finish after the stop.
+    pub(crate) drain_time: Duration,
+}
+
 /// Serves the API on `listener` until `stop` is cancelled. Then open requests may finish for `drain_ms`;
 /// connections that are still open after that are closed.
 pub async fn serve(
@@ -32,39 +47,56 @@ pub async fn serve(
     settings: GatewaySettings,
     stop: CancellationToken,
 ) {
-    let drain_time = Duration::from_millis(settings.drain_ms);
-    let connection_permits = Arc::new(Semaphore::new(
-        settings.connections_max.clamp(1, Semaphore::MAX_PERMITS),
-    ));
-    let timeouts = Timeouts {
-        header: Duration::from_millis(settings.header_timeout_ms),
-        write: Duration::from_millis(settings.write_timeout_ms),
+    let limits = ServerLimits {
+        connections_max: settings.connections_max,
+        header_timeout: Duration::from_millis(settings.header_timeout_ms),
+        write_timeout: Duration::from_millis(settings.write_timeout_ms),
+        drain_time: Duration::from_millis(settings.drain_ms),
     };
     let web_guard = WebGuard {
         hosts: settings.allowed_hosts.clone(),
         origins: settings.allowed_origins.clone(),
-        is_loopback_listener: listener
-            .local_addr()
-            .is_ok_and(|address| address.ip().to_canonical().is_loopback()),
+        is_loopback_listener: is_loopback(&listener),
     };
+    let connections = member.metrics.gateway.connections.clone();
     let state = Arc::new(ApiState::new(member, settings, stop.clone()));
+    let router = router(state, web_guard);
+    serve_router(listener, router, limits, Some(connections), stop).await;
+}
+
+/// Whether only this machine can reach the listener.
+pub(crate) fn is_loopback(listener: &TcpListener) -> bool {
+    let address = listener.local_addr();
+    address.is_ok_and(|address| address.ip().to_canonical().is_loopback())
+}
+
+/// Serves a router within these limits until `stop` is cancelled, and drains. `connections` counts the open connections.
+pub(crate) async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    limits: ServerLimits,
+    connections: Option<ConnectionGauge>,
+    stop: CancellationToken,
+) {
+    let connection_permits = Arc::new(Semaphore::new(
+        limits.connections_max.clamp(1, Semaphore::MAX_PERMITS),
+    ));
+    let timeouts = Timeouts {
+        header: limits.header_timeout,
+        write: limits.write_timeout,
+    };
     // Cancelled when the drain time has passed, or when this future is dropped.
     let abort = CancellationToken::new();
     let _abort_on_drop = abort.clone().drop_guard();
     let tasks = TaskTracker::new();
-    let server = ConnectionServer::new(
-        router(state, web_guard),
-        timeouts,
-        stop.clone(),
-        abort.clone(),
-    );
+    let server = ConnectionServer::new(router, timeouts, stop.clone(), abort.clone());
 
-    let accepting = accept(&listener, &connection_permits, &tasks, &server);
+    let accepting = accept(&listener, &connection_permits, &tasks, &server, connections);
     stop.run_until_cancelled(accepting).await;
     // Closes the port, so that new clients are refused at once and can try another gateway.
     drop(listener);
     tasks.close();
-    if timeout(drain_time, tasks.wait()).await.is_err() {
+    if timeout(limits.drain_time, tasks.wait()).await.is_err() {
         tracing::warn!(
             connections = tasks.len(),
             "the drain time has passed; closing the connections that are still open"
@@ -80,6 +112,7 @@ async fn accept(
     connection_permits: &Arc<Semaphore>,
     tasks: &TaskTracker,
     server: &ConnectionServer,
+    connections: Option<ConnectionGauge>,
 ) {
     let log_limit = LogLimit::new(1, ACCEPT_LOG_INTERVAL);
     // The semaphore is never closed, so this loop does not end.
@@ -87,9 +120,10 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, _)) => {
                 let serving = server.serve(stream);
+                let counted = connections.as_ref().map(ConnectionGauge::open);
                 tasks.spawn(async move {
                     serving.await;
-                    drop(permit);
+                    drop((permit, counted));
                 });
             }
             Err(error) if client_disconnected(&error) => {}

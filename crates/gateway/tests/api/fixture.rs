@@ -9,6 +9,7 @@ use std::{
 
 use forebay_engine::embedded::Embedded;
 use forebay_gateway::GatewaySettings;
+use forebay_metrics::Metrics;
 use forebay_runtime::{
     lanes::{Applied, AttemptOutput, ClaimKey, LaneChange, LaneSettings},
     member::{Member, MemberSettings},
@@ -141,6 +142,7 @@ impl Fixture {
             sessions_max: None,
             memory: MemoryShares::default(),
             lanes,
+            metrics: Metrics::default(),
         };
         let process = ProcessId::fresh("test");
         let member = Member::join(process, Arc::clone(&store) as _, engine.queue(), &settings);

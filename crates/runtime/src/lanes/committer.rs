@@ -15,6 +15,7 @@ use super::{
     retry::{RetriedCommit, commit_with_retry, with_retry},
 };
 use crate::byte_budget::{ByteBudget, ReservedBytes};
+use forebay_metrics::lanes::LaneMetrics;
 use forebay_shared::{
     ids::{JobId, LaneKey},
     lane::{ClaimResult, Lane, State},
@@ -76,6 +77,7 @@ pub(super) struct Committer {
     pub(super) settings: LaneSettings,
     pub(super) cache: LaneCache,
     pub(super) failed_jobs: FailedJobsLog,
+    pub(super) metrics: LaneMetrics,
     /// The memory for the inputs that commits read.
     pub(super) reads: ByteBudget,
 }
@@ -199,6 +201,7 @@ impl Committer {
             }
             match committed? {
                 RetriedCommit::Conflict { newer, is_in_doubt } => {
+                    self.metrics.commit_conflicts.inc();
                     if is_in_doubt {
                         remember_claims(batch, &verdicts);
                     }
@@ -206,7 +209,11 @@ impl Committer {
                     is_guess = false;
                     continue;
                 }
-                RetriedCommit::Done => self.failed_jobs.log(&commit, &base.lane),
+                RetriedCommit::Done => {
+                    self.failed_jobs.log(&commit, &base.lane);
+                    let takeovers = takeovers(batch, &base.lane, &commit.next);
+                    self.metrics.takeovers.inc_by(takeovers);
+                }
             }
             if let Some(wake) = wake {
                 self.head_wakes.wake_new_head(&commit, wake);
@@ -265,6 +272,20 @@ impl Committer {
         }
         Ok(read)
     }
+}
+
+/// How many jobs the ticks of a batch have taken from workers that are gone.
+fn takeovers(batch: &[Pending], before: &Lane, after: &Lane) -> u64 {
+    let is_running = |lane: &Lane, job| {
+        let entry = lane.find(job).map(|(_, entry)| entry);
+        entry.is_some_and(|entry| matches!(entry.state, State::Running { .. }))
+    };
+    let ticks = batch.iter().map(|pending| &pending.change.action);
+    let taken = ticks.filter(|action| {
+        let job = action.job();
+        matches!(action, Action::Tick { .. }) && is_running(before, job) && !is_running(after, job)
+    });
+    taken.count() as u64
 }
 
 /// Guesses the lane instead of loading it; the commit verifies the guess. The guess is the cached lane, or an absent

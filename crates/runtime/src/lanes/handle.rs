@@ -22,6 +22,7 @@ use super::{
     head_wakes::HeadWakes,
 };
 use crate::{byte_budget::ByteBudget, wakes::Wakes};
+use forebay_metrics::lanes::LaneMetrics;
 use forebay_shared::{
     class::Class,
     ids::LaneKey,
@@ -44,13 +45,15 @@ struct Shared {
 }
 
 impl Lanes {
-    /// The lanes of `store`. Heads are woken through `wakes`. `reads` is the memory for the inputs that commits read.
+    /// The lanes of `store`. Heads are woken through `wakes`. `reads` is the memory for the inputs that commits read. Conflicts
+    /// and takeovers are counted in `metrics`.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
         wakes: Wakes,
         settings: LaneSettings,
         reads: ByteBudget,
+        metrics: LaneMetrics,
     ) -> Self {
         let head_wakes = HeadWakes {
             store: Arc::clone(&store),
@@ -62,6 +65,7 @@ impl Lanes {
             settings,
             cache: LaneCache::default(),
             failed_jobs: FailedJobsLog::default(),
+            metrics,
             reads,
         };
         Self {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use forebay_metrics::{Metrics, lanes::LaneMetrics};
 use forebay_runtime::{
     byte_budget::ByteBudget,
     gauge::Gauge,
@@ -120,7 +121,13 @@ impl Scene {
             Wakes::new(queue.clone(), store.clone(), Arc::new(Gauge::default()));
         let reads = reads();
         Self {
-            lanes: Lanes::new(store.clone(), wakes.clone(), settings(), reads.clone()),
+            lanes: Lanes::new(
+                store.clone(),
+                wakes.clone(),
+                settings(),
+                reads.clone(),
+                LaneMetrics::default(),
+            ),
             reads,
             wakes_loop: tokio::spawn(publisher.run()),
             wakes,
@@ -134,7 +141,14 @@ impl Scene {
     pub(crate) fn other_process(&self) -> Lanes {
         let queue = Arc::new(FakeQueue::default());
         let (wakes, _) = Wakes::new(queue, self.inner_store.clone(), Arc::default());
-        Lanes::new(self.inner_store.clone(), wakes, settings(), reads())
+        let metrics = LaneMetrics::default();
+        Lanes::new(
+            self.inner_store.clone(),
+            wakes,
+            settings(),
+            reads(),
+            metrics,
+        )
     }
 
     /// A process with all loops, over this scene's store and queue.
@@ -149,6 +163,7 @@ impl Scene {
             sessions_max,
             memory: MemoryShares::default(),
             lanes: settings(),
+            metrics: Metrics::default(),
         };
         Member::join(
             process(name),

@@ -130,9 +130,10 @@ pub(super) async fn defer(worker: &WorkerContext, delivery: &mut Option<Delivery
         return;
     };
     let job = wake.job;
+    let code = denied.error.code.clone();
     let defer = LaneChange::defer(wake.lane(), job, provider_wait(denied));
     match worker.member.lanes.apply(defer, DEFER_TIMEOUT).await {
-        Ok(_) => {}
+        Ok(_) => worker.member.metrics.worker.count_deferral(&code),
         // The lane has changed since the wake, so there is nothing to defer.
         Err(LaneError::Refused(refused)) => {
             tracing::debug!(job_id = %job, %refused, "a wake was dropped: the job cannot be deferred now");

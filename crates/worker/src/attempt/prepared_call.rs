@@ -12,6 +12,7 @@ use super::{
     out_of_files,
 };
 use crate::{
+    call_recorder::CallRecorder,
     context::{
         SelectedContext,
         limit::{ContextLimit, RefusedCall},
@@ -34,6 +35,7 @@ pub(super) struct PreparedCall {
     pub(super) model: String,
     /// The known limits, to which a refused call adds the limit of its model.
     pub(super) context_limits: Arc<ContextLimits>,
+    pub(super) recorder: Arc<CallRecorder>,
 }
 
 impl PreparedCall {
@@ -153,18 +155,24 @@ impl PreparedCall {
         // A panic counts as a failed call. If it ended this task instead, the job would stay `in_progress` until the
         // time limit of its claim, at every attempt.
         let answer = AssertUnwindSafe(self.provider.call(&call)).catch_unwind();
-        let answer = answer.await.unwrap_or_else(|_panic| {
-            tracing::error!(
-                job_id = %self.job,
-                provider = self.provider(),
-                "the code of a provider panicked; the call counts as failed"
-            );
-            Err(Failure::new(
-                "internal_error",
-                "the call failed inside the worker",
-                Retry::Backoff,
-            ))
-        })?;
+        let answer = async {
+            answer.await.unwrap_or_else(|_panic| {
+                tracing::error!(
+                    job_id = %self.job,
+                    provider = self.provider(),
+                    "the code of a provider panicked; the call counts as failed"
+                );
+                Err(Failure::new(
+                    "internal_error",
+                    "the call failed inside the worker",
+                    Retry::Backoff,
+                ))
+            })
+        };
+        let recorder = &self.recorder;
+        let answer = recorder
+            .record(&*self.provider, &self.model, answer)
+            .await?;
         let calls = answer.turn.tool_calls.len();
         if calls > TOOL_CALLS_MAX {
             return Err(Failure::new(

@@ -1,13 +1,15 @@
 //! The sequence of an attempt, from the wake to its acknowledgement.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use forebay_shared::{ids::JobId, queue::Delivery};
+use forebay_metrics::worker::ClaimOutcome;
+use forebay_shared::{ids::JobId, job::JobMeta, queue::Delivery};
 
 use super::{
     account_report::ReportedCall,
     call::call,
     claim::{ClaimEnd, Claimed, claim},
+    claimed_job::ClaimedJob,
     input_memory,
     permit::{self, Permission},
     results_wait::ResultsWait,
@@ -67,6 +69,7 @@ pub(crate) fn run(
                 return;
             }
         };
+        record_queue_wait(&worker, &job, &run_inputs.meta);
         let begin = ReportedCall::begin(&worker, &job, &run_inputs, permission);
         let (call_report, needed) = match Box::pin(begin).await {
             Ok(call_report) => {
@@ -133,11 +136,13 @@ async fn begin(worker: &WorkerContext, delivery: &mut Option<Delivery>) -> Begin
             Ok(permission) => permission,
             Err(denied) => {
                 permit::defer(worker, delivery, denied).await;
+                count_claim(worker, ClaimOutcome::Denied);
                 return Begin::NotClaimed;
             }
         };
         let needed_bytes = match claim(worker, delivery, memory.take()).await {
             ClaimEnd::Claimed(claimed) => {
+                count_claim(worker, ClaimOutcome::Granted);
                 return Begin::Claimed(Box::new((permission, claimed)));
             }
             ClaimEnd::NotClaimed => None,
@@ -149,12 +154,41 @@ async fn begin(worker: &WorkerContext, delivery: &mut Option<Delivery>) -> Begin
         }
         // A claim whose response was lost requeues the message. Then the job waits for its next message.
         let Some(bytes) = needed_bytes.filter(|_| delivery.is_some()) else {
+            let is_answered = delivery.is_some();
+            count_claim(
+                worker,
+                if is_answered {
+                    ClaimOutcome::NotDue
+                } else {
+                    ClaimOutcome::Failed
+                },
+            );
             return Begin::NotClaimed;
         };
         memory = input_memory::reserve(worker, bytes).await;
         if memory.is_none() {
+            count_claim(worker, ClaimOutcome::NoMemory);
             return Begin::NoMemory;
         }
+    }
+}
+
+/// Counts a wake that this worker has handled.
+fn count_claim(worker: &WorkerContext, outcome: ClaimOutcome) {
+    worker.member.metrics.worker.count_claim(outcome);
+    worker.member.worker_health.record_handled_wake();
+}
+
+/// Records how long a job waited for its first claim.
+fn record_queue_wait(worker: &WorkerContext, job: &ClaimedJob, meta: &JobMeta) {
+    if job.attempt == 1 {
+        let age_ms = worker.member.store.now().since_ms(meta.created_at);
+        let wait = Duration::from_millis(age_ms).saturating_sub(job.began.elapsed());
+        worker
+            .member
+            .metrics
+            .worker
+            .record_queue_wait(meta.class, wait);
     }
 }
 

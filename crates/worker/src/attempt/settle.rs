@@ -13,6 +13,7 @@ use forebay_shared::{
 use tokio::time::sleep;
 
 use super::{
+    attempt_record::AttemptRecord,
     call_outcome::{CallOutcome, CallResult},
     claimed_job::ClaimedJob,
 };
@@ -37,6 +38,7 @@ pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: Ca
         CallOutcome::Failed { failure, .. } => is_final(&failure.retry),
         _ => false,
     };
+    let recorded = AttemptRecord::of(&outcome, job, worker.settings.tries_max);
     let end = match outcome {
         CallOutcome::Answered(result) => complete(worker, job, *result).await,
         CallOutcome::Deferred(wait) => defer(worker, job, *wait).await,
@@ -54,6 +56,7 @@ pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: Ca
         }
     };
     let has_ended = ends_job && end.is_some();
+    recorded.count(worker, end.as_deref());
     if let Some(code) = end {
         let elapsed_ms = u64::try_from(job.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(job_id = %job.job, attempt = job.attempt, elapsed_ms, code, "an attempt ended");

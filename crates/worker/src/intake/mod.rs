@@ -94,12 +94,18 @@ impl Intake {
                 return;
             };
             buffer.refill();
+            if self.worker.settings.drops_wakes {
+                // The queue never learns what became of the wake, as if this worker were wedged.
+                std::mem::forget(delivery);
+                continue;
+            }
             let Some(in_flight) = self.worker.in_flight.insert(&delivery.wake) else {
                 delivery.ack();
                 continue;
             };
             self.slots.take(class);
-            let slot = SlotGuard::new(class, self.freed_sender.clone());
+            let used = self.worker.member.worker_health.use_slot();
+            let slot = SlotGuard::new(class, self.freed_sender.clone(), used);
             // Boxed, because otherwise each of the wrappers below would need twice the memory of the future.
             let attempt = Box::pin(attempt::run(
                 Arc::clone(&self.worker),

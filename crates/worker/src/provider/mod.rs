@@ -12,6 +12,7 @@
 //! - `first_reply`: picks the reply if a response has several; `returned_call`: the tool calls of a reply.
 //! - `token_counts`, `unfinished`: reading replies, for all providers.
 //! - `fault`: the cause of a failure: the call itself or the provider.
+//! - `first_byte`: when an answer began to arrive.
 //! - `error_body`, `body_text`, `context_length`, `google_error`, `status`, `retry_after`: reading errors, for all providers.
 //! - `rate_limit_headers`: the limits that a provider reports.
 //! - `tool_call_id`, `tool_name`, `tool_arguments`, `image_type`: the parts of a turn in a form that providers accept.
@@ -31,6 +32,7 @@ mod error_body;
 mod failure;
 mod fault;
 pub mod file;
+pub(crate) mod first_byte;
 mod first_reply;
 pub mod gemini;
 mod google_error;
@@ -81,6 +83,11 @@ pub use summary::{KeyState, ProviderSummary};
 pub trait Provider: Send + Sync {
     /// The name that a job's `provider` shows.
     fn name(&self) -> &str;
+
+    /// The name of the operation, by OpenTelemetry's conventions for generative AI.
+    fn operation(&self) -> &'static str {
+        "chat"
+    }
 
     /// Makes one call. Dropping the future cancels the call: its connection is closed, or its stream is reset where
     /// calls share a connection (HTTP/2).

@@ -276,6 +276,28 @@ impl ProviderRegistry {
         self.default_model.as_deref()
     }
 
+    /// The models that the configuration names, each with its provider, in the form in which calls use them.
+    #[must_use]
+    pub fn configured_models(&self) -> Vec<(String, String)> {
+        let listed = self.routes.models().map(str::to_owned);
+        let limited = self.limits.keys().map(|key| key.as_str().to_owned());
+        let only = self
+            .providers
+            .keys()
+            .map(|name| format!("{name}/{ONLY_MODEL}"));
+        let named = listed.chain(limited).chain(only);
+        let named = named.chain(self.default_model.clone());
+        let named = named.chain([simulated::NAME.to_owned()]);
+        named.map(|model| self.names_of(&model)).collect()
+    }
+
+    /// The name of the provider for a model, and the name of the model that is sent to it.
+    #[must_use]
+    pub fn names_of(&self, model: &str) -> (String, String) {
+        let (provider, model) = self.route(model);
+        (provider.to_owned(), model.to_owned())
+    }
+
     /// The summaries of all providers but the simulated one.
     #[must_use]
     pub fn summaries(&self) -> &[ProviderSummary] {

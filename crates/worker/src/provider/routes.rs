@@ -33,6 +33,12 @@ impl Routes {
         Self(routes)
     }
 
+    /// The listed models, without prefixes.
+    pub(super) fn models(&self) -> impl Iterator<Item = &str> {
+        let exact = self.0.iter().filter(|route| !route.is_prefix);
+        exact.map(|route| route.pattern.as_str())
+    }
+
     /// The provider that lists this model.
     pub(super) fn provider_of(&self, model: &str) -> Option<&str> {
         let route = self.0.iter().find(|route| {

@@ -22,6 +22,7 @@ mod kill9;
 mod load;
 mod local_server;
 mod log_reader;
+mod metrics;
 mod odd_replies;
 mod odd_requests;
 mod open_files;

@@ -1,7 +1,7 @@
 //! One connection to the broker, which several tasks use. The first failure of any task ends the connection for
 //! all tasks. A failed connection is never repaired: the supervisor opens a new one.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::atomic::AtomicU64, time::Duration};
 
 use futures_util::StreamExt as _;
 use lapin::{
@@ -38,6 +38,8 @@ pub(super) struct BrokerConfig {
     pub(super) queues: QueueNames,
     /// The name of this process in the management UI.
     pub(super) process_name: String,
+    /// The connections that were lost since the start.
+    pub(super) connections_lost: AtomicU64,
 }
 
 /// What a connection is for. Publishing and consuming never share a connection, because an alarm blocks every

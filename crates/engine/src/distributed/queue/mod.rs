@@ -33,7 +33,10 @@ mod topology;
 mod unreadable;
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -107,6 +110,7 @@ impl RabbitQueue {
             endpoint: Endpoint::parse(url, settings.ca_file.as_deref())?,
             queues: QueueNames::with_prefix(&settings.prefix),
             process_name: settings.process_name.clone(),
+            connections_lost: AtomicU64::new(0),
         });
         let closing = CancellationToken::new();
         let closed = CancellationToken::new();
@@ -126,6 +130,12 @@ impl RabbitQueue {
             supervisors,
             _on_drop,
         })
+    }
+
+    /// How many connections to the broker were lost since the start, those that the process closed itself not included.
+    #[must_use]
+    pub fn connections_lost(&self) -> u64 {
+        self.config.connections_lost.load(Ordering::Relaxed)
     }
 
     /// Closes the queue: refuses new publishes, ends the consumers and disconnects. Before it disconnects, it waits
@@ -229,6 +239,13 @@ impl Queue for RabbitQueue {
         };
         let queue = self.config.queues.jobs(class);
         connection.depth(queue).await.map_err(unavailable)
+    }
+
+    fn is_connected(&self) -> bool {
+        let publishing = self.publishing.get();
+        let is_publishing = publishing.is_some_and(|connection| !connection.is_blocked());
+        let consuming = self.consuming.get();
+        is_publishing && consuming.is_none_or(|consuming| consuming.get().is_some())
     }
 
     fn survives_restart(&self) -> bool {

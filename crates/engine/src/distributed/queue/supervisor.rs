@@ -2,7 +2,7 @@
 //! closes.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -85,7 +85,9 @@ async fn keep_connected(
                 current.send_replace(Some(Arc::clone(&connection)));
                 tokio::select! {
                     () = closed.cancelled() => {}
-                    () = connection.monitor() => {}
+                    () = connection.monitor() => {
+                        config.connections_lost.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
                 // The connection is removed from `current` before the close, so that no task uses it while it closes.
                 current.send_replace(None);

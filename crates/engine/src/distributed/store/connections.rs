@@ -62,6 +62,8 @@ struct ConnectionsInner {
     next: AtomicUsize,
     /// The id of the next connection.
     next_id: AtomicU64,
+    /// The shared connections that broke.
+    lost: AtomicU64,
 }
 
 impl RedisConnections {
@@ -74,6 +76,7 @@ impl RedisConnections {
             shared: std::array::from_fn(|_| SharedRedisConnection::default()),
             next: AtomicUsize::new(0),
             next_id: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
         });
         let tasks = (0..CONNECTIONS)
             .map(|index| tokio::spawn(Arc::clone(&inner).keep_open(index)))
@@ -84,6 +87,11 @@ impl RedisConnections {
     /// Waits until there is a connection.
     pub(super) async fn until_open(&self) {
         self.inner.shared[0].until_open().await;
+    }
+
+    /// How many shared connections broke since the start.
+    pub(super) fn lost(&self) -> u64 {
+        self.inner.lost.load(Ordering::Relaxed)
     }
 
     /// Runs a command.
@@ -299,6 +307,7 @@ impl ConnectionsInner {
             let opened_at = Instant::now();
             shared.replace(&opened.handle);
             shared.until_broken(opened.handle.id).await;
+            self.lost.fetch_add(1, Ordering::Relaxed);
             if let Some(pooled) = opened.pooled {
                 // The pool opens a new connection only after the broken connection was taken out of the pool.
                 drop(deadpool_redis::Connection::take(pooled));

@@ -60,6 +60,12 @@ impl RedisStore {
         }
         Ok(store)
     }
+
+    /// How many connections for commands broke since the start.
+    #[must_use]
+    pub fn connections_lost(&self) -> u64 {
+        self.connections.lost()
+    }
 }
 
 /// Finds out whether Redis is one server or a cluster. Returns `None` if there is no usable connection in time.

@@ -22,7 +22,7 @@ use super::{
     settings::{HttpLimits, HttpSettings},
     transport,
 };
-use crate::provider::{Failure, rate_limit_headers, retry_after};
+use crate::provider::{Failure, first_byte, rate_limit_headers, retry_after};
 
 /// How long the body of an error is read after its headers have arrived, in milliseconds. A part of the body suffices to
 /// describe the error.
@@ -144,6 +144,7 @@ impl JsonClient {
             }
             Err(_) => return Err(transport::not_done_within(timeout)),
         };
+        first_byte::record();
         let received = self.read(response, deadline).await?;
         received.ok_or_else(|| transport::not_done_within(timeout))
     }

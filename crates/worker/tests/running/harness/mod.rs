@@ -7,6 +7,7 @@ mod wait;
 use std::{sync::Arc, time::Duration};
 
 use forebay_engine::embedded::Embedded;
+use forebay_metrics::Metrics;
 use forebay_runtime::{
     lanes::{AdmitOptions, LaneChange, LaneSettings},
     member::{Member, MemberSettings},
@@ -55,6 +56,7 @@ pub(crate) fn settings(concurrency: usize) -> WorkerSettings {
         drain_ms: 600_000,
         backoff_base_ms: 2,
         backoff_max_ms: 4,
+        drops_wakes: false,
     }
 }
 
@@ -73,6 +75,7 @@ fn join(name: &str, store: &Arc<FaultyStore>, queue: Arc<dyn Queue>) -> Arc<Memb
         sessions_max: None,
         memory: MemoryShares::default(),
         lanes,
+        metrics: Metrics::default(),
     };
     let store = Arc::clone(store) as Arc<dyn Store>;
     Arc::new(Member::join(

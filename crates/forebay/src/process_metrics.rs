@@ -1,0 +1,67 @@
+//! The metrics that only the binary knows: the role, the engine, its servers, the memory limit and the log.
+
+use std::sync::Arc;
+
+use forebay_runtime::member::Member;
+
+use crate::{engine::Engine, log};
+
+/// Registers these metrics. `memory_max` is the memory limit in bytes.
+pub(crate) fn register(member: &Member, engine: &Engine, role: &'static str, memory_max: u64) {
+    let metrics = &member.metrics;
+    let role = if role == "forebay" { "all" } else { role };
+    let engine_name = engine.name();
+    metrics.sampled_gauge(
+        "forebay_process_info",
+        "The role and the engine of the process",
+        move || {
+            let labels = vec![("role", role.into()), ("engine", engine_name.into())];
+            vec![(labels, 1.0)]
+        },
+    );
+    metrics.sampled_gauge(
+        "forebay_memory_limit_bytes",
+        "The most memory that jobs, requests and responses may take (FOREBAY_MEMORY_MAX)",
+        move || vec![(Vec::new(), number(memory_max))],
+    );
+    metrics.sampled_counter(
+        "forebay_log_lines_dropped",
+        "Log lines that could not be written",
+        || vec![(Vec::new(), number(log::dropped_lines()))],
+    );
+    let connections = engine.connections();
+    metrics.sampled_counter(
+        "forebay_connections_lost",
+        "Connections to a server that were lost and opened again",
+        move || {
+            let servers = connections().into_iter();
+            servers
+                .map(|of| (vec![("server", of.server.into())], number(of.lost)))
+                .collect()
+        },
+    );
+    if engine_name == "distributed" {
+        let (presence, queue) = (member.presence.clone(), Arc::clone(&member.queue));
+        metrics.sampled_gauge(
+            "forebay_connected",
+            "Whether a server can be reached, as this process knows it",
+            move || {
+                let is_connected = [
+                    ("redis", presence.is_current()),
+                    ("rabbitmq", queue.is_connected()),
+                ];
+                is_connected
+                    .map(|(server, is)| (vec![("server", server.into())], f64::from(u8::from(is))))
+                    .into()
+            },
+        );
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and bytes stay below 2^53"
+)]
+const fn number(value: u64) -> f64 {
+    value as f64
+}

@@ -1,0 +1,110 @@
+//! The admin listener of a process of any role: `/metrics`, `/healthz` and `/readyz`. It is off unless it has an address.
+//!
+//! It has connections and limits of its own, so that a full API does not hide the metrics.
+
+mod metrics;
+mod probes;
+mod state;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, http::Uri, middleware, routing::get};
+use forebay_runtime::{member::Member, member_metrics::TimerOverdue};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    problem::Problem,
+    problem_code::ProblemCode,
+    readiness::Requirements,
+    server::{self, ServerLimits, is_loopback},
+    web_guard::{self, AllowedHosts, AllowedOrigins, WebGuard},
+};
+use state::AdminState;
+
+/// The most open connections. Further connections wait in the listener's backlog.
+const CONNECTIONS_MAX: usize = 64;
+/// The time limit for a request's headers, and for the idle time before them. Scrapers keep connections for minutes.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long the writes of a response may be blocked because its client reads too slowly.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long open requests may take to finish at the end of the process.
+const DRAIN_TIME: Duration = Duration::from_millis(100);
+
+/// The settings of the admin listener.
+#[derive(Clone, Debug)]
+pub struct AdminSettings {
+    /// The hosts that requests may name, in addition to the names of this machine.
+    pub allowed_hosts: AllowedHosts,
+    /// Whether the process serves the HTTP API. Without it, the process is ready only if its queue can be reached.
+    pub has_gateway: bool,
+    /// Whether the process runs jobs.
+    pub has_worker: bool,
+    /// The most live jobs, as the gateway has it.
+    pub jobs_max: u64,
+}
+
+/// Serves the admin routes on `listener` until `stop` is cancelled. Also reads the values that only the metrics need.
+pub async fn serve_admin(
+    listener: TcpListener,
+    member: Arc<Member>,
+    settings: AdminSettings,
+    stop: CancellationToken,
+) {
+    let timer_overdue = TimerOverdue::default();
+    member.register_process_metrics();
+    if settings.has_worker {
+        member.register_worker_metrics();
+    }
+    if settings.has_gateway {
+        member.register_fleet_metrics(settings.jobs_max, timer_overdue.clone());
+    }
+    let store = Arc::clone(&member.store);
+    let watch_timers = async {
+        if settings.has_gateway {
+            timer_overdue.watch(&*store).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let web_guard = WebGuard {
+        hosts: settings.allowed_hosts,
+        origins: AllowedOrigins::default(),
+        is_loopback_listener: is_loopback(&listener),
+    };
+    let state = Arc::new(AdminState {
+        member,
+        requirements: Requirements {
+            queue: !settings.has_gateway,
+        },
+    });
+    let limits = ServerLimits {
+        connections_max: CONNECTIONS_MAX,
+        header_timeout: HEADER_TIMEOUT,
+        write_timeout: WRITE_TIMEOUT,
+        drain_time: DRAIN_TIME,
+    };
+    let serving = server::serve_router(listener, router(state, web_guard), limits, None, stop);
+    tokio::select! {
+        () = serving => {}
+        () = watch_timers => {}
+    }
+}
+
+fn router(state: Arc<AdminState>, web_guard: WebGuard) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics::get))
+        .route("/healthz", get(probes::healthz))
+        .route("/readyz", get(probes::readyz))
+        .fallback(unknown_route)
+        .with_state(state)
+        .layer(middleware::from_fn_with_state(
+            Arc::new(web_guard),
+            web_guard::guard,
+        ))
+}
+
+async fn unknown_route(_uri: Uri) -> Problem {
+    let detail =
+        "the admin listener has /metrics, /healthz and /readyz; the API is at FOREBAY_LISTEN";
+    Problem::new(ProblemCode::NotFound, detail)
+}

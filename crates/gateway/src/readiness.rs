@@ -1,0 +1,142 @@
+//! Whether the process is healthy, and whether it is ready; the responses of `/healthz` and `/readyz`, on the API's port and on
+//! the admin listener.
+//!
+//! An unavailable store or queue makes a process unready, and not unhealthy: a restart would not help. [`missing`] is a pure
+//! function of what the process knows.
+
+use axum::{
+    http::header::CONTENT_TYPE,
+    response::{IntoResponse, Response},
+};
+use forebay_runtime::{member::Member, worker_health::WEDGED_AFTER};
+use serde_json::json;
+
+use crate::{problem::Problem, problem_code::ProblemCode};
+
+/// What a process needs to be ready, besides the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Requirements {
+    /// Whether it needs the queue. A gateway serves reads without it.
+    pub(crate) queue: bool,
+}
+
+/// What the process knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Known {
+    is_stopping: bool,
+    store_answers: bool,
+    queue_is_connected: bool,
+}
+
+/// The names of what is missing now: `draining`, `store`, `queue`.
+fn missing(known: Known) -> Vec<&'static str> {
+    let all = [
+        ("draining", known.is_stopping),
+        ("store", !known.store_answers),
+        ("queue", !known.queue_is_connected),
+    ];
+    let missing = all.into_iter().filter(|(_, is_missing)| *is_missing);
+    missing.map(|(name, _)| name).collect()
+}
+
+/// The problem for what is missing; `None` if the process is ready.
+fn problem_code(missing: &[&'static str], requirements: Requirements) -> Option<ProblemCode> {
+    let has = |name| missing.contains(&name);
+    if has("draining") {
+        Some(ProblemCode::Stopping)
+    } else if has("store") {
+        Some(ProblemCode::StoreUnavailable)
+    } else if has("queue") && requirements.queue {
+        Some(ProblemCode::QueueUnavailable)
+    } else {
+        None
+    }
+}
+
+/// 200, or the problem that names everything that is missing.
+pub(crate) fn ready(member: &Member, requirements: Requirements) -> Result<Response, Problem> {
+    let missing = missing(Known {
+        is_stopping: member.is_stopping(),
+        store_answers: member.presence.is_current(),
+        queue_is_connected: member.queue.is_connected(),
+    });
+    let (detail, retry_after_s) = match problem_code(&missing, requirements) {
+        None => return Ok(ok(&missing)),
+        Some(ProblemCode::Stopping) => ("the process was told to stop", 1),
+        Some(ProblemCode::QueueUnavailable) => {
+            ("the queue cannot be reached, or its alarm blocks it", 2)
+        }
+        Some(_) => ("the store has not answered for several seconds", 2),
+    };
+    let code = problem_code(&missing, requirements).unwrap_or(ProblemCode::StoreUnavailable);
+    let problem = Problem::new(code, detail).retry_after(retry_after_s);
+    Err(problem.with_missing(missing))
+}
+
+/// 200, or a problem if the worker of the process is wedged. A restart can then help.
+pub(crate) fn healthy(member: &Member) -> Result<Response, Problem> {
+    if member.worker_health.is_wedged() {
+        let limit_s = WEDGED_AFTER.as_secs();
+        let detail = format!(
+            "jobs are ready, slots are free, and the store and the queue can be reached, but the worker has taken no job for {limit_s} s"
+        );
+        return Err(Problem::new(ProblemCode::WorkerWedged, detail));
+    }
+    Ok(ok(&[]))
+}
+
+/// 200. `missing` names what the process can do without for now.
+fn ok(missing: &[&'static str]) -> Response {
+    let body = if missing.is_empty() {
+        json!({"status": "ok"})
+    } else {
+        json!({"status": "ok", "missing": missing})
+    };
+    ([(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Known, Requirements, missing, problem_code};
+    use crate::problem_code::ProblemCode;
+
+    const READY: Known = Known {
+        is_stopping: false,
+        store_answers: true,
+        queue_is_connected: true,
+    };
+
+    #[test]
+    fn each_missing_dependency_is_named() {
+        assert!(missing(READY).is_empty());
+        let none = Known {
+            is_stopping: true,
+            store_answers: false,
+            queue_is_connected: false,
+        };
+        assert_eq!(missing(none), ["draining", "store", "queue"]);
+    }
+
+    #[test]
+    fn only_a_worker_without_a_gateway_needs_the_queue() {
+        let worker = Requirements { queue: true };
+        let gateway = Requirements { queue: false };
+        for (missing, of_worker, of_gateway) in [
+            (&[][..], None, None),
+            (&["queue"], Some(ProblemCode::QueueUnavailable), None),
+            (
+                &["store", "queue"],
+                Some(ProblemCode::StoreUnavailable),
+                Some(ProblemCode::StoreUnavailable),
+            ),
+            (
+                &["draining", "store"],
+                Some(ProblemCode::Stopping),
+                Some(ProblemCode::Stopping),
+            ),
+        ] {
+            assert_eq!(problem_code(missing, worker), of_worker, "{missing:?}");
+            assert_eq!(problem_code(missing, gateway), of_gateway, "{missing:?}");
+        }
+    }
+}

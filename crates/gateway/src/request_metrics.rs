@@ -1,0 +1,117 @@
+//! Records each request in the metrics: its route, its status, and how long it took. Counts submits by their outcomes.
+//!
+//! A route is the pattern that matched, and never the path of the request, which has ids.
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{Method, StatusCode},
+    middleware::Next,
+    response::Response,
+};
+use forebay_metrics::gateway::{ACCEPTED, GatewayMetrics, GaugeGuard, REPLAYED, RequestLabels};
+use tokio::time::Instant;
+
+use crate::{idempotency, problem_code::ProblemCode};
+
+/// The patterns of the routes. The test `each_route_has_its_own_label` compares them with the routes of the API.
+const ROUTES: [&str; 10] = [
+    "/v1/jobs",
+    "/v1/jobs/{id}",
+    "/v1/jobs/{id}/cancel",
+    "/v1/sessions/{id}",
+    "/v1/queues",
+    "/v1/providers",
+    "/healthz",
+    "/readyz",
+    "/readyz/submits",
+    "/",
+];
+
+/// The route of submits.
+const SUBMIT_ROUTE: &str = "/v1/jobs";
+/// The label of unknown routes and methods.
+const OTHER: &str = "other";
+
+/// Handles a request and records it. A request whose client goes away before the response is not recorded.
+pub(crate) async fn record_request(
+    State(metrics): State<GatewayMetrics>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let began = Instant::now();
+    let matched = request.extensions().get::<MatchedPath>();
+    let route = matched.map_or(OTHER, |path| route_label(path.as_str()));
+    let method = method_label(request.method());
+    let in_flight = GaugeGuard::new(&metrics.requests_in_flight);
+    let response = next.run(request).await;
+    drop(in_flight);
+    let labels = RequestLabels {
+        method,
+        route,
+        status: response.status().as_u16(),
+    };
+    metrics.record_request(labels, began.elapsed());
+    if route == SUBMIT_ROUTE && method == "POST" {
+        metrics.count_submit(submit_outcome(&response));
+    }
+    response
+}
+
+fn route_label(matched: &str) -> &'static str {
+    let known = ROUTES.iter().find(|route| **route == matched);
+    known.copied().unwrap_or(OTHER)
+}
+
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => OTHER,
+    }
+}
+
+/// The outcome of a submit. Each problem response carries its code as an extension.
+fn submit_outcome(response: &Response) -> &'static str {
+    if let Some(code) = response.extensions().get::<ProblemCode>() {
+        return code.as_str();
+    }
+    match response.status() {
+        StatusCode::ACCEPTED if response.headers().contains_key(idempotency::REPLAYED) => REPLAYED,
+        StatusCode::ACCEPTED => ACCEPTED,
+        _ => OTHER,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        http::StatusCode,
+        response::{IntoResponse, Response},
+    };
+
+    use super::{OTHER, route_label, submit_outcome};
+    use crate::{idempotency, problem::Problem, problem_code::ProblemCode};
+
+    #[test]
+    fn a_submit_counts_by_its_response() {
+        assert_eq!(
+            submit_outcome(&StatusCode::ACCEPTED.into_response()),
+            "accepted"
+        );
+        let mut replayed: Response = StatusCode::ACCEPTED.into_response();
+        let yes = axum::http::HeaderValue::from_static("true");
+        replayed.headers_mut().insert(idempotency::REPLAYED, yes);
+        assert_eq!(submit_outcome(&replayed), "replayed");
+        let refused = Problem::new(ProblemCode::BacklogFull, "full").into_response();
+        assert_eq!(submit_outcome(&refused), "backlog_full");
+    }
+
+    #[test]
+    fn an_unknown_route_is_other() {
+        assert_eq!(route_label("/v1/jobs/{id}"), "/v1/jobs/{id}");
+        assert_eq!(route_label("/v1/jobs/job_1"), OTHER);
+    }
+}

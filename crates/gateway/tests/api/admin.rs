@@ -1,0 +1,285 @@
+//! The admin listener: metrics in both text formats, and the probes.
+
+use std::sync::Arc;
+
+use faulty_store::StoreMode;
+use forebay_gateway::{AdminSettings, AllowedHosts};
+use reqwest::{Method, header::CONTENT_TYPE};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::fixture::{Fixture, repeat_until};
+
+/// The admin listener of a fixture's process.
+struct Admin {
+    url: String,
+    http: reqwest::Client,
+    _server: AbortOnDropHandle<()>,
+}
+
+impl Admin {
+    async fn start(gateway: &Fixture, has_gateway: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("the port opens");
+        let address = listener.local_addr().expect("the address is valid");
+        let settings = AdminSettings {
+            allowed_hosts: AllowedHosts::default(),
+            has_gateway,
+            has_worker: !has_gateway,
+            jobs_max: 100,
+        };
+        let member = Arc::clone(&gateway.member);
+        let stop = gateway.stop.clone();
+        let serving = forebay_gateway::serve_admin(listener, member, settings, stop);
+        Self {
+            url: format!("http://{address}"),
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .build()
+                .expect("the client is built"),
+            _server: AbortOnDropHandle::new(tokio::spawn(serving)),
+        }
+    }
+
+    async fn get(&self, path: &str, accept: Option<&str>) -> (u16, String, String) {
+        let mut request = self.http.get(format!("{}{path}", self.url));
+        if let Some(accept) = accept {
+            request = request.header("accept", accept);
+        }
+        let response = request.send().await.expect("the server responds");
+        let status = response.status().as_u16();
+        let kind = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .expect("a content type");
+        let kind = kind.to_str().expect("text").to_owned();
+        (status, kind, response.text().await.expect("a body"))
+    }
+
+    async fn metrics(&self) -> String {
+        self.get("/metrics", None).await.2
+    }
+
+    async fn problem(&self, path: &str) -> Value {
+        let (status, _, body) = self.get(path, None).await;
+        assert_eq!(status, 503, "{body}");
+        serde_json::from_str(&body).expect("problem details")
+    }
+}
+
+/// The value of the series.
+fn value(text: &str, series: &str) -> Option<f64> {
+    let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+    text.lines().find_map(value)
+}
+
+fn has_line(text: &str, line: &str) -> bool {
+    text.lines().any(|other| other == line)
+}
+
+#[tokio::test]
+async fn metrics_have_the_format_that_the_scraper_prefers() {
+    let gateway = Fixture::start().await;
+    let admin = Admin::start(&gateway, true).await;
+    gateway.submit(&json!({"input": "Hi."})).await.expect(202);
+
+    let (status, kind, text) = admin.get("/metrics", None).await;
+    assert_eq!(
+        (status, kind.as_str()),
+        (200, "text/plain; version=0.0.4; charset=utf-8")
+    );
+    assert!(
+        has_line(&text, "# TYPE forebay_submits_total counter"),
+        "{text}"
+    );
+    assert!(text.contains("# HELP forebay_submits_total "), "{text}");
+    assert!(
+        has_line(&text, r#"forebay_submits_total{outcome="accepted"} 1"#),
+        "{text}"
+    );
+    assert!(has_line(&text, "# TYPE forebay_build_info gauge"), "{text}");
+    assert!(
+        !text.contains("# EOF") && !text.contains("# UNIT"),
+        "{text}"
+    );
+    assert!(text.ends_with('\n'));
+
+    let accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.1";
+    let (_, kind, text) = admin.get("/metrics", Some(accept)).await;
+    assert_eq!(
+        kind,
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
+    assert!(has_line(&text, "# TYPE forebay_submits counter"), "{text}");
+    assert!(
+        has_line(&text, r#"forebay_submits_total{outcome="accepted"} 1"#),
+        "{text}"
+    );
+    assert!(text.ends_with("# EOF\n"), "{text}");
+}
+
+#[tokio::test]
+async fn a_submit_counts_by_its_outcome() {
+    let gateway = Fixture::with_settings(|settings| settings.body_bytes_max = 2_000).await;
+    let admin = Admin::start(&gateway, true).await;
+    let job = json!({"input": "Hi."});
+    gateway.submit_with_key(&job, "k").await.expect(202);
+    gateway.submit_with_key(&job, "k").await.expect(202);
+    gateway.submit_with_key(&json!({"input": "No."}), "k").await;
+    gateway.submit(&json!({"input": 7})).await;
+    gateway.submit_text(String::from("{")).await;
+    let large = || {
+        let request = gateway.request(Method::POST, "/v1/jobs");
+        request.json(&json!({"input": "x".repeat(3_000)}))
+    };
+    gateway
+        .send_too_large(large)
+        .await
+        .expect_problem(413, "body_too_large");
+
+    let text = admin.metrics().await;
+    for outcome in [
+        "accepted",
+        "replayed",
+        "idempotency_key_reused",
+        "invalid_request",
+        "invalid_json",
+    ] {
+        let line = format!(r#"forebay_submits_total{{outcome="{outcome}"}} 1"#);
+        assert!(has_line(&text, &line), "{line} is not in {text}");
+    }
+    assert!(
+        text.contains(r#"forebay_submits_total{outcome="body_too_large"}"#),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn each_route_has_its_own_label() {
+    let gateway = Fixture::start().await;
+    let admin = Admin::start(&gateway, true).await;
+    let welcome = gateway.get("/").await.expect(200);
+    let mut labels = vec![(Method::GET, "/", "/")];
+    for (method, path, label) in [
+        (Method::POST, "/v1/jobs", "/v1/jobs"),
+        (Method::GET, "/v1/jobs/job_1", "/v1/jobs/{id}"),
+        (
+            Method::POST,
+            "/v1/jobs/job_1/cancel",
+            "/v1/jobs/{id}/cancel",
+        ),
+        (Method::GET, "/v1/sessions/s", "/v1/sessions/{id}"),
+        (Method::DELETE, "/v1/sessions/s", "/v1/sessions/{id}"),
+        (Method::GET, "/v1/queues", "/v1/queues"),
+        (Method::GET, "/v1/providers", "/v1/providers"),
+        (Method::GET, "/healthz", "/healthz"),
+        (Method::GET, "/readyz", "/readyz"),
+        (Method::GET, "/readyz/submits", "/readyz/submits"),
+    ] {
+        labels.push((method, path, label));
+    }
+    // The routes that the API lists itself are among these, so a new route must be added here and in the metrics.
+    let routes = welcome["routes"].as_object().expect("a list of routes");
+    for route in routes.values() {
+        let route = route
+            .as_str()
+            .and_then(|route| route.split([' ', '?']).nth(1));
+        let route = route.expect("a method and a route");
+        assert!(
+            labels.iter().any(|(_, _, label)| *label == route),
+            "{route} is not tested"
+        );
+    }
+    for (method, path, _) in &labels {
+        gateway.send(gateway.request(method.clone(), path)).await;
+    }
+    gateway.get("/nowhere/7").await.expect(404);
+
+    let text = admin.metrics().await;
+    for (method, _, label) in &labels {
+        let series = format!(
+            r#"forebay_http_request_duration_seconds_count{{method="{method}",route="{label}","#
+        );
+        assert!(text.contains(&series), "{series} is not in {text}");
+    }
+    let others = text
+        .lines()
+        .filter(|line| line.contains(r#"route="other""#) && line.contains("_count{"));
+    let others: Vec<&str> = others.collect();
+    let unknown =
+        r#"forebay_http_request_duration_seconds_count{method="GET",route="other",status="404"} 1"#;
+    assert_eq!(others, [unknown]);
+}
+
+#[tokio::test]
+async fn readyz_names_what_is_missing_on_both_ports() {
+    let gateway = Fixture::start().await;
+    let admin = Admin::start(&gateway, true).await;
+    repeat_until(|| gateway.get("/readyz"), |response| response.status == 200).await;
+    assert_eq!(admin.get("/readyz", None).await.0, 200);
+    assert_eq!(admin.get("/healthz", None).await.0, 200);
+
+    gateway.store.set_mode(StoreMode::Down);
+    let response = repeat_until(|| gateway.get("/readyz"), |response| response.status == 503).await;
+    let of_api = response.expect_problem(503, "store_unavailable");
+    let of_admin = admin.problem("/readyz").await;
+    for problem in [of_api, of_admin] {
+        assert_eq!(problem["missing"], json!(["store"]));
+        assert_eq!(problem["code"], "store_unavailable");
+    }
+    assert_eq!(
+        admin.get("/healthz", None).await.0,
+        200,
+        "a restart does not help"
+    );
+
+    gateway.store.set_mode(StoreMode::Up);
+    repeat_until(|| gateway.get("/readyz"), |response| response.status == 200).await;
+    gateway.member.begin_stop();
+    let problem = admin.problem("/readyz").await;
+    assert_eq!(problem["missing"], json!(["draining"]));
+    assert_eq!(problem["code"], "stopping");
+    assert_eq!(value(&admin.metrics().await, "forebay_draining"), Some(1.0));
+}
+
+#[tokio::test]
+async fn counts_of_the_fleet_follow_the_store() {
+    let gateway = Fixture::start().await;
+    let admin = Admin::start(&gateway, true).await;
+    gateway.submit(&json!({"input": "Hi."})).await.expect(202);
+    let ready = r#"forebay_jobs{class="interactive",state="ready"}"#;
+    // The counts are read once a second.
+    let shown = async {
+        while value(&admin.metrics().await, ready) != Some(1.0) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(30);
+    tokio::time::timeout(limit, shown)
+        .await
+        .expect("the job is counted");
+    let text = admin.metrics().await;
+    for (series, expected) in [
+        ("forebay_jobs_max", 100.0),
+        (r#"forebay_jobs{class="batch",state="ready"}"#, 0.0),
+        (r#"forebay_jobs_ended_total{class="interactive"}"#, 0.0),
+        ("forebay_store_full", 0.0),
+        ("forebay_draining", 0.0),
+    ] {
+        assert_eq!(value(&text, series), Some(expected), "{series} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_hosts_of_the_machine_may_scrape_a_loopback_listener() {
+    let gateway = Fixture::start().await;
+    let admin = Admin::start(&gateway, true).await;
+    let request = admin.http.get(format!("{}/metrics", admin.url));
+    let response = request.header("host", "attacker.example").send().await;
+    assert_eq!(
+        response.expect("the server responds").status().as_u16(),
+        421
+    );
+}
