@@ -16,11 +16,17 @@ NODE_TIMEOUT_S = 30
 PARAMETERS = {
     "rabbitmq": (
         {"queueName", "host", "protocol", "mode", "value"},
-        {"activationValue", "vhostName", "useRegex", "excludeUnacknowledged", "pageSize", "operation", "timeout", "unsafeSsl"},
+        {
+            "activationValue", "vhostName", "useRegex", "excludeUnacknowledged", "pageSize", "operation", "timeout",
+            "unsafeSsl",
+        },
     ),
     "prometheus": (
         {"serverAddress", "query", "threshold"},
-        {"activationThreshold", "ignoreNullValues", "namespace", "customHeaders", "queryParameters", "authModes", "timeout", "unsafeSsl"},
+        {
+            "activationThreshold", "ignoreNullValues", "namespace", "customHeaders", "queryParameters", "authModes",
+            "timeout", "unsafeSsl",
+        },
     ),
     "cpu": ({"value"}, {"containerName"}),
     "memory": ({"value"}, {"containerName"}),

@@ -1,6 +1,7 @@
 """Validates documents strictly against the schemas of Kubernetes: unknown fields are faults."""
 
 import functools
+import json
 
 import jsonschema
 from kubernetes_validate import utils
@@ -21,11 +22,14 @@ def faults(documents):
         for document in documents
         if not document.get("apiVersion", "").startswith(CUSTOM_GROUPS)
         for version in VERSIONS
-        for fault in faults_of(document, version)
+        for fault in faults_of(json.dumps(document), version)
     ]
 
 
-def faults_of(document, version):
+@functools.cache
+def faults_of(text, version):
+    """The faults of a document, which is in JSON. The tests check the same documents many times."""
+    document = json.loads(text)
     validator = validator_of(version, document.get("kind", ""), document.get("apiVersion", ""))
     if validator is None:
         known = f"{document.get('apiVersion')} {document.get('kind')}"

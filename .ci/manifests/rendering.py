@@ -1,6 +1,7 @@
 """Renders the manifests with kubectl's kustomize."""
 
 import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -26,24 +27,32 @@ def render(kubectl, folder):
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
-def render_with_component(kubectl, component):
-    """The documents of the base with a component, as an overlay of a user would have them."""
+def render_text(kubectl, kustomization):
+    """The documents of an overlay with this text, as if it were in a folder below overlays/."""
     target = ROOT / "target"
     target.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ci-manifests-", dir=target) as overlay:
-        here = Path(overlay)
-        content = {
-            "resources": [os.path.relpath(MANIFESTS / "base", here)],
-            "components": [os.path.relpath(MANIFESTS / "components" / component, here)],
-        }
-        (here / "kustomization.yaml").write_text(yaml.safe_dump(content))
-        return render(kubectl, here)
+        to_manifests = os.path.relpath(MANIFESTS, overlay)
+        (Path(overlay) / "kustomization.yaml").write_text(kustomization.replace("../..", to_manifests))
+        return render(kubectl, overlay)
+
+
+def documented_overlays():
+    """The overlays that the pages describe, each with its title. A comment marks them."""
+    found = {}
+    for page in sorted(MANIFESTS.glob("*.md")):
+        for number, text in enumerate(re.findall(r"<!-- overlay -->\n```yaml\n(.*?)```", page.read_text(), re.DOTALL), 1):
+            found[f"{page.name}, overlay {number}"] = text
+    return found
 
 
 def render_all(kubectl):
-    """All variants: their names, each with its documents."""
-    return {
-        "base": render(kubectl, MANIFESTS / "base"),
-        "overlays/demo": render(kubectl, MANIFESTS / "overlays/demo"),
-        "base with components/prometheus-trigger": render_with_component(kubectl, "prometheus-trigger"),
-    }
+    """All variants: their titles, each with its documents."""
+    variants = {title: render(kubectl, MANIFESTS / title) for title in ("base", "overlays/demo")}
+    for component in sorted((MANIFESTS / "components").iterdir()):
+        title = f"components/{component.name}"
+        variants[title] = render_text(kubectl, yaml.safe_dump({"resources": ["../../base"], "components": [f"../../{title}"]}))
+    overlays = documented_overlays()
+    if not overlays:
+        raise RenderError(f"{MANIFESTS} has no page with a marked overlay")
+    return variants | {title: render_text(kubectl, text) for title, text in overlays.items()}

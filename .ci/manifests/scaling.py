@@ -1,9 +1,9 @@
-"""What the manifests promise about scaling: what ARCHITECTURE and deploy/kubernetes/SERVICES.md give the reasons for."""
+"""What the manifests promise about scaling: deploy/kubernetes/SERVICES.md gives the reasons."""
 
 import math
 
-from documents import environment, label, named, of_kind
 import workloads
+from documents import environment, label, named, of_kind
 
 QUEUES_TRIGGER = {
     "protocol": "http",
@@ -20,7 +20,11 @@ LOAD_PERCENT = 70
 
 
 def faults(documents):
-    found = [f"{label(document)}: {fault}" for document in of_kind(documents, "ScaledObject") for fault in scaled_object_faults(document, documents)]
+    found = [
+        f"{label(document)}: {fault}"
+        for document in of_kind(documents, "ScaledObject")
+        for fault in scaled_object_faults(document, documents)
+    ]
     targets = [
         document["spec"].get("scaleTargetRef", {}).get("name")
         for document in of_kind(documents, "ScaledObject", "HorizontalPodAutoscaler")
@@ -79,6 +83,6 @@ def triggers_faults(triggers, concurrency, spec):
         yield "the trigger rabbitmq must get its user and password by authenticationRef"
     if "@" in metadata.get("host", ""):
         yield "the trigger's host must have no password"
-    # Since KEDA 2.17 a fallback needs one trigger with this type of metric.
+    # KEDA refuses a fallback if no trigger has this type of metric. KEDA 2.17.0 does not know that it is the default.
     if "fallback" in spec and jobs.get("metricType") != "AverageValue":
         yield "the trigger's metricType must be AverageValue, because of the fallback"
