@@ -95,6 +95,7 @@ fn prepare(
         provider,
         model,
         context_limits: Arc::clone(&worker.context_limits),
+        trace: job.trace,
     };
     call.fit_known_limit();
     Ok((Box::new(call), limits))

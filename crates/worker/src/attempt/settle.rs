@@ -13,6 +13,7 @@ use forebay_shared::{
 use tokio::time::sleep;
 
 use super::{
+    attempt_spans::CommitSpan,
     call_outcome::{CallOutcome, CallResult},
     claimed_job::ClaimedJob,
 };
@@ -37,6 +38,7 @@ pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: Ca
         CallOutcome::Failed { failure, .. } => is_final(&failure.retry),
         _ => false,
     };
+    let span = CommitSpan::start(job, &outcome);
     let end = match outcome {
         CallOutcome::Answered(result) => complete(worker, job, *result).await,
         CallOutcome::Deferred(wait) => defer(worker, job, *wait).await,
@@ -53,6 +55,7 @@ pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: Ca
             None
         }
     };
+    span.end(job, end.as_deref());
     let has_ended = ends_job && end.is_some();
     if let Some(code) = end {
         let elapsed_ms = u64::try_from(job.began.elapsed().as_millis()).unwrap_or(u64::MAX);
