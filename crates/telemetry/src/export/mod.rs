@@ -10,6 +10,8 @@ mod failure_log;
 mod pairs;
 mod pipeline;
 mod sampling;
+mod service;
+mod setting_error;
 mod settings;
 
 use std::{sync::OnceLock, time::Duration};
@@ -17,7 +19,9 @@ use std::{sync::OnceLock, time::Duration};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 pub use pipeline::StartError;
-pub use settings::{SettingError, TraceSettings};
+pub use service::Service;
+pub use setting_error::SettingError;
+pub use settings::TraceSettings;
 
 /// The export, once it has started.
 static EXPORT: OnceLock<Export> = OnceLock::new();
@@ -25,17 +29,6 @@ static EXPORT: OnceLock<Export> = OnceLock::new();
 struct Export {
     tracer: SdkTracer,
     provider: SdkTracerProvider,
-}
-
-/// What a process is, for the collector.
-#[derive(Clone, Copy, Debug)]
-pub struct Service<'a> {
-    /// The name of the service, unless a variable sets another.
-    pub name: &'a str,
-    /// The id of the process.
-    pub instance: &'a str,
-    /// The release.
-    pub version: &'a str,
 }
 
 /// Starts the export. Must be called once, before the first span.

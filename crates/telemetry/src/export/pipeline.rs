@@ -10,7 +10,7 @@ use opentelemetry_sdk::{
 };
 use reqwest::{Certificate, blocking::Client, redirect::Policy};
 
-use super::{Service, failure_log::LoggingExporter, settings::TraceSettings};
+use super::{failure_log::LoggingExporter, service::Service, settings::TraceSettings};
 
 /// Why the export could not start.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use opentelemetry_sdk::trace::Sampler;
 
-use super::settings::SettingError;
+use super::setting_error::SettingError;
 
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 use opentelemetry_sdk::trace::Sampler;
 use url::Url;
 
-use super::{pairs, sampling};
+use super::{pairs, sampling, setting_error::SettingError};
 
 const DISABLED: &str = "OTEL_SDK_DISABLED";
 const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
@@ -27,25 +27,6 @@ const TRACES_PATH: &str = "v1/traces";
 const MS_ALLOWED: RangeInclusive<u64> = 1..=600_000;
 /// The allowed sizes of the queue, in spans.
 const QUEUE_ALLOWED: RangeInclusive<u64> = 1..=1_000_000;
-
-/// A variable that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{variable} {allowed}")]
-pub struct SettingError {
-    /// The name of the variable.
-    pub variable: String,
-    /// What it must be. Its value is not shown, because it may be a secret.
-    pub allowed: &'static str,
-}
-
-impl SettingError {
-    pub(super) fn new(variable: &str, allowed: &'static str) -> Self {
-        Self {
-            variable: variable.to_owned(),
-            allowed,
-        }
-    }
-}
 
 /// How spans are exported.
 #[derive(Clone, Debug)]

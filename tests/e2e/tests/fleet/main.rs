@@ -15,3 +15,4 @@ mod start;
 mod takeover;
 mod test_lock;
 mod tls;
+mod traces;
