@@ -107,7 +107,7 @@ fn with_fields(mut line: String, fields: &[(&'static str, String)], format: LogF
     line
 }
 
-/// A text as a JSON string. Ids hold visible ASCII only.
+/// A text without control characters, as a JSON string. No id has control characters.
 struct JsonText<'a>(&'a str);
 
 impl Display for JsonText<'_> {

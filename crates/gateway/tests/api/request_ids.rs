@@ -76,9 +76,9 @@ async fn an_unreadable_request_and_a_timeout_have_an_id_too() {
     .await;
     let long_header = format!(
         "GET / HTTP/1.1\r\nX-Long: {}\r\n\r\n",
-        "x".repeat(80 * 1024)
+        "x".repeat(300 * 1024)
     );
-    let long_target = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(80 * 1024));
+    let long_target = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(300 * 1024));
     let slow_body = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{";
     for (bytes, keep_open, status) in [
         ("NO HTTP\r\n\r\n", false, 400),
