@@ -63,11 +63,11 @@ pub async fn submit(client: &Client, job: &Value, trace: ClientTrace) -> String 
 /// Waits until the collector has all spans of a job with one attempt.
 pub async fn wait(collector: &Collector, trace_id: &str, time: Duration) -> Vec<ReceivedSpan> {
     let has_all = |spans: &[ReceivedSpan]| {
-        let of_trace = |name: &&str| {
+        let of_trace = |name: &str| {
             let mut spans = spans.iter();
-            spans.any(|span| span.span.name == **name && span.trace_id() == trace_id)
+            spans.any(|span| span.span.name == name && span.trace_id() == trace_id)
         };
-        OF_JOB.iter().all(|name| of_trace(&name))
+        OF_JOB.iter().all(|name| of_trace(name))
     };
     let description = format!("the spans of trace {trace_id}");
     let spans = collector.wait_for(&description, time, has_all).await;

@@ -8,26 +8,52 @@ use crate::{fixture::Fixture, raw_http::exchange};
 
 const ID: &str = "client-7/id";
 
-/// Requests, and the status of their answers.
-const REQUESTS: [(&str, &str, &[(&str, &str)], &str, u16); 11] = [
-    ("GET", "/healthz", &[], "", 200),
-    ("GET", "/", &[], "", 200),
-    ("POST", "/v1/jobs", &[JSON], r#"{"input":"Hi."}"#, 202),
-    ("POST", "/v1/jobs", &[JSON], "{", 400),
-    ("POST", "/v1/jobs", &[JSON], r#"{"input":1}"#, 422),
-    (
+type Header = (&'static str, &'static str);
+
+/// A request, and the status of its answer.
+struct Case {
+    method: &'static str,
+    path: &'static str,
+    headers: &'static [Header],
+    body: &'static str,
+    status: u16,
+}
+
+const fn case(
+    method: &'static str,
+    path: &'static str,
+    headers: &'static [Header],
+    body: &'static str,
+    status: u16,
+) -> Case {
+    Case {
+        method,
+        path,
+        headers,
+        body,
+        status,
+    }
+}
+
+const CASES: [Case; 11] = [
+    case("GET", "/healthz", &[], "", 200),
+    case("GET", "/", &[], "", 200),
+    case("POST", "/v1/jobs", &[JSON], r#"{"input":"Hi."}"#, 202),
+    case("POST", "/v1/jobs", &[JSON], "{", 400),
+    case("POST", "/v1/jobs", &[JSON], r#"{"input":1}"#, 422),
+    case(
         "POST",
         "/v1/jobs",
         &[("content-encoding", "gzip")],
         "x",
         415,
     ),
-    ("GET", "/v1/jobs/x", &[], "", 404),
-    ("GET", "/nowhere", &[], "", 404),
-    ("PUT", "/v1/jobs", &[], "", 405),
-    ("GET", "/v1/queues?x=1", &[], "", 400),
-    // The web guard.
-    (
+    case("GET", "/v1/jobs/x", &[], "", 404),
+    case("GET", "/nowhere", &[], "", 404),
+    case("PUT", "/v1/jobs", &[], "", 405),
+    case("GET", "/v1/queues?x=1", &[], "", 400),
+    // The web guard refuses it.
+    case(
         "POST",
         "/v1/jobs",
         &[JSON, ("origin", "https://evil.example")],
@@ -35,13 +61,20 @@ const REQUESTS: [(&str, &str, &[(&str, &str)], &str, u16); 11] = [
         403,
     ),
 ];
-const JSON: (&str, &str) = ("content-type", "application/json");
+const JSON: Header = ("content-type", "application/json");
 
 #[tokio::test]
 async fn every_answer_has_the_id_of_its_request() {
     let gateway = Fixture::start().await;
     let mut new_ids = BTreeSet::new();
-    for (method, path, headers, body, status) in REQUESTS {
+    for Case {
+        method,
+        path,
+        headers,
+        body,
+        status,
+    } in CASES
+    {
         for id in [Some(ID), None, Some("not valid")] {
             let method: Method = method.parse().expect("the method is valid");
             let mut request = gateway.request(method.clone(), path).body(body);
@@ -64,7 +97,7 @@ async fn every_answer_has_the_id_of_its_request() {
             }
         }
     }
-    assert_eq!(new_ids.len(), 2 * REQUESTS.len());
+    assert_eq!(new_ids.len(), 2 * CASES.len());
 }
 
 #[tokio::test]
