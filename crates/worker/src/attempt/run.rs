@@ -27,7 +27,8 @@ pub(crate) fn run(
     slot: SlotGuard,
 ) -> impl Future<Output = ()> + Send {
     let context = attempt_spans::task_context(&delivery.wake);
-    let attempt = run_in_context(worker, delivery, in_flight, slot);
+    // Boxed, because the wrapper would copy a future of several KiB.
+    let attempt = Box::pin(run_in_context(worker, delivery, in_flight, slot));
     task_context::scope(context, attempt)
 }
 
