@@ -8,6 +8,7 @@ use forebay_gateway::{AdminSettings, GatewaySettings, ModelAccounts};
 use forebay_metrics::{Metrics, Roles};
 use forebay_runtime::{lanes::LaneSettings, member::MemberSettings, memory::MemoryShares};
 use forebay_shared::session::SessionBounds;
+use forebay_telemetry::export::TraceSettings;
 use forebay_worker::{
     WorkerSettings,
     provider::{
@@ -36,6 +37,8 @@ const BACKOFF_MS_MAX: u64 = 60_000;
 /// What a process will do.
 pub(crate) struct Plan {
     pub(crate) log: LogSettings,
+    /// How traces are exported; `None` if they are not.
+    pub(crate) traces: Option<TraceSettings>,
     pub(crate) engine: engine::Choice,
     pub(crate) member: MemberSettings,
     /// The settings of the HTTP API; `None` for a worker.
@@ -75,6 +78,7 @@ impl Plan {
 /// The first setting that is wrong, with the name of its variable.
 pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Plan> {
     let engine = engine::Choice::of(role, &settings)?;
+    let traces = TraceSettings::read(&environment_variable)?;
     let memory_max = settings
         .memory_max
         .unwrap_or_else(memory_limit::default_memory_max);
@@ -152,6 +156,7 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
             filter: settings.log,
             format: settings.log_format,
         },
+        traces,
         engine,
         admin,
         memory_max,
@@ -247,7 +252,7 @@ fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads an environment variable that is not a setting, such as `HTTPS_PROXY`. Bytes that are not UTF-8 are replaced, so
+/// Reads an environment variable that has no flag, such as `HTTPS_PROXY`. Bytes that are not UTF-8 are replaced, so
 /// that the caller refuses the value instead of ignoring it.
 fn environment_variable(name: &str) -> Option<String> {
     let value = std::env::var_os(name)?;

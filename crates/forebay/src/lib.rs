@@ -3,7 +3,7 @@
 //!
 //! In reading order: `settings` (the command line), `compose` (turns settings into a plan), `engine` (opens the
 //! store and the queue), `run` (runs the plan until the exit), `check` (the command `forebay check`), `log`, `signals`,
-//! `open_file_limit`, `process_metrics`.
+//! `traces`, `open_file_limit`, `process_metrics`.
 
 mod check;
 mod compose;
@@ -15,6 +15,7 @@ mod process_metrics;
 mod run;
 mod settings;
 mod signals;
+mod traces;
 
 use std::{process::ExitCode, time::Duration};
 

@@ -10,13 +10,13 @@ use forebay_worker::RELEASING_MS_MAX;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{compose::Plan, engine::Engine, log, process_metrics, signals::Signals};
+use crate::{compose::Plan, engine::Engine, log, process_metrics, signals::Signals, traces};
 
 // After the drain time a stop takes at most 4 s: the sum of the next three timeouts and `log::output::FLUSH_TIMEOUT`. README.md
 // documents this sum, because the supervisor's kill timeout must be longer.
 /// The timeout for releasing running jobs, finishing open requests and leaving the fleet.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(RELEASING_MS_MAX + 500);
-/// The timeout for closing the engine. Wakes that it cannot send in this time are published again when the timers of
+/// The timeout for closing the engine, and for sending the last spans at the same time. Wakes that it cannot send in this time are published again when the timers of
 /// their jobs are due.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// The timeout for blocking tasks. Tasks that still run after it are abandoned.
@@ -37,9 +37,12 @@ pub(crate) fn run(plan: Plan) -> Result<(), RunError> {
         .map_err(RunError::Start)?;
     let result = runtime.block_on(async {
         let process = ProcessId::fresh(plan.role);
+        traces::start(&plan, &process).map_err(RunError::Start)?;
         let engine = plan.engine.open(&process).await.map_err(RunError::Start)?;
         let result = serve(plan, &process, &engine).await;
-        if timeout(CLOSE_TIMEOUT, engine.close()).await.is_err() {
+        let closing = timeout(CLOSE_TIMEOUT, engine.close());
+        let (closed, ()) = tokio::join!(closing, traces::stop(CLOSE_TIMEOUT));
+        if closed.is_err() {
             tracing::warn!(
                 "the engine did not close in time; \
                  unsent job messages are published again when the timers of their jobs are due"

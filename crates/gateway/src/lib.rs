@@ -8,7 +8,8 @@
 //! In reading order:
 //! - [`settings`]: the gateway's settings.
 //! - `server`: accepts connections and enforces their time limits.
-//! - `router`: the routes. `access_log`: one log line for each request. `request_metrics`: its metrics.
+//! - `router`: the routes. `request_context`: the id and the trace of a request; `request_id`: its id. `access_log`: one log line
+//!   for each request. `request_metrics`: its metrics.
 //! - `web_guard`: refuses the requests of web pages that are not allowed.
 //! - `query_parameters`: refuses unknown ones. `unread_body`: discards bodies that no handler reads.
 //! - `welcome`: `GET /`, what this is and where to look.
@@ -41,6 +42,8 @@ mod queues;
 mod read_pacer;
 mod readiness;
 mod request_body;
+mod request_context;
+mod request_id;
 mod request_metrics;
 mod reserved_body;
 mod retry_after;

@@ -12,10 +12,10 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    access_log, health, jobs,
+    health, jobs,
     problem::Problem,
     problem_code::ProblemCode,
-    providers, query_parameters, queues, request_body, request_metrics, sessions,
+    providers, query_parameters, queues, request_body, request_context, request_metrics, sessions,
     state::ApiState,
     unread_body,
     web_guard::{self, WebGuard},
@@ -53,11 +53,11 @@ pub(crate) fn router(state: Arc<ApiState>, web_guard: WebGuard) -> Router {
         ))
         .layer(middleware::from_fn(unread_body::discard_unread))
         .layer(CatchPanicLayer::custom(panic_response))
-        .layer(middleware::from_fn(access_log::log_request))
         .layer(middleware::from_fn_with_state(
             metrics,
             request_metrics::record_request,
         ))
+        .layer(middleware::from_fn(request_context::handle))
 }
 
 async fn unknown_route(uri: Uri) -> Problem {

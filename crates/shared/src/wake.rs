@@ -37,7 +37,7 @@ pub struct Wake {
     pub admitted_at: TimeMs,
     /// When the wake was requested.
     pub sent_at: TimeMs,
-    /// The W3C trace context of the submit, if the sender knows it.
+    /// The W3C trace context of the span that sends the wake, if it belongs to a trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
 }

@@ -95,7 +95,7 @@ impl Subject {
         };
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            let is_setting = ["FOREBAY_", "OPENAI_", "GEMINI_"]
+            let is_setting = ["FOREBAY_", "OPENAI_", "GEMINI_", "OTEL_"]
                 .iter()
                 .any(|prefix| text.starts_with(prefix));
             if is_setting || text == "AMQP_URL" || text == "REDIS_URL" {

@@ -2,6 +2,7 @@
 //!
 //! - [`process`]: the real `forebay` binary as a child process, with its signals and its log
 //! - [`client`]: a client of Forebay's API that retries while a process restarts
+//! - [`collector`]: a collector of traces; [`trace_tree`]: the check that a job has one trace
 //! - [`order`]: the check that the turns of a session never race
 //! - [`fleet`]: gateways and workers over real RabbitMQ and Redis servers
 //! - [`fake_clock`]: a system clock that a test sets while processes run
@@ -13,6 +14,7 @@
 //! The message of the panic shows what the processes answered or logged.
 
 pub mod client;
+pub mod collector;
 pub mod fake_clock;
 pub mod fleet;
 pub mod metrics;
@@ -20,3 +22,4 @@ pub mod order;
 pub mod process;
 pub mod readme;
 pub mod slowdown;
+pub mod trace_tree;

@@ -74,6 +74,7 @@ async fn call(
         request: &Request::default(),
         turns: &turns,
         timeout,
+        trace: None,
     };
     let began = Instant::now();
     let error = match provider.call(&call).await {

@@ -1,7 +1,8 @@
 //! Log lines, on standard error.
 //!
-//! `output` writes the lines, `dropped_lines` makes the report of those that could not be written, and `panic_log` logs panics. Neither ends or delays the process, whatever happens to standard error.
+//! `context_fields` adds the ids of the task to its lines. `output` writes the lines, `dropped_lines` makes the report of those that could not be written, and `panic_log` logs panics. Neither ends or delays the process, whatever happens to standard error.
 
+mod context_fields;
 mod dropped_lines;
 mod format;
 mod output;
@@ -17,6 +18,7 @@ use forebay_worker::provider::ProviderRegistry;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::settings::UnknownVariable;
+use context_fields::WithContextFields;
 pub(crate) use format::LogFormat;
 use output::{FLUSH_TIMEOUT, LogOutput, REPORT_INTERVAL};
 
@@ -54,8 +56,20 @@ pub(crate) fn init(settings: &LogSettings) -> io::Result<()> {
         .log_internal_errors(false)
         .with_writer(output.clone());
     match format {
-        LogFormat::Text => subscriber.with_ansi(has_colours).init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+        LogFormat::Text => {
+            let lines = fmt::format().with_ansi(has_colours);
+            subscriber
+                .with_ansi(has_colours)
+                .event_format(WithContextFields::new(lines, format))
+                .init();
+        }
+        LogFormat::Json => {
+            let lines = fmt::format().json().flatten_event(true);
+            subscriber
+                .fmt_fields(fmt::format::JsonFields::new())
+                .event_format(WithContextFields::new(lines, format))
+                .init();
+        }
     }
     panic_log::install(output.clone());
     Ok(())

@@ -4,6 +4,5 @@ pub(crate) mod cancel;
 pub(crate) mod get;
 mod job_changes;
 pub(crate) mod submit;
-mod traceparent;
 mod view;
 mod wait;

@@ -23,8 +23,9 @@ use forebay_shared::{
     store::{NewJob, StoreError},
     time::TimeMs,
 };
+use forebay_telemetry::task_context;
 
-use super::{traceparent, view};
+use super::view;
 use crate::{
     admission::Reservation,
     content_headers,
@@ -55,11 +56,13 @@ pub(crate) async fn post(
     let submission = body.compute(|bytes| validation::submission(bytes, default_model))?;
 
     let new_id = JobId::fresh(&state.tenant, submission.session.as_ref());
+    task_context::update(|context| context.session.clone_from(&submission.session));
     // An interrupt moves the inputs of the waiting jobs into the session, and they may be large.
     let is_large = body.is_long_work() || submission.if_busy == IfBusy::Interrupt;
     let job = PreparedJob {
         submission,
-        traceparent: traceparent::parse(&parts.headers),
+        // The span of this request if traces are exported, and otherwise the client's span.
+        traceparent: task_context::current_trace().map(|trace| trace.to_string()),
         now: state.member.store.now(),
         memory,
         timeout: if is_large {
@@ -148,6 +151,7 @@ impl PreparedJob {
         id: JobId,
         keep_until: Option<TimeMs>,
     ) -> Result<Response, AdmitError> {
+        log_with(id);
         let submission = self.submission;
         let meta = JobMeta {
             v: DocumentVersion::FIRST,
@@ -252,8 +256,14 @@ fn admit_error(state: &ApiState, class: Class, error: &LaneError) -> AdmitError 
 /// A 202 response with a job of the store.
 fn accepted_job(state: &ApiState, job: ReadJob) -> Result<Response, Problem> {
     let (id, class) = (job.meta.id, job.meta.class);
+    log_with(id);
     let response = view::respond_job(state, StatusCode::ACCEPTED, job)?;
     Ok(accepted(state, id, class, response))
+}
+
+/// Adds the id of the job to the log lines of this request.
+fn log_with(id: JobId) {
+    task_context::update(|context| context.job = Some(id));
 }
 
 /// Adds the headers of a 202 response.

@@ -16,6 +16,7 @@ use super::{
     unreadable_request::{self, UnreadableRequest},
     write_timeout::WriteTimeoutStream,
 };
+use crate::request_id::RequestId;
 
 /// The most bytes of a request's headers, and of body data that is buffered before the handler reads it.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
@@ -96,8 +97,11 @@ async fn answer_unreadable<S>(
     error: &hyper::Error,
     head_timeout: Duration,
 ) {
+    // What could not be read may contain an id, but it cannot be trusted.
+    let id = RequestId::fresh();
+    let request_id = id.text();
     // The client disconnected, was too slow, or does not speak HTTP.
-    tracing::debug!(%error, "connection ended with an error");
+    tracing::debug!(%request_id, %error, "connection ended with an error");
     let (stream, status) = parts.io.into_inner().into_parts();
     let request = UnreadableRequest {
         error,
@@ -107,8 +111,8 @@ async fn answer_unreadable<S>(
         head_timeout,
     };
     if let Some(problem) = request.problem()
-        && let Err(error) = unreadable_request::send(stream, problem).await
+        && let Err(error) = unreadable_request::send(stream, problem, &id).await
     {
-        tracing::debug!(%error, "the response to an unreadable request was not sent");
+        tracing::debug!(%request_id, %error, "the response to an unreadable request was not sent");
     }
 }

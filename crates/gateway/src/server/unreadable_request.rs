@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::{problem::Problem, problem_code::ProblemCode};
+use crate::{problem::Problem, problem_code::ProblemCode, request_id::RequestId};
 
 /// The limits on reading what the client still sends. If it were not read, the client might not see the response.
 const DISCARD_BYTES_MAX: usize = 1024 * 1024;
@@ -114,11 +114,12 @@ fn malformed_part(error: &str) -> (&'static str, String) {
 }
 
 /// Sends a response, ends the connection, and reads what the client still sends within limits.
-pub(super) async fn send<S>(mut stream: S, problem: Problem) -> std::io::Result<()>
+pub(super) async fn send<S>(mut stream: S, problem: Problem, id: &RequestId) -> std::io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (parts, body) = problem.into_response().into_parts();
+    let (mut parts, body) = problem.into_response().into_parts();
+    id.add_to(&mut parts.headers);
     let body = collected(body).await;
     let mut head = format!("HTTP/1.1 {}\r\n", parts.status);
     push_headers(&mut head, &parts.headers);

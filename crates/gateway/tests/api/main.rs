@@ -14,6 +14,7 @@ mod limits;
 mod providers;
 mod raw_http;
 mod refused_submits;
+mod request_ids;
 mod sessions;
 mod waits;
 mod web_pages;

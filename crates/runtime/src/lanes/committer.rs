@@ -23,6 +23,7 @@ use forebay_shared::{
     time::TimeMs,
     turn::Turn,
 };
+use forebay_telemetry::{TaskContext, task_context};
 
 /// After this many conflicts, the changes of a batch fail with [`LaneError::Contended`].
 const CONFLICTS_MAX: u32 = 100;
@@ -36,10 +37,12 @@ pub(super) struct Pending {
     change: LaneChange,
     deadline: Instant,
     answer: oneshot::Sender<ChangeResult>,
+    /// What the caller works on.
+    pub(super) context: TaskContext,
 }
 
 impl Pending {
-    pub(super) const fn new(
+    pub(super) fn new(
         change: LaneChange,
         deadline: Instant,
         answer: oneshot::Sender<ChangeResult>,
@@ -48,6 +51,7 @@ impl Pending {
             change,
             deadline,
             answer,
+            context: task_context::current(),
         }
     }
 

@@ -28,6 +28,7 @@ use forebay_shared::{
     ids::LaneKey,
     store::{Head, Store, StoreError},
 };
+use forebay_telemetry::{TaskContext, task_context};
 
 /// The most changes that may wait for one lane in one process.
 const WAITING_MAX: usize = 1_000;
@@ -140,8 +141,14 @@ async fn run_lane(shared: Arc<Shared>, lane: LaneKey) {
         lane: &lane,
     };
     while let Some(batch) = shared.next_batch(&lane) {
+        // The log lines of a change show the request or the job that it is for. Several changes have no common one.
+        let context = match batch.as_slice() {
+            [only] => only.context.clone(),
+            _ => TaskContext::default(),
+        };
         // Boxed, because tokio copies a task's future several times, and this one is several KiB large.
-        Box::pin(shared.committer.run(&lane, batch)).await;
+        let commit = Box::pin(shared.committer.run(&lane, batch));
+        task_context::scope(context, commit).await;
     }
 }
 

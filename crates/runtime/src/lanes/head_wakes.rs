@@ -21,6 +21,16 @@ use forebay_shared::{
     time::TimeMs,
     wake::{Wake, WakePermit},
 };
+use forebay_telemetry::task_context;
+
+/// The trace of the change that wakes a head: of the submit that admits the job, or of the attempt that ends the job before it.
+/// The sweeper's wakes have none.
+fn publisher_trace(meta: Option<&JobMeta>) -> Option<String> {
+    match meta {
+        Some(meta) => meta.traceparent.clone(),
+        None => task_context::current_trace().map(|trace| trace.to_string()),
+    }
+}
 
 /// A head that a worker can run now.
 struct ReadyHead<'a> {
@@ -199,7 +209,7 @@ impl HeadWakes {
             permit,
             admitted_at: head.admitted_at,
             sent_at: self.store.now(),
-            traceparent: meta.and_then(|meta| meta.traceparent.clone()),
+            traceparent: publisher_trace(meta),
         };
         WakeRequest {
             wake,

@@ -1,6 +1,6 @@
 //! The loop that publishes wakes and parks timers.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
@@ -17,7 +17,9 @@ use forebay_shared::{
     queue::{Queue, QueueError},
     store::{Store, TimerMove},
     time::TimeMs,
+    wake::Wake,
 };
+use forebay_telemetry::{NewSpan, Span, SpanKind, TraceContext, job_names};
 
 /// The most publishes in flight.
 const BATCH_MAX: usize = 512;
@@ -111,7 +113,9 @@ impl WakePublisher {
         if !request.is_refill && self.surplus.exists(class) && self.queue.space(class).is_some() {
             return Published::NoSpace;
         }
-        let result = timeout(CONFIRM_TIMEOUT, self.queue.publish(&request.wake)).await;
+        let span = send_span(&request.wake);
+        let wake = sent_by(&span, &request.wake);
+        let result = timeout(CONFIRM_TIMEOUT, self.queue.publish(&wake)).await;
         let is_confirmed = matches!(result, Ok(Ok(())));
         let is_full = matches!(result, Ok(Err(QueueError::Full)));
         // A full queue is healthy.
@@ -122,10 +126,16 @@ impl WakePublisher {
             return Published::Confirmed;
         }
         if is_full && self.queue.space(class).is_some() {
+            span.fail("queue_full");
             self.surplus.record(class);
             return Published::NoSpace;
         }
-        tracing::debug!(job_id = %request.wake.job, "a wake was not confirmed");
+        span.fail("not_confirmed");
+        tracing::debug!(
+            job_id = %request.wake.job,
+            session_id = request.wake.session.as_ref().map(tracing::field::display),
+            "a wake was not confirmed"
+        );
         Published::Unconfirmed
     }
 
@@ -140,6 +150,32 @@ impl WakePublisher {
             from: request.timer,
             to: until.min(request.deadline),
         }
+    }
+}
+
+/// The span of a wake that belongs to a trace.
+fn send_span(wake: &Wake) -> Span {
+    let trace = wake.traceparent.as_deref().and_then(TraceContext::parse);
+    if trace.is_none() {
+        return Span::NONE;
+    }
+    let span =
+        Span::start(|| NewSpan::new(SpanKind::Producer, job_names::WAKE_SPAN).child_of(trace));
+    if span.is_recording() {
+        span.set(job_names::JOB_ID, wake.job.to_string());
+        span.set(job_names::CLASS, wake.class.to_string());
+    }
+    span
+}
+
+/// The wake as the span sends it. The attempt that it starts links to this span.
+fn sent_by<'a>(span: &Span, wake: &'a Wake) -> Cow<'a, Wake> {
+    match span.context() {
+        None => Cow::Borrowed(wake),
+        Some(context) => Cow::Owned(Wake {
+            traceparent: Some(context.to_string()),
+            ..wake.clone()
+        }),
     }
 }
 

@@ -36,7 +36,8 @@ pub struct JobMeta {
     /// The earliest time at which the record may be deleted, because an idempotency key refers to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_until: Option<TimeMs>,
-    /// The W3C trace context of the submit, so that the provider call joins its trace.
+    /// The W3C trace context of the submit: its span, or the client's span if no traces are exported. Every attempt and its
+    /// provider call join this trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     /// Fields that this release does not know.

@@ -9,6 +9,7 @@ use forebay_shared::{
     queue::Delivery,
     store::{INLINE_BYTES_MAX, RunInputs, StoreError},
 };
+use forebay_telemetry::Span;
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -97,6 +98,8 @@ pub(super) async fn claim(
                     attempt,
                     tries,
                     began,
+                    span: Span::NONE,
+                    trace: None,
                 };
                 return ClaimEnd::Claimed(Claimed {
                     job: Box::new(claimed),

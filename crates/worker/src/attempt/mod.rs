@@ -5,6 +5,7 @@
 //! - `input_memory` reserves memory for large inputs before the claim, and reads them after it.
 //! - `prepared_call` calls the provider; `out_of_files` pauses it while this process has no file left for the call; `watch` ends a
 //!   call that is no longer needed.
+//! - `attempt_spans` and `call_span` are the spans of an attempt and of its call, for traces.
 //! - `claimed_job` and `call_outcome` are the data that one step passes to the next.
 //!
 //! The commit publishes the wake of the lane's next head in the background. If the process ends in the
@@ -15,8 +16,10 @@
 
 mod account_report;
 mod attempt_record;
+mod attempt_spans;
 mod call;
 mod call_outcome;
+mod call_span;
 mod claim;
 mod claimed_job;
 mod input_memory;

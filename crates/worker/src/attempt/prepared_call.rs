@@ -4,11 +4,13 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use forebay_shared::{ids::JobId, job::Request, turn::TOOL_CALLS_MAX};
+use forebay_telemetry::TraceContext;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::{
     call_outcome::{CallOutcome, CallResult},
+    call_span::CallSpan,
     out_of_files,
 };
 use crate::{
@@ -36,6 +38,8 @@ pub(super) struct PreparedCall {
     /// The known limits, to which a refused call adds the limit of its model.
     pub(super) context_limits: Arc<ContextLimits>,
     pub(super) recorder: Arc<CallRecorder>,
+    /// The span of the attempt, or that of the client if no traces are exported.
+    pub(super) trace: Option<TraceContext>,
 }
 
 impl PreparedCall {
@@ -146,11 +150,25 @@ impl PreparedCall {
     }
 
     async fn send(&self, deadline: Instant) -> Result<Answer, Failure> {
+        let span = CallSpan::start(&*self.provider, &self.model, &self.request, self.trace);
+        let result = self
+            .send_with(span.context().or(self.trace), deadline)
+            .await;
+        span.end(result.as_ref());
+        result
+    }
+
+    async fn send_with(
+        &self,
+        trace: Option<TraceContext>,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
         let call = Call {
             model: &self.model,
             request: &self.request,
             turns: &self.context.turns,
             timeout: deadline.saturating_duration_since(Instant::now()),
+            trace,
         };
         // A panic counts as a failed call. If it ended this task instead, the job would stay `in_progress` until the
         // time limit of its claim, at every attempt.

@@ -4,9 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use forebay_metrics::worker::ClaimOutcome;
 use forebay_shared::{ids::JobId, job::JobMeta, queue::Delivery};
+use forebay_telemetry::task_context;
 
 use super::{
     account_report::ReportedCall,
+    attempt_spans,
     call::call,
     claim::{ClaimEnd, Claimed, claim},
     claimed_job::ClaimedJob,
@@ -21,6 +23,18 @@ use crate::{in_flight::InFlightGuard, slot_guard::SlotGuard, worker_context::Wor
 ///
 /// This is not an `async fn`, because that would store each of its arguments twice.
 pub(crate) fn run(
+    worker: Arc<WorkerContext>,
+    delivery: Delivery,
+    in_flight: InFlightGuard,
+    slot: SlotGuard,
+) -> impl Future<Output = ()> + Send {
+    let context = attempt_spans::task_context(&delivery.wake);
+    // Boxed, because the wrapper would copy a future of several KiB.
+    let attempt = Box::pin(run_in_context(worker, delivery, in_flight, slot));
+    task_context::scope(context, attempt)
+}
+
+fn run_in_context(
     worker: Arc<WorkerContext>,
     delivery: Delivery,
     in_flight: InFlightGuard,
@@ -48,7 +62,7 @@ pub(crate) fn run(
             }
         };
         let Claimed {
-            job,
+            mut job,
             run_inputs,
             memory,
         } = claimed;
@@ -70,6 +84,8 @@ pub(crate) fn run(
             }
         };
         record_queue_wait(&worker, &job, &run_inputs.meta);
+        let wake = delivery.as_ref().map(|delivery| &delivery.wake);
+        attempt_spans::begin(&mut job, &run_inputs.meta, wake);
         let begin = ReportedCall::begin(&worker, &job, &run_inputs, permission);
         let (call_report, needed) = match Box::pin(begin).await {
             Ok(call_report) => {

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 
 use super::{
     attempt_record::AttemptRecord,
+    attempt_spans::CommitSpan,
     call_outcome::{CallOutcome, CallResult},
     claimed_job::ClaimedJob,
 };
@@ -39,6 +40,7 @@ pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: Ca
         _ => false,
     };
     let recorded = AttemptRecord::of(&outcome, job, worker.settings.tries_max);
+    let span = CommitSpan::start(job, &outcome);
     let end = match outcome {
         CallOutcome::Answered(result) => complete(worker, job, *result).await,
         CallOutcome::Deferred(wait) => defer(worker, job, *wait).await,
@@ -55,6 +57,7 @@ pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: Ca
             None
         }
     };
+    span.end(job, end.as_deref());
     let has_ended = ends_job && end.is_some();
     recorded.count(worker, end.as_deref());
     if let Some(code) = end {

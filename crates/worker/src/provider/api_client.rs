@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use forebay_shared::secret::Secret;
 use http::{
     Method,
@@ -11,8 +12,8 @@ use http::{
 use url::Url;
 
 use super::{
-    Failure, SettingsError,
-    http::{Endpoint, HttpSettings, JsonClient, Received},
+    Call, Failure, SettingsError,
+    http::{Endpoint, HttpSettings, JsonClient, OutgoingRequest, Received},
     settings::header_value,
     status,
 };
@@ -68,18 +69,24 @@ impl ApiClient {
         Ok(Self { client, secrets })
     }
 
-    /// Sends `body` to `url` with POST, and reads the answer with `read`.
+    /// Sends `body` to `url` with POST for a call, and reads the answer with `read`.
     ///
     /// # Errors
-    /// [`Failure`] when no complete answer arrives within `timeout`, or when `read` returns a failure.
+    /// [`Failure`] when no complete answer arrives within the call's timeout, or when `read` returns a failure.
     pub(super) async fn post<T>(
         &self,
         url: &Url,
         body: Vec<u8>,
-        timeout: Duration,
+        call: &Call<'_>,
         read: impl Fn(&Received) -> Result<T, Failure> + Send,
     ) -> Result<T, Failure> {
-        self.request(Method::POST, url, body, timeout, read).await
+        let request = OutgoingRequest {
+            method: Method::POST,
+            url,
+            body: body.into(),
+            trace: call.trace,
+        };
+        self.request(request, call.timeout, read).await
     }
 
     /// Sends a GET request to `url`, and reads the answer with `read`.
@@ -92,19 +99,22 @@ impl ApiClient {
         timeout: Duration,
         read: impl Fn(&Received) -> Result<T, Failure> + Send,
     ) -> Result<T, Failure> {
-        self.request(Method::GET, url, Vec::new(), timeout, read)
-            .await
+        let request = OutgoingRequest {
+            method: Method::GET,
+            url,
+            body: Bytes::new(),
+            trace: None,
+        };
+        self.request(request, timeout, read).await
     }
 
     async fn request<T>(
         &self,
-        method: Method,
-        url: &Url,
-        body: Vec<u8>,
+        request: OutgoingRequest<'_>,
         timeout: Duration,
         read: impl Fn(&Received) -> Result<T, Failure> + Send,
     ) -> Result<T, Failure> {
-        let received = self.client.request(method, url, body, timeout).await?;
+        let received = self.client.request(&request, timeout).await?;
         let read = |received: &Received| match &received.location {
             Some(location) => Err(status::redirected(received.status, location)),
             None => read(received),

@@ -41,6 +41,13 @@ pub(super) fn read(body: &[u8]) -> Result<Value, Failure> {
     }
 }
 
+/// A name in an answer. `None` if it is no text, or longer than any name.
+pub(super) fn short_text(value: &Value) -> Option<String> {
+    const BYTES_MAX: usize = 256;
+    let text = value.as_str().filter(|text| text.len() <= BYTES_MAX)?;
+    Some(text.to_owned())
+}
+
 /// The body without the byte order mark.
 pub(super) fn without_byte_order_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body)

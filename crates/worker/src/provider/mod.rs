@@ -68,6 +68,7 @@ use forebay_shared::{
     job::{FinishReason, JobError, Request, Usage},
     turn::Turn,
 };
+use forebay_telemetry::{TraceContext, genai};
 use http::ReplyMemory;
 
 pub use call_accounts::CallAccounts;
@@ -96,6 +97,11 @@ pub trait Provider: Send + Sync {
     /// [`Failure`]: the error for the client, and whether another try can help.
     async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure>;
 
+    /// What a call does and where it goes, for traces.
+    fn target(&self) -> CallTarget<'_> {
+        CallTarget::default()
+    }
+
     /// The names of the models that the provider lists.
     ///
     /// # Errors
@@ -117,6 +123,36 @@ pub struct Call<'a> {
     pub turns: &'a [Turn],
     /// The timeout of the call, connecting and reading included.
     pub timeout: Duration,
+    /// The trace that the call belongs to. It is sent as the header `traceparent`.
+    pub trace: Option<TraceContext>,
+}
+
+/// What a call does and where it goes, for traces.
+#[derive(Clone, Copy, Debug)]
+pub struct CallTarget<'a> {
+    /// The operation, as OpenTelemetry's conventions name it.
+    pub operation: &'static str,
+    /// The host and port; `None` without a network call.
+    pub server: Option<(&'a str, u16)>,
+}
+
+impl Default for CallTarget<'_> {
+    fn default() -> Self {
+        Self {
+            operation: genai::CHAT,
+            server: None,
+        }
+    }
+}
+
+impl<'a> CallTarget<'a> {
+    /// A call of this operation at the server of a base URL.
+    pub(super) fn of(operation: &'static str, server: (&'a str, u16)) -> Self {
+        Self {
+            operation,
+            server: Some(server),
+        }
+    }
 }
 
 /// The answer of a model.
@@ -130,6 +166,8 @@ pub struct Answer {
     pub finish_reason: FinishReason,
     /// The tokens that the call used, if the provider reports them.
     pub usage: Option<Usage>,
+    /// The name of the model that answered, if the provider reports it. For traces.
+    pub model: Option<String>,
     /// The limits in the headers of the answer.
     pub limits: Option<Box<ReportedLimits>>,
     /// The memory of a long answer. It is reserved until the answer is stored.

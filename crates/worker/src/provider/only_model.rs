@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Answer, Call, Failure, Provider, Retry};
+use super::{Answer, Call, CallTarget, Failure, Provider, Retry};
 
 /// The model name that means the only model that a provider lists, as in `local/*`.
 pub(super) const ONLY_MODEL: &str = "*";
@@ -71,6 +71,10 @@ impl Provider for OnlyModel {
             ..*call
         };
         self.provider.call(&call).await
+    }
+
+    fn target(&self) -> CallTarget<'_> {
+        self.provider.target()
     }
 
     async fn models(&self, timeout: Duration) -> Result<Vec<String>, Failure> {
@@ -162,6 +166,7 @@ mod tests {
             request: &Request::default(),
             turns: &[],
             timeout: Duration::from_secs(60),
+            trace: None,
         };
         let failure = provider.call(&call).await.expect_err("each call fails");
         failure.error.message

@@ -66,6 +66,7 @@ async fn ask_with_prompt_of(provider: &OpenAi, prompt_bytes: usize) -> Result<An
         request: &request,
         turns: &[Turn::text(Role::User, "x".repeat(prompt_bytes))],
         timeout: TIMEOUT,
+        trace: None,
     };
     tokio::time::timeout(TIMEOUT, provider.call(&call))
         .await

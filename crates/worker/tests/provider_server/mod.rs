@@ -76,6 +76,7 @@ async fn ask_within(
         request,
         turns,
         timeout: Duration::from_millis(timeout_ms),
+        trace: None,
     };
     provider.call(&call).await
 }

@@ -102,6 +102,19 @@ impl Forebay {
         kib * 1_024
     }
 
+    /// The names of the threads of the process; of a long name its first 15 bytes.
+    ///
+    /// # Panics
+    /// If the process has ended.
+    #[must_use]
+    pub fn thread_names(&self) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid));
+        let tasks = tasks.expect("the process runs").filter_map(Result::ok);
+        // A thread may end meanwhile.
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+        names.map(|name| name.trim().to_owned()).collect()
+    }
+
     /// The newest 2,000 lines of the output.
     #[must_use]
     pub fn logs(&self) -> String {

@@ -42,7 +42,7 @@ enum Ready {
 /// Whether an environment variable of the machine could change what a `forebay` process does.
 fn affects_forebay(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
-    ["FOREBAY_", "OPENAI_", "GEMINI_"]
+    ["FOREBAY_", "OPENAI_", "GEMINI_", "OTEL_"]
         .iter()
         .any(|prefix| upper.starts_with(prefix))
         || upper.ends_with("_PROXY")

@@ -16,4 +16,5 @@ mod start;
 mod takeover;
 mod test_lock;
 mod tls;
+mod traces;
 mod wedged_worker;

@@ -47,8 +47,8 @@ async fn the_process_goes_on_when_the_reader_goes_away_and_reports_the_dropped_l
     let dropped: u64 = dropped
         .and_then(|text| text.trim().parse().ok())
         .expect(&log);
-    // One line for each of the three jobs. The process may log more.
-    assert!(dropped >= 3, "{log}");
+    // One line for each of the three jobs. The line of the last one may come when the reader is back. The process may log more.
+    assert!(dropped >= 2, "{log}");
     fixture.forebay.sigterm();
     assert_eq!(fixture.forebay.wait_exit(TIMEOUT).await.code(), Some(0));
 }

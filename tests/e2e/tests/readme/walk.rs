@@ -75,6 +75,7 @@ fn with_placeholders(text: &str) -> String {
         (r"forebay-[0-9a-f]{32}", "WORKER"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "TIME"),
         (r"(?m)^date: .*$", "date: TIME"),
+        (r"(?m)^x-request-id: .*$", "x-request-id: ID"),
         (r"drained_per_s.:\d+\.\d+", "drained_per_s"),
         // A job may still run when the walk-through reads the queues.
         (r#""interactive":\{[^}]*\}"#, "INTERACTIVE"),

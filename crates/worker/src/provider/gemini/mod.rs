@@ -52,10 +52,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use forebay_shared::secret::Secret;
+use forebay_telemetry::genai;
 use http::header::HeaderName;
 
 use super::{
-    Answer, Call, Failure, Provider, SettingsError,
+    Answer, Call, CallTarget, Failure, Provider, SettingsError,
     api_client::{ApiClient, KeyHeader},
     http::{Endpoint, HttpSettings, Received},
     large_body, model_list,
@@ -134,7 +135,12 @@ impl Provider for Gemini {
                 Err(error::classify(received))
             }
         };
-        self.client.post(&url, body, call.timeout, read).await
+        self.client.post(&url, body, call, read).await
+    }
+
+    fn target(&self) -> CallTarget<'_> {
+        let server = (self.base_url.host(), self.base_url.port());
+        CallTarget::of(genai::GENERATE_CONTENT, server)
     }
 
     async fn models(&self, timeout: Duration) -> Result<Vec<String>, Failure> {

@@ -207,6 +207,7 @@ mod tests {
             request: &request,
             turns: &[Turn::text(Role::User, "hi")],
             timeout: Duration::from_secs(1),
+            trace: None,
         };
         fields(&call).map(Value::Object)
     }

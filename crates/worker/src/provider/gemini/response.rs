@@ -68,6 +68,7 @@ pub(super) fn read(received: &Received, turns: &[Turn]) -> Result<Answer, Failur
         reasoning,
         finish_reason,
         usage: usage(&body["usageMetadata"]),
+        model: json_body::short_text(&body["modelVersion"]),
         limits: received.limits.clone(),
     })
 }

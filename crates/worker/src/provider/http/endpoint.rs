@@ -92,6 +92,13 @@ impl Endpoint {
         self.0.host_str().unwrap_or_default()
     }
 
+    /// The port, also if it is the usual port of the scheme.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        // `parse` accepts http and https only, whose ports are known.
+        self.0.port_or_known_default().unwrap_or_default()
+    }
+
     /// Whether the host is this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {

@@ -4,11 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use forebay_shared::account::ReportedLimits;
+use forebay_telemetry::TraceContext;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
-    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT},
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT},
 };
-use reqwest::Response;
+use reqwest::{RequestBuilder, Response};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -37,6 +38,30 @@ const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// The most bytes that are allocated before a body arrives. A longer body grows the buffer as it arrives.
 const FIRST_BUFFER_BYTES: usize = 64 * 1024;
+
+/// The header of the trace that a request belongs to (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// A request to a provider.
+pub(in crate::provider) struct OutgoingRequest<'a> {
+    pub(in crate::provider) method: Method,
+    pub(in crate::provider) url: &'a Url,
+    /// The body as JSON, or nothing.
+    pub(in crate::provider) body: Bytes,
+    /// The trace that the request belongs to.
+    pub(in crate::provider) trace: Option<TraceContext>,
+}
+
+impl OutgoingRequest<'_> {
+    fn build(&self, client: &ClientPermit) -> RequestBuilder {
+        let request = client.request(self.method.clone(), self.url.clone());
+        let request = match self.trace {
+            Some(trace) => request.header(TRACEPARENT, trace.to_string()),
+            None => request,
+        };
+        request.body(self.body.clone())
+    }
+}
 
 /// Sends requests to one provider.
 pub(in crate::provider) struct JsonClient {
@@ -115,16 +140,14 @@ impl JsonClient {
         })
     }
 
-    /// Sends a request, with `body` as JSON unless it is empty, and reads the answer.
+    /// Sends a request and reads the answer.
     ///
     /// # Errors
     /// [`Failure`] when no complete, readable answer arrived: `connection_failed`, `provider_timeout`,
     /// `response_too_large`, `invalid_response` for a compressed answer, or `invalid_request` for a URL that is too long.
     pub(in crate::provider) async fn request(
         &self,
-        method: Method,
-        url: &Url,
-        body: Vec<u8>,
+        request: &OutgoingRequest<'_>,
         timeout: Duration,
     ) -> Result<Received, Failure> {
         let first_byte_ms = self.limits.first_byte_ms;
@@ -136,7 +159,7 @@ impl JsonClient {
             .clients
             .acquire()
             .map_err(|error| transport::not_connected(&error))?;
-        let send = self.send(&client, method, url, body.into(), started);
+        let send = self.send(&client, request, started);
         let response = match timeout_at(first_byte.min(deadline), send).await {
             Ok(response) => response?,
             Err(_) if first_byte < deadline => {
@@ -156,16 +179,13 @@ impl JsonClient {
     async fn send(
         &self,
         client: &ClientPermit,
-        method: Method,
-        url: &Url,
-        body: Bytes,
+        request: &OutgoingRequest<'_>,
         started: Instant,
     ) -> Result<Response, Failure> {
         let mut sends = 0;
         loop {
             sends += 1;
-            let request = client.request(method.clone(), url.clone());
-            let error = match request.body(body.clone()).send().await {
+            let error = match request.build(client).send().await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
@@ -310,9 +330,13 @@ mod tests {
     fn call(client: &Arc<JsonClient>, url: &Url) -> JoinHandle<Result<Received, Failure>> {
         let (client, url) = (Arc::clone(client), url.clone());
         let request = async move {
-            client
-                .request(Method::POST, &url, b"{}".to_vec(), TIMEOUT)
-                .await
+            let request = OutgoingRequest {
+                method: Method::POST,
+                url: &url,
+                body: Bytes::from_static(b"{}"),
+                trace: None,
+            };
+            client.request(&request, TIMEOUT).await
         };
         tokio::spawn(request)
     }

@@ -28,7 +28,7 @@ mod trust;
 
 pub use builder::ClientError;
 pub use endpoint::{Endpoint, EndpointError};
-pub(super) use json_client::{JsonClient, Received};
+pub(super) use json_client::{JsonClient, OutgoingRequest, Received};
 pub use proxies::{Proxies, ProxyError};
 pub use reply_memory::{ReplyBudgets, ReplyMemory};
 pub use settings::{HttpLimits, HttpSettings};

@@ -87,6 +87,7 @@ mod tests {
             request: &request,
             turns: &turns,
             timeout: Duration::from_secs(1),
+            trace: None,
         };
         write(&call, dialect, "a").expect("the turns can be sent")
     }

@@ -57,10 +57,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use forebay_shared::secret::Secret;
+use forebay_telemetry::genai;
 use http::header::{AUTHORIZATION, HeaderName};
 
 use super::{
-    Answer, Call, Failure, Provider, SettingsError,
+    Answer, Call, CallTarget, Failure, Provider, SettingsError,
     api_client::{ApiClient, KeyHeader},
     http::{Endpoint, HttpSettings, Received},
     large_body, model_list,
@@ -91,6 +92,7 @@ pub struct OpenAiSettings {
 /// A provider with OpenAI's chat completions API.
 pub struct OpenAi {
     name: String,
+    base_url: Endpoint,
     completions_url: url::Url,
     models_url: url::Url,
     client: ApiClient,
@@ -123,6 +125,7 @@ impl OpenAi {
             name: settings.name,
             completions_url: settings.base_url.with_segments(&["chat", "completions"]),
             models_url: settings.base_url.with_segments(&["models"]),
+            base_url: settings.base_url,
             client,
             dialect,
         })
@@ -145,8 +148,12 @@ impl Provider for OpenAi {
             }
         };
         self.client
-            .post(&self.completions_url, body, call.timeout, read)
+            .post(&self.completions_url, body, call, read)
             .await
+    }
+
+    fn target(&self) -> CallTarget<'_> {
+        CallTarget::of(genai::CHAT, (self.base_url.host(), self.base_url.port()))
     }
 
     async fn models(&self, timeout: Duration) -> Result<Vec<String>, Failure> {

@@ -97,6 +97,7 @@ mod tests {
             request: &request,
             turns: &turns,
             timeout: Duration::from_secs(1),
+            trace: None,
         };
         fields(&call, dialect, "a").map(Value::Object)
     }

@@ -85,6 +85,7 @@ pub(super) fn read(received: &Received, turns: &[Turn], provider: &str) -> Resul
         reasoning,
         finish_reason,
         usage: usage::read(&body["usage"]),
+        model: json_body::short_text(&body["model"]),
         limits: received.limits.clone(),
     })
 }

@@ -97,6 +97,7 @@ fn answer(call: &Call<'_>) -> Result<Answer, Failure> {
             total_tokens: input_tokens + output_tokens,
             ..Usage::default()
         }),
+        model: None,
         limits: None,
     })
 }
@@ -198,6 +199,7 @@ mod tests {
             request: &request,
             turns: &turns,
             timeout: Duration::from_secs(1),
+            trace: None,
         };
         let provider = Simulated::new(Latency::fixed_ms(0));
         let first = provider.call(&call).await.expect("the provider answers");
@@ -216,6 +218,7 @@ mod tests {
             request: &request,
             turns: &[],
             timeout: Duration::from_millis(10),
+            trace: None,
         };
         let failure = Simulated::new(Latency::fixed_ms(600_000))
             .call(&call)
@@ -247,6 +250,7 @@ mod tests {
                 request,
                 turns: &[],
                 timeout: Duration::from_secs(1),
+                trace: None,
             };
             let failure = provider.call(&call).await.expect_err("the job is refused");
             assert_eq!(failure.error.code, "unsupported_parameter");

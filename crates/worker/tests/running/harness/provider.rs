@@ -62,6 +62,7 @@ impl PendingCall {
             reasoning: None,
             finish_reason,
             usage: Some(usage),
+            model: None,
             limits: None,
         }))));
     }

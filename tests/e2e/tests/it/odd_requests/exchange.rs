@@ -95,6 +95,9 @@ fn check(received: &[u8], request: &OddRequest) -> Result<(), String> {
     if !(200..500).contains(&status) {
         return Err(format!("status {status}"));
     }
+    if !head.contains("\r\nx-request-id: ") {
+        return Err(String::from("the response has no x-request-id"));
+    }
     if status < 300 || request.is_head {
         return Ok(());
     }

@@ -1,0 +1,127 @@
+//! What is known of a request before its handler runs: its id, and the trace that it belongs to. Both are in all of its log
+//! lines, and the id is in its answer.
+
+use axum::{
+    extract::{MatchedPath, Request},
+    http::{HeaderMap, Method, StatusCode},
+    middleware::Next,
+    response::Response,
+};
+use forebay_telemetry::{
+    NewSpan, Span, SpanKind, TaskContext, TraceContext, http_names, job_names, task_context,
+};
+
+use crate::{access_log::log_request, request_id::RequestId};
+
+/// Handles a request in its context, and adds its id to the answer.
+pub(crate) async fn handle(request: Request, next: Next) -> Response {
+    let id = RequestId::of(request.headers());
+    let client_trace = client_trace(request.headers());
+    let span = server_span(&request, client_trace, &id);
+    let context = TaskContext {
+        request_id: Some(id.text().clone()),
+        trace: span.context().or(client_trace),
+        ..TaskContext::default()
+    };
+    let handling = async {
+        let response = log_request(request, next).await;
+        end_span(&span, response.status());
+        response
+    };
+    let mut response = task_context::scope(context, handling).await;
+    id.add_to(response.headers_mut());
+    response
+}
+
+/// The trace that the client continues: the header `traceparent` (W3C Trace Context, level 1). An invalid header is ignored, as
+/// the standard requires.
+fn client_trace(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut values = headers.get_all("traceparent").iter();
+    let text = values.next()?.to_str().ok()?;
+    if values.next().is_some() {
+        return None;
+    }
+    TraceContext::parse(text)
+}
+
+/// The span of a request. A request that only reads begins no trace of its own: polls would be most of all traces.
+fn server_span(request: &Request, client_trace: Option<TraceContext>, id: &RequestId) -> Span {
+    let method = request.method();
+    if client_trace.is_none() && method.is_safe() {
+        return Span::NONE;
+    }
+    let span = Span::start(|| {
+        let route = route(request);
+        let name = format!("{} {route}", method_name(method));
+        NewSpan::new(SpanKind::Server, name.trim_end().to_owned()).child_of(client_trace)
+    });
+    if span.is_recording() {
+        span.set(http_names::REQUEST_METHOD, method_name(method).to_owned());
+        span.set(http_names::URL_SCHEME, "http");
+        span.set(http_names::URL_PATH, request.uri().path().to_owned());
+        let route = route(request);
+        if !route.is_empty() {
+            span.set(http_names::ROUTE, route.to_owned());
+        }
+        span.set(job_names::REQUEST_ID, id.text().to_string());
+    }
+    span
+}
+
+/// The pattern of the path; empty for an unknown path.
+fn route(request: &Request) -> &str {
+    let route = request.extensions().get::<MatchedPath>();
+    route.map_or("", MatchedPath::as_str)
+}
+
+/// The method, if the API knows it. A client can invent any number of others.
+fn method_name(method: &Method) -> &str {
+    match *method {
+        Method::GET | Method::POST | Method::DELETE | Method::HEAD | Method::OPTIONS => {
+            method.as_str()
+        }
+        _ => http_names::OTHER_METHOD,
+    }
+}
+
+fn end_span(span: &Span, status: StatusCode) {
+    if !span.is_recording() {
+        return;
+    }
+    span.set(http_names::RESPONSE_STATUS, u64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.fail(status.as_str());
+    }
+    task_context::with_current(|context| {
+        if let Some(job) = &context.job {
+            span.set(job_names::JOB_ID, job.to_string());
+        }
+        if let Some(session) = &context.session {
+            span.set(job_names::SESSION_ID, session.to_string());
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderMap, HeaderValue};
+
+    use super::client_trace;
+
+    #[test]
+    fn a_request_continues_one_valid_trace() {
+        let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let trace_of = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                let value = HeaderValue::from_str(value).expect("the value is valid");
+                headers.append("traceparent", value);
+            }
+            client_trace(&headers).map(|trace| trace.to_string())
+        };
+        assert_eq!(trace_of(&[valid]).as_deref(), Some(valid));
+        assert_eq!(trace_of(&[]), None);
+        assert_eq!(trace_of(&["x"]), None);
+        assert_eq!(trace_of(&[valid, valid]), None);
+    }
+}

@@ -1,0 +1,12 @@
+//! What a process is, for the collector.
+
+/// What a process is, for the collector.
+#[derive(Clone, Copy, Debug)]
+pub struct Service<'a> {
+    /// The name of the service, unless a variable sets another.
+    pub name: &'a str,
+    /// The id of the process.
+    pub instance: &'a str,
+    /// The release.
+    pub version: &'a str,
+}

@@ -1,0 +1,79 @@
+//! The spans of an attempt, and what its log lines show.
+//!
+//! The attempt is a part of the trace of its job's submit. The wake that started it is only linked, because the span that sends a
+//! wake may belong to another job of the session.
+
+use forebay_shared::{job::JobMeta, wake::Wake};
+use forebay_telemetry::{
+    NewSpan, Span, SpanKind, TaskContext, TraceContext, job_names, task_context,
+};
+
+use super::{call_outcome::CallOutcome, claimed_job::ClaimedJob};
+
+/// What the log lines of an attempt show before its job is read.
+pub(super) fn task_context(wake: &Wake) -> TaskContext {
+    TaskContext {
+        job: Some(wake.job),
+        session: wake.session.clone(),
+        ..TaskContext::default()
+    }
+}
+
+/// Begins the span of an attempt. `wake` is `None` if the message went back to the queue.
+pub(super) fn begin(job: &mut ClaimedJob, meta: &JobMeta, wake: Option<&Wake>) {
+    let submit = meta.traceparent.as_deref().and_then(TraceContext::parse);
+    job.span = Span::start(|| {
+        let wake = wake.and_then(|wake| wake.traceparent.as_deref());
+        NewSpan::new(SpanKind::Consumer, job_names::ATTEMPT_SPAN)
+            .child_of(submit)
+            .linked_to(wake.and_then(TraceContext::parse))
+            .begun_before(job.began.elapsed())
+    });
+    job.trace = job.span.context().or(submit);
+    task_context::update(|context| context.trace = job.trace);
+    if job.span.is_recording() {
+        job.span.set(job_names::JOB_ID, meta.id.to_string());
+        job.span.set(job_names::CLASS, meta.class.to_string());
+        job.span.set(job_names::ATTEMPT, u64::from(job.attempt));
+        if let Some(session) = &meta.session {
+            job.span.set(job_names::SESSION_ID, session.to_string());
+        }
+    }
+}
+
+/// The span of the commit that ends an attempt.
+pub(super) struct CommitSpan {
+    span: Span,
+    has_failed: bool,
+}
+
+impl CommitSpan {
+    /// Begins the span. A dropped call has no commit, and an attempt without a span has none for its commit either.
+    pub(super) fn start(job: &ClaimedJob, outcome: &CallOutcome) -> Self {
+        let span = match (job.span.context(), outcome) {
+            (None, _) | (_, CallOutcome::Dropped { .. }) => Span::NONE,
+            (attempt, _) => Span::start(|| {
+                NewSpan::new(SpanKind::Internal, job_names::COMMIT_SPAN).child_of(attempt)
+            }),
+        };
+        Self {
+            span,
+            has_failed: matches!(outcome, CallOutcome::Failed { .. }),
+        }
+    }
+
+    /// Ends the span. `end` is how the attempt ended; `None` if its outcome was dropped.
+    pub(super) fn end(self, job: &ClaimedJob, end: Option<&str>) {
+        let Some(code) = end else {
+            self.span.fail("not_committed");
+            return;
+        };
+        if job.span.is_recording() {
+            self.span.set(job_names::OUTCOME, code.to_owned());
+            job.span.set(job_names::OUTCOME, code.to_owned());
+            if self.has_failed {
+                job.span.fail(code);
+            }
+        }
+    }
+}
