@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use forebay_metrics::sampled::{flag, number, one};
 use forebay_runtime::member::Member;
 
 use crate::{engine::Engine, log};
@@ -22,12 +23,12 @@ pub(crate) fn register(member: &Member, engine: &Engine, role: &'static str, mem
     metrics.sampled_gauge(
         "forebay_memory_limit_bytes",
         "The most memory that jobs, requests and responses may take (FOREBAY_MEMORY_MAX)",
-        move || vec![(Vec::new(), number(memory_max))],
+        move || one(Some(number(memory_max))),
     );
     metrics.sampled_counter(
         "forebay_log_lines_dropped",
         "Log lines that could not be written",
-        || vec![(Vec::new(), number(log::dropped_lines()))],
+        || one(Some(number(log::dropped_lines()))),
     );
     let connections = engine.connections();
     metrics.sampled_counter(
@@ -51,17 +52,9 @@ pub(crate) fn register(member: &Member, engine: &Engine, role: &'static str, mem
                     ("rabbitmq", queue.is_connected()),
                 ];
                 is_connected
-                    .map(|(server, is)| (vec![("server", server.into())], f64::from(u8::from(is))))
+                    .map(|(server, is)| (vec![("server", server.into())], flag(is)))
                     .into()
             },
         );
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts and bytes stay below 2^53"
-)]
-const fn number(value: u64) -> f64 {
-    value as f64
 }

@@ -11,38 +11,38 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
-use crate::sampled::Sampled;
+use crate::sampled::{Sampled, one};
 
 /// The metrics of the process. What the system does not report is left out.
 pub(crate) fn sampled() -> [Sampled; 5] {
     let started = SystemTime::now().duration_since(UNIX_EPOCH);
     let started = started.ok().map(|since| since.as_secs_f64());
     [
-        one(
+        sampled_value(
             "process_cpu_seconds",
             "CPU time of the process, user and system",
             MetricType::Counter,
             || Some(cpu_seconds()),
         ),
-        one(
+        sampled_value(
             "process_resident_memory_bytes",
             "Resident memory of the process",
             MetricType::Gauge,
             resident_bytes,
         ),
-        one(
+        sampled_value(
             "process_open_fds",
             "Open file descriptors",
             MetricType::Gauge,
             open_files,
         ),
-        one(
+        sampled_value(
             "process_max_fds",
             "The most file descriptors that may be open",
             MetricType::Gauge,
             files_max,
         ),
-        one(
+        sampled_value(
             "process_start_time_seconds",
             "When the process started, in seconds since the epoch",
             MetricType::Gauge,
@@ -52,18 +52,13 @@ pub(crate) fn sampled() -> [Sampled; 5] {
 }
 
 /// A metric without labels.
-fn one(
+fn sampled_value(
     name: &'static str,
     help: &'static str,
     kind: MetricType,
     read: impl Fn() -> Option<f64> + Send + Sync + 'static,
 ) -> Sampled {
-    let read = move || {
-        read()
-            .map(|value| (Vec::new(), value))
-            .into_iter()
-            .collect()
-    };
+    let read = move || one(read());
     Sampled {
         name,
         help,

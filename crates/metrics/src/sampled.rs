@@ -11,6 +11,28 @@ use prometheus_client::{
 /// The labels of one value.
 pub type Labels = Vec<(&'static str, String)>;
 
+/// A value without labels, if there is one.
+#[must_use]
+pub fn one(value: Option<f64>) -> Vec<(Labels, f64)> {
+    value.map(|value| (Vec::new(), value)).into_iter().collect()
+}
+
+/// 1 or 0.
+#[must_use]
+pub const fn flag(is_set: bool) -> f64 {
+    if is_set { 1.0 } else { 0.0 }
+}
+
+/// A count, or a number of bytes.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and bytes stay below 2^53"
+)]
+pub const fn number(value: u64) -> f64 {
+    value as f64
+}
+
 /// A function that reads the values of a metric, with their labels.
 type Read = Box<dyn Fn() -> Vec<(Labels, f64)> + Send + Sync>;
 

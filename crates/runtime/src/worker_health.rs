@@ -11,14 +11,13 @@ use std::{
     time::Duration,
 };
 
-use forebay_shared::{class::Class, lane::REVISIT_MS, queue::Queue};
+use forebay_shared::{class::Class, queue::Queue};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{gauge::Gauge, presence::Presence};
 
-/// How long a worker may take no job, although it could, before it counts as wedged. A lost message is published again after
-/// [`REVISIT_MS`] (60 s). Until then, a job without a message is no fault of the worker. The rest is the time of the message.
-pub const WEDGED_AFTER: Duration = Duration::from_millis(REVISIT_MS + 10_000);
+/// How long a worker may take no job, although it could, before it counts as wedged.
+pub const WEDGED_AFTER: Duration = Duration::from_secs(60);
 /// How often the worker is observed.
 const OBSERVE_INTERVAL: Duration = Duration::from_secs(1);
 /// Counts of this age or older do not show that jobs are ready.
@@ -35,6 +34,9 @@ pub struct WorkerObservation {
     pub store_answers: bool,
     /// Whether the worker is connected to the queue.
     pub is_consuming: bool,
+    /// Whether messages wait in the queue, or in this worker. Without them the worker cannot know of the jobs: a message may have
+    /// been lost, or another worker may hold it. Then a restart of this worker would not help.
+    pub has_messages: bool,
     /// Whether the worker has handled a wake since the last observation: it has claimed or deferred the job, or found that the
     /// job cannot run now.
     pub has_handled_wake: bool,
@@ -50,7 +52,8 @@ pub fn stalled_since(
     let could_run = observed.has_ready_jobs
         && observed.has_free_slot
         && observed.store_answers
-        && observed.is_consuming;
+        && observed.is_consuming
+        && observed.has_messages;
     (could_run && !observed.has_handled_wake).then(|| earlier.unwrap_or(now))
 }
 
@@ -71,6 +74,7 @@ struct Shared {
     /// The wakes that were handled.
     handled: AtomicU64,
     used_slots: AtomicUsize,
+    held_wakes: AtomicUsize,
     stalled_since: Mutex<Option<Instant>>,
 }
 
@@ -84,7 +88,24 @@ impl Drop for UsedSlot {
     }
 }
 
+/// A wake that the worker holds and has not begun to handle. Dropping it ends the count.
+#[derive(Debug)]
+pub struct HeldWake(Arc<Shared>);
+
+impl Drop for HeldWake {
+    fn drop(&mut self) {
+        self.0.held_wakes.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl WorkerHealth {
+    /// Records that the worker holds a wake, until the result is dropped.
+    #[must_use]
+    pub fn hold_wake(&self) -> HeldWake {
+        self.shared.held_wakes.fetch_add(1, Ordering::Relaxed);
+        HeldWake(Arc::clone(&self.shared))
+    }
+
     /// Records that the worker has handled a wake.
     pub fn record_handled_wake(&self) {
         self.shared.handled.fetch_add(1, Ordering::Relaxed);
@@ -125,14 +146,20 @@ impl WorkerHealth {
         loop {
             interval.tick().await;
             let handled = self.shared.handled.load(Ordering::Relaxed);
-            let observed = WorkerObservation {
+            let mut observed = WorkerObservation {
                 has_ready_jobs: Class::ALL.iter().any(|class| gauge.ready(*class) > 0),
                 has_free_slot: self.used_slots() < slots,
                 store_answers: presence.is_current()
                     && gauge.counts().is_some_and(|(_, age)| age < COUNTS_AGE_MAX),
                 is_consuming: queue.is_connected(),
+                has_messages: true,
                 has_handled_wake: handled != handled_before,
             };
+            // The depth of the queue costs a request, so it is read only if everything else looks wrong.
+            if stalled_since(None, observed, Instant::now()).is_some() {
+                observed.has_messages = self.shared.held_wakes.load(Ordering::Relaxed) > 0
+                    || has_waiting_messages(gauge, queue).await;
+            }
             handled_before = handled;
             let now = Instant::now();
             let mut stalled = self.stalled();
@@ -154,6 +181,17 @@ impl Shared {
         let stalled = self.stalled_since.lock();
         stalled.unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether messages wait in the queue of a class that has ready jobs.
+async fn has_waiting_messages(gauge: &Gauge, queue: &dyn Queue) -> bool {
+    for class in Class::ALL {
+        let has_ready = gauge.ready(class) > 0;
+        if has_ready && queue.depth(class).await.is_ok_and(|depth| depth > 0) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Logs that the worker became wedged, or recovered.
@@ -189,6 +227,7 @@ mod tests {
         has_free_slot: true,
         store_answers: true,
         is_consuming: true,
+        has_messages: true,
         has_handled_wake: false,
     };
 
@@ -228,6 +267,10 @@ mod tests {
             },
             WorkerObservation {
                 is_consuming: false,
+                ..IDLE_BUT_NEEDED
+            },
+            WorkerObservation {
+                has_messages: false,
                 ..IDLE_BUT_NEEDED
             },
             WorkerObservation {

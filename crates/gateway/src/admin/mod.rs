@@ -9,7 +9,7 @@ mod state;
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, http::Uri, middleware, routing::get};
-use forebay_runtime::{member::Member, member_metrics::TimerOverdue};
+use forebay_runtime::{fleet_metrics::TimerOverdue, member::Member};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 

@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use forebay_runtime::worker_health::{HeldWake, WorkerHealth};
 use forebay_shared::{
     class::Class,
     queue::{Delivery, Queue, QueueError},
@@ -22,17 +23,25 @@ const DELIVERY_TIME_MAX: Duration = Duration::from_millis(25);
 /// The delay before a consumer that has failed or ended is started again.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
 
+/// A wake that waits for a slot.
+pub(super) struct BufferedWake {
+    pub(super) delivery: Delivery,
+    /// Counts the wake for the health check.
+    pub(super) held: HeldWake,
+}
+
 /// The wakes of one class that wait for a slot.
 pub(super) struct ClassBuffer {
     class: Class,
+    health: WorkerHealth,
     /// `None` while no wakes are consumed.
     consumer: Option<ConsumerTask>,
     /// The wake that gets the next slot of the class.
-    next: Option<Delivery>,
+    next: Option<BufferedWake>,
     /// When `next` was filled.
     next_since: Instant,
     /// The wakes that came during earlier attempts at their jobs. They go before the wakes of the consumer.
-    missed: VecDeque<Delivery>,
+    missed: VecDeque<BufferedWake>,
     /// Until this time the queue may still deliver the next wake. So an empty buffer does not yet mean that no job of the
     /// class waits. `None` once the time has passed.
     expected_until: Option<Instant>,
@@ -40,15 +49,16 @@ pub(super) struct ClassBuffer {
 
 /// A task that consumes wakes. Dropping this ends the task and requeues the wakes that it holds.
 struct ConsumerTask {
-    wakes: mpsc::Receiver<Delivery>,
+    wakes: mpsc::Receiver<BufferedWake>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl ClassBuffer {
     /// An empty buffer that does not consume.
-    pub(super) fn new(class: Class) -> Self {
+    pub(super) fn new(class: Class, health: WorkerHealth) -> Self {
         Self {
             class,
+            health,
             consumer: None,
             next: None,
             next_since: Instant::now(),
@@ -78,13 +88,16 @@ impl ClassBuffer {
     }
 
     /// Takes the wake that gets the next slot.
-    pub(super) const fn take(&mut self) -> Option<Delivery> {
+    pub(super) const fn take(&mut self) -> Option<BufferedWake> {
         self.next.take()
     }
 
     /// Adds a wake that came during an earlier attempt at its job.
     pub(super) fn add_missed(&mut self, wake: Delivery) {
-        self.missed.push_back(wake);
+        self.missed.push_back(BufferedWake {
+            delivery: wake,
+            held: self.health.hold_wake(),
+        });
     }
 
     /// Fills the buffer if a wake is ready.
@@ -136,7 +149,13 @@ impl ClassBuffer {
                 Class::Batch => 1,
             };
             let (sender, wakes) = mpsc::channel(capacity);
-            let task = tokio::spawn(consume(queue, self.class, unacked_max, sender));
+            let task = tokio::spawn(consume(
+                queue,
+                self.class,
+                unacked_max,
+                self.health.clone(),
+                sender,
+            ));
             self.consumer = Some(ConsumerTask {
                 wakes,
                 _task: AbortOnDropHandle::new(task),
@@ -154,9 +173,9 @@ impl ClassBuffer {
 
     /// Acknowledges the next wake if its job is in flight. The jobs in flight keep the wake until the attempt has ended.
     pub(super) fn set_aside(&mut self, in_flight: &InFlightJobs) {
-        let is_in_flight = |next: &mut Delivery| in_flight.keep_wake(&next.wake);
+        let is_in_flight = |next: &mut BufferedWake| in_flight.keep_wake(&next.delivery.wake);
         if let Some(kept) = self.next.take_if(is_in_flight) {
-            kept.ack();
+            kept.delivery.ack();
         }
     }
 
@@ -165,14 +184,14 @@ impl ClassBuffer {
         if self.next_since.elapsed() >= max
             && let Some(next) = self.next.take()
         {
-            next.requeue();
+            next.delivery.requeue();
             self.missed.clear();
             while let Some(Ok(buffered)) = self
                 .consumer
                 .as_mut()
                 .map(|consumer| consumer.wakes.try_recv())
             {
-                buffered.requeue();
+                buffered.delivery.requeue();
             }
         }
     }
@@ -186,7 +205,8 @@ async fn consume(
     queue: Arc<dyn Queue>,
     class: Class,
     unacked_max: usize,
-    wakes: mpsc::Sender<Delivery>,
+    health: WorkerHealth,
+    wakes: mpsc::Sender<BufferedWake>,
 ) {
     loop {
         match queue.consume(class, unacked_max).await {
@@ -195,7 +215,10 @@ async fn consume(
                     let Some(delivery) = consumer.next().await else {
                         break;
                     };
-                    permit.send(delivery);
+                    permit.send(BufferedWake {
+                        delivery,
+                        held: health.hold_wake(),
+                    });
                 }
             }
             // The queue closes when the process shuts down, so this is not worth a log line.

@@ -20,7 +20,7 @@ use crate::{
     slots::{Slots, Waiting},
     worker_context::WorkerContext,
 };
-use class_buffer::ClassBuffer;
+use class_buffer::{BufferedWake, ClassBuffer};
 
 /// How often the intake checks that the process reaches the store and that no wake is buffered too long.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -47,10 +47,11 @@ impl Intake {
         missed_wakes: mpsc::UnboundedReceiver<Delivery>,
     ) -> Self {
         let (freed_sender, freed) = mpsc::unbounded_channel();
+        let health = worker.member.worker_health.clone();
         Self {
             slots: Slots::new(worker.settings.concurrency),
-            interactive: ClassBuffer::new(Class::Interactive),
-            batch: ClassBuffer::new(Class::Batch),
+            interactive: ClassBuffer::new(Class::Interactive, health.clone()),
+            batch: ClassBuffer::new(Class::Batch, health),
             worker,
             freed_sender,
             freed,
@@ -90,15 +91,17 @@ impl Intake {
                 return;
             }
             let buffer = self.buffer(class);
-            let Some(delivery) = buffer.take() else {
+            let Some(buffered) = buffer.take() else {
                 return;
             };
             buffer.refill();
             if self.worker.settings.drops_wakes {
                 // The queue never learns what became of the wake, as if this worker were wedged.
-                std::mem::forget(delivery);
+                std::mem::forget(buffered);
                 continue;
             }
+            let BufferedWake { delivery, held } = buffered;
+            drop(held);
             let Some(in_flight) = self.worker.in_flight.insert(&delivery.wake) else {
                 delivery.ack();
                 continue;

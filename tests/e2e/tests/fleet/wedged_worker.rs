@@ -43,7 +43,7 @@ async fn healthz_of_a_wedged_worker_fails_within_90_s() {
         "/healthz failed only after {took:?}"
     );
     assert!(
-        took > Duration::from_secs(60),
+        took >= Duration::from_secs(60),
         "/healthz failed after {took:?} already"
     );
     assert!(last.1.contains("worker_wedged"), "{}", last.1);
