@@ -215,7 +215,9 @@ class Scenarios:
         """`stop` waits for calls that end within FOREBAY_DRAIN_S (25 s), longer than Docker's default of 10 s."""
         self.stack.set(FOREBAY_SIMULATED_LATENCY_MS=20_000)
         self.stack.shell(readme.command("compose-up"))
-        submitted = [self.api.submit({"input": f"drain {number}"}) for number in range(jobs)]
+        # Its connections are new; those from before the restart may be closed.
+        api = Api(self.stack.api_port)
+        submitted = [api.submit({"input": f"drain {number}"}) for number in range(jobs)]
         until("all calls are in flight", 30, lambda: self.api.count("in_flight") == jobs)
         self.stack.shell(readme.command("compose-stop"))
         self.stack.set()
