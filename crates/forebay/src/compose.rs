@@ -21,7 +21,7 @@ use forebay_worker::{
 
 use crate::{
     engine,
-    log::LogSettings,
+    log::{LogSettings, Simulation},
     memory_limit,
     settings::{Role, Settings},
 };
@@ -53,8 +53,8 @@ pub(crate) struct Plan {
     pub(crate) key_envs: Vec<String>,
     /// The name of the role. The process id begins with it.
     pub(crate) role: &'static str,
-    /// Whether jobs that name no model get simulated replies. Then the process logs a warning at its start.
-    pub(crate) simulates: bool,
+    /// Whether jobs that name no model get simulated replies. Then the process logs it at its start.
+    pub(crate) simulates: Option<Simulation>,
     /// How long running calls may take to finish after a signal.
     pub(crate) drain: Duration,
 }
@@ -98,7 +98,11 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
         // A gateway without provider settings does not know the providers of its workers.
         (engine.is_embedded() || model != simulated::NAME).then(|| model.to_owned())
     });
-    let simulates = settings.model.is_none() && default_model.as_deref() == Some(simulated::NAME);
+    let simulates =
+        (default_model.as_deref() == Some(simulated::NAME)).then_some(match settings.model {
+            Some(_) => Simulation::ByModel,
+            None => Simulation::WithoutProvider,
+        });
     let key_envs = providers.summaries().iter();
     let key_envs = key_envs.filter_map(|summary| summary.key_env());
     let key_envs = key_envs.map(str::to_owned).collect();

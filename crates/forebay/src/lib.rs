@@ -2,12 +2,13 @@
 //! It waits for a signal and stops within a time limit. This crate has no other behaviour.
 //!
 //! In reading order: `settings` (the command line), `compose` (turns settings into a plan), `engine` (opens the
-//! store and the queue), `run` (runs the plan until the exit), `check` (the command `forebay check`), `log`, `signals`,
-//! `traces`, `open_file_limit`, `process_metrics`.
+//! store and the queue), `run` (runs the plan until the exit), `check` (the command `forebay check`), `health` (the command
+//! `forebay health`), `log`, `signals`, `traces`, `open_file_limit`, `process_metrics`.
 
 mod check;
 mod compose;
 mod engine;
+mod health;
 mod log;
 mod memory_limit;
 mod open_file_limit;
@@ -17,7 +18,11 @@ mod settings;
 mod signals;
 mod traces;
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use forebay_worker::provider::http::ReplyBudgets;
@@ -38,6 +43,7 @@ pub fn main(role: Option<Role>) -> ExitCode {
         Some(Command::Gateway) => Some(Role::Gateway),
         Some(Command::Worker) => Some(Role::Worker),
         Some(Command::Check { checked_model }) => return check_model(checked_model, &cli.settings),
+        Some(Command::Health) => return check_health(&cli.settings),
     };
     if let (Some(role), Some(requested)) = (role, requested)
         && role != requested
@@ -98,4 +104,23 @@ fn check_model(model: Option<String>, settings: &Settings) -> ExitCode {
     };
     log::flush();
     exit
+}
+
+/// Checks the process that runs with the same settings. Exits with 0 if it is healthy, and with 1 if not.
+fn check_health(settings: &Settings) -> ExitCode {
+    let (listen, variable) = match settings.admin_listen {
+        Some(listen) => (listen, "FOREBAY_ADMIN_LISTEN"),
+        None => (settings.listen, "FOREBAY_LISTEN"),
+    };
+    match health::run(listen, variable) {
+        Ok(address) => {
+            // The exit code tells the result too, so a line that cannot be written is dropped.
+            let _ = writeln!(io::stdout(), "http://{address}/healthz answered 200");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            log::print_error(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -141,11 +141,7 @@ async fn serve(plan: Plan, process: &ProcessId, engine: &Engine) -> Result<(), R
             forebay_gateway::serve_admin(listener, member, settings, stop)
         })
     });
-    if plan.simulates {
-        tracing::warn!(
-            "jobs that name no model get simulated replies; set an API key, OPENAI_BASE_URL or FOREBAY_MODEL"
-        );
-    }
+    log::simulation(plan.simulates);
     match address {
         Some(address) => tracing::info!(%process, "listening on http://{address}"),
         None => tracing::info!(%process, "worker started"),

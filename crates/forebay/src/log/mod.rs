@@ -97,6 +97,28 @@ pub(crate) fn print_error(message: &str) {
     }
 }
 
+/// Why jobs that name no model get simulated replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Simulation {
+    /// `FOREBAY_MODEL` is `simulated`.
+    ByModel,
+    /// No provider is set.
+    WithoutProvider,
+}
+
+/// Says that jobs that name no model get simulated replies, and why.
+pub(crate) fn simulation(simulation: Option<Simulation>) {
+    match simulation {
+        Some(Simulation::ByModel) => tracing::info!(
+            "jobs that name no model get simulated replies, because FOREBAY_MODEL is simulated"
+        ),
+        Some(Simulation::WithoutProvider) => tracing::warn!(
+            "jobs that name no model get simulated replies; set an API key, OPENAI_BASE_URL or FOREBAY_MODEL"
+        ),
+        None => {}
+    }
+}
+
 /// Writes a warning for each variable that is probably a misspelt setting. Its value is not shown, because it may be a secret.
 pub(crate) fn unknown_variables(variables: &[UnknownVariable]) {
     for UnknownVariable { name, similar } in variables {

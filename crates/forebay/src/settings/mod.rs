@@ -63,6 +63,8 @@ pub enum Command {
         #[arg(value_name = "MODEL")]
         checked_model: Option<String>,
     },
+    /// Ask the process at FOREBAY_ADMIN_LISTEN, or at FOREBAY_LISTEN without it, whether it is healthy. Exits with 0 or 1.
+    Health,
 }
 
 /// What a process of a fleet does.

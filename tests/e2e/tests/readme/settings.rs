@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use e2e::{process::run_to_exit, readme};
 
 /// The variables and their defaults in the output of `--help`.
-fn defaults_in_help(help: &str) -> BTreeMap<String, String> {
+pub(super) fn defaults_in_help(help: &str) -> BTreeMap<String, String> {
     let mut defaults = BTreeMap::new();
     let mut variable = None;
     for line in help.lines().map(str::trim) {

@@ -1,0 +1,86 @@
+"""Makes sure that Docker runs, that the images of others exist, and builds the image of Forebay."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# The images that the Dockerfile and docker-compose.yml name, without those of the profile `monitoring`.
+IMAGES = ("debian:trixie-slim", "rust:1-slim-trixie", "nginx:1", "rabbitmq:4-management", "redis:8")
+# On a machine without a container registry, this program makes stand-ins. It is not part of the repository.
+BUILDER = ROOT.parent / "shared" / "images" / "build"
+
+PULL_S_MAX = 300
+BUILDER_S_MAX = 900
+BUILD_S_MAX = 3600
+
+
+class Failure(Exception):
+    """A check has failed, or cannot run. The text is for the reader of the log."""
+
+
+def succeeds(*command, timeout_s=60):
+    """Whether the command exits with 0 in time."""
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=timeout_s)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def run(*command, timeout_s, **options):
+    """Runs a command. Its output goes to the log."""
+    print(f"  $ {' '.join(map(str, command))}", flush=True)
+    try:
+        done = subprocess.run(command, timeout=timeout_s, **options)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"{command[0]}: not done within {timeout_s} s") from None
+    if done.returncode != 0:
+        raise Failure(f"{' '.join(map(str, command))}: exit code {done.returncode}")
+
+
+def provide():
+    """Starts Docker and pulls or makes the missing images.
+
+    Without a registry and without BUILDER it fails, and tells what is needed.
+    """
+    has_engine = succeeds("docker", "info") and succeeds("docker", "compose", "version")
+    if not has_engine:
+        if not BUILDER.exists():
+            raise Failure(
+                "needs Docker Engine and Docker Compose (`docker info` and `docker compose version` must succeed)"
+            )
+        run(BUILDER, "--engine", timeout_s=BUILDER_S_MAX)
+    missing = [image for image in IMAGES if not succeeds("docker", "image", "inspect", image)]
+    while missing and succeeds("docker", "pull", missing[0], timeout_s=PULL_S_MAX):
+        missing.pop(0)
+    if missing and not BUILDER.exists():
+        raise Failure(
+            f"needs the images {', '.join(missing)}, and no container registry can be reached. "
+            f"Pull or load them, or put a program that makes them at {os.path.relpath(BUILDER, ROOT)}"
+        )
+    if missing:
+        run(BUILDER, timeout_s=BUILDER_S_MAX)
+
+
+def build_prebuilt(image):
+    """Builds the image around the binary of the tests, which cargo brings up to date first."""
+    run("cargo", "test", "--quiet", "--workspace", "--no-run", "--locked", timeout_s=BUILD_S_MAX, cwd=ROOT)
+    binary = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "forebay"
+    runtime = f"{image}-runtime"
+    dockerfile = ROOT / "deploy" / "Dockerfile"
+    run("docker", "build", "-q", "-f", dockerfile, "--target", "runtime", "-t", runtime, ROOT, timeout_s=600)
+    with tempfile.TemporaryDirectory() as context:
+        shutil.copy(binary, context)
+        # Debug information is most of the binary.
+        if shutil.which("strip"):
+            run("strip", "--strip-debug", Path(context) / "forebay", timeout_s=60)
+        (Path(context) / "Dockerfile").write_text(f"FROM {runtime}\nCOPY forebay /usr/local/bin/forebay\n")
+        run("docker", "build", "-q", "-t", image, context, timeout_s=600)
+    if not succeeds("docker", "run", "--rm", image, "--version"):
+        raise Failure(
+            "the binary of the tests does not run in the image: this machine's C library is newer than the image's. "
+            "Run .ci/compose without --short, which builds the binary in the image"
+        )
