@@ -127,6 +127,8 @@ impl JsonClient {
         body: Vec<u8>,
         timeout: Duration,
     ) -> Result<Received, Failure> {
+        // A call may send several requests. Its first byte is that of the last one's answer.
+        first_byte::clear();
         let first_byte_ms = self.limits.first_byte_ms;
         let started = Instant::now();
         let deadline = started + timeout;
