@@ -49,48 +49,50 @@ impl Source {
     }
 }
 
-/// Registers the metrics of a member's accounts.
-pub(crate) fn register(member: &Member) {
-    let metrics = &member.metrics;
-    let source = Source {
-        accounts: member.accounts.clone(),
-        gauge: Arc::clone(&member.gauge),
-        labels: Arc::default(),
-    };
-    let of = source.clone();
-    metrics.sampled_gauge(
-        "forebay_provider_account_phase",
-        "Whether the provider of an account may be called: 1 for the current phase",
-        move || {
-            let groups = of.read().map_or_else(Vec::new, |(groups, _)| groups);
-            groups.iter().flat_map(phases).collect()
-        },
-    );
-    let (of, store): (_, Arc<dyn Store>) = (source.clone(), Arc::clone(&member.store));
-    metrics.sampled_gauge(
-        "forebay_provider_account_rate",
-        "Calls a second that an account allows, configured or learned; left out without a limit",
-        move || {
-            let now = store.now();
-            of.values(|(label, accounts), _| {
-                let (_, account) = accounts.first()?;
-                is_of_one_account(label)
-                    .then(|| account.calls_per_second(now))
-                    .flatten()
-            })
-        },
-    );
-    let of = source.clone();
-    metrics.sampled_gauge(
-        "forebay_provider_account_in_flight",
-        "Calls in flight of an account, counted while they are limited",
-        move || of.values(|(_, accounts), _| Some(count(in_flight(accounts)))),
-    );
-    metrics.sampled_gauge(
-        "forebay_provider_account_waiting",
-        "Jobs that wait for an account, those behind them in their sessions included",
-        move || source.values(|(_, accounts), counts| Some(count(waiting(counts, accounts)))),
-    );
+impl Member {
+    /// Registers the fleet-wide metrics of provider accounts, which gateways report.
+    pub fn register_account_metrics(&self) {
+        let metrics = &self.metrics;
+        let source = Source {
+            accounts: self.accounts.clone(),
+            gauge: Arc::clone(&self.gauge),
+            labels: Arc::default(),
+        };
+        let of = source.clone();
+        metrics.sampled_gauge(
+            "forebay_provider_account_phase",
+            "Whether the provider of an account may be called: 1 for the current phase",
+            move || {
+                let groups = of.read().map_or_else(Vec::new, |(groups, _)| groups);
+                groups.iter().flat_map(phases).collect()
+            },
+        );
+        let (of, store): (_, Arc<dyn Store>) = (source.clone(), Arc::clone(&self.store));
+        metrics.sampled_gauge(
+            "forebay_provider_account_rate",
+            "Calls a second that an account allows, configured or learned; left out without a limit",
+            move || {
+                let now = store.now();
+                of.values(|(label, accounts), _| {
+                    let (_, account) = accounts.first()?;
+                    is_of_one_account(label)
+                        .then(|| account.calls_per_second(now))
+                        .flatten()
+                })
+            },
+        );
+        let of = source.clone();
+        metrics.sampled_gauge(
+            "forebay_provider_account_in_flight",
+            "Calls in flight of an account, counted while they are limited",
+            move || of.values(|(_, accounts), _| Some(count(in_flight(accounts)))),
+        );
+        metrics.sampled_gauge(
+            "forebay_provider_account_waiting",
+            "Jobs that wait for an account, those behind them in their sessions included",
+            move || source.values(|(_, accounts), counts| Some(count(waiting(counts, accounts)))),
+        );
+    }
 }
 
 /// The phase of the accounts with one label: that of the account that is the least open.

@@ -21,7 +21,7 @@ use forebay_shared::{
 };
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{account_metrics, gauge::Gauge, member::Member};
+use crate::{gauge::Gauge, member::Member};
 
 /// Counts of this age or older are not reported.
 const COUNTS_AGE_MAX: Duration = Duration::from_secs(10);
@@ -182,7 +182,6 @@ impl Member {
             "Whether the store has no space for new jobs",
             move || one(recent_counts(&gauge).map(|_| flag(store.is_full()))),
         );
-        account_metrics::register(self);
     }
 }
 

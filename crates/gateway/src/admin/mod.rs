@@ -61,6 +61,7 @@ pub async fn serve_admin(
     }
     if settings.has_gateway {
         member.register_fleet_metrics(settings.jobs_max, timer_overdue.clone());
+        member.register_account_metrics();
     }
     let store = Arc::clone(&member.store);
     let watch_timers = async {

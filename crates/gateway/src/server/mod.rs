@@ -8,6 +8,7 @@
 mod accept;
 mod automatic_response;
 mod connection;
+mod limits;
 mod unreadable_request;
 mod write_timeout;
 
@@ -22,30 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{router::router, settings::GatewaySettings, state::ApiState, web_guard::WebGuard};
 use accept::Acceptor;
 use connection::{ConnectionServer, Timeouts};
-
-/// The limits of a server.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ServerLimits {
-    /// The most open connections.
-    pub(crate) connections_max: usize,
-    /// What happens to further connections.
-    pub(crate) when_full: WhenFull,
-    /// The time limit for a request's headers, and for the idle time before them.
-    pub(crate) header_timeout: Duration,
-    /// How long the writes of a response may be blocked because its client reads too slowly.
-    pub(crate) write_timeout: Duration,
-    /// How long open requests may take to finish after the stop.
-    pub(crate) drain_time: Duration,
-}
-
-/// What happens to a new connection while the most connections are open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WhenFull {
-    /// It waits in the listener's backlog until another one ends.
-    Wait,
-    /// The oldest connections are closed, each after its current request. So idle connections do not keep out others.
-    CloseOldest,
-}
+pub(crate) use limits::{ServerLimits, WhenFull};
 
 /// Serves the API on `listener` until `stop` is cancelled. Then open requests may finish for `drain_ms`;
 /// connections that are still open after that are closed.
@@ -111,5 +89,78 @@ pub(crate) async fn serve_router(
         );
         abort.cancel();
         tasks.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::{Router, routing::get};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        time::timeout,
+    };
+    use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+    use super::{ServerLimits, WhenFull, serve_router};
+
+    const TIMEOUT: Duration = Duration::from_secs(60);
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+    async fn connect(listener: &std::net::SocketAddr, sent: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(listener).await.expect("connected");
+        stream.write_all(sent).await.expect("sent");
+        stream
+    }
+
+    async fn answer(mut stream: TcpStream) -> Option<String> {
+        let mut answer = String::new();
+        let read = timeout(TIMEOUT, stream.read_to_string(&mut answer)).await;
+        read.ok()?.ok()?;
+        Some(answer)
+    }
+
+    #[tokio::test]
+    async fn a_new_connection_closes_an_idle_one_although_a_busy_one_is_older() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("the address is valid");
+        let (finish, busy_begins) = (CancellationToken::new(), CancellationToken::new());
+        let (finished, begun) = (finish.clone(), busy_begins.clone());
+        let slow = async move || {
+            begun.cancel();
+            finished.cancelled().await;
+            "slow"
+        };
+        let router = Router::new()
+            .route("/", get(async || "quick"))
+            .route("/slow", get(slow));
+        let limits = ServerLimits {
+            connections_max: 3,
+            when_full: WhenFull::CloseOldest,
+            // No idle connection ends by itself.
+            header_timeout: Duration::from_secs(3_600),
+            write_timeout: TIMEOUT,
+            drain_time: Duration::ZERO,
+        };
+        let serving = serve_router(listener, router, limits, None, CancellationToken::new());
+        let _server = AbortOnDropHandle::new(tokio::spawn(serving));
+
+        let slow = b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let busy = connect(&address, slow).await;
+        busy_begins.cancelled().await;
+        let idle = connect(&address, b"").await;
+        let unfinished = connect(&address, b"GET / HTTP/1.1\r\n").await;
+        for _ in 0..2 {
+            let new = answer(connect(&address, REQUEST).await).await;
+            let new = new.expect("an answer in time");
+            assert!(new.ends_with("quick"), "{new}");
+        }
+        assert_eq!(answer(idle).await.as_deref(), Some(""), "it was closed");
+        finish.cancel();
+        let busy = answer(busy).await.expect("an answer in time");
+        assert!(busy.ends_with("slow"), "{busy}");
+        drop(unfinished);
     }
 }
