@@ -316,7 +316,7 @@ async fn scrapers_may_use_any_ip_address_whatever_hosts_are_allowed() {
         for (host, path, expected) in [
             ("10.0.0.7:9464", "/metrics", 200),
             ("[fd00::7]:9464", "/metrics", 200),
-            ("10.0.0.7:9464", "/readyz", 200),
+            ("10.0.0.7:9464", "/healthz", 200),
             ("forebay.example", "/metrics", 200),
             ("attacker.example", "/metrics", 421),
         ] {
