@@ -77,7 +77,7 @@ async fn method_not_allowed(method: Method) -> Problem {
     clippy::needless_pass_by_value,
     reason = "CatchPanicLayer requires this signature"
 )]
-fn panic_response(panic: Box<dyn Any + Send>) -> Response {
+pub(crate) fn panic_response(panic: Box<dyn Any + Send>) -> Response {
     let message = panic
         .downcast_ref::<&str>()
         .copied()

@@ -1,7 +1,7 @@
 //! The metrics of provider calls.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
@@ -22,6 +22,9 @@ use crate::{
 
 /// The most error codes that have a label of their own.
 const ERRORS_MAX: usize = 64;
+/// The most pairs of a model and an error code that have a series of their own. Each has about 20 lines. Beyond it, the model of
+/// a failed call is `other`.
+const FAILED_MODELS_MAX: usize = 200;
 /// The most providers that have a label of their own. The configuration names all providers.
 const PROVIDERS_MAX: usize = 200;
 
@@ -37,7 +40,8 @@ struct CallLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct DurationLabels {
     call: CallLabels,
-    error: &'static str,
+    /// `None` for an answer.
+    error: Option<&'static str>,
 }
 
 impl EncodeLabelSet for CallLabels {
@@ -54,11 +58,14 @@ impl EncodeLabelSet for CallLabels {
 impl EncodeLabelSet for DurationLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
         self.call.encode(encoder)?;
-        [(gen_ai::ERROR_TYPE, self.error)].encode(encoder)
+        match self.error {
+            Some(error) => [(gen_ai::ERROR_TYPE, error)].encode(encoder),
+            None => Ok(()),
+        }
     }
 }
 
-/// The metrics of all calls of one model. A call looks them up once.
+/// The metrics of the answered calls of one model. A call looks them up once.
 #[derive(Debug)]
 struct ModelSeries {
     labels: CallLabels,
@@ -92,7 +99,8 @@ pub struct EndedCall<'a> {
     pub model: &'a str,
     /// How long the call took.
     pub duration: Duration,
-    /// The time to the first byte of the answer, if one came.
+    /// The time to the first byte of the last answer, if one came. Recorded only if the call succeeded, because refusals are
+    /// faster than answers.
     pub first_byte: Option<Duration>,
     /// The tokens of an answer, or the code of the error.
     pub result: Result<Option<Tokens>, &'a str>,
@@ -115,6 +123,8 @@ struct Shared {
     errors: BoundedLabels,
     providers: BoundedLabels,
     labels: Mutex<ModelLabels>,
+    /// The labels of failed calls that have a series with their model.
+    failed: Mutex<HashSet<DurationLabels>>,
     /// The metrics of each labelled model, by provider and model.
     series: RwLock<HashMap<String, HashMap<String, Arc<ModelSeries>>>>,
 }
@@ -131,6 +141,7 @@ impl Default for CallMetrics {
             errors: BoundedLabels::new(ERRORS_MAX),
             providers: BoundedLabels::new(PROVIDERS_MAX),
             labels: Mutex::default(),
+            failed: Mutex::default(),
             series: RwLock::default(),
         };
         Self {
@@ -144,7 +155,7 @@ impl CallMetrics {
         let shared = &self.shared;
         registry.register(
             gen_ai::INFERENCE_DURATION,
-            "How long calls of providers took; error_type is empty for answers",
+            "How long calls of providers took; calls without an answer have an error_type",
             shared.durations.clone(),
         );
         registry.register(
@@ -179,36 +190,51 @@ impl CallMetrics {
         self.labels().add_configured(provider, model);
     }
 
+    /// Records that a provider answers for every model, so that only its configured models get labels.
+    pub fn set_answers_any_model(&self, provider: &str) {
+        self.labels().set_answers_any(provider);
+    }
+
     /// Records a call that has ended.
     pub fn record(&self, call: &EndedCall<'_>) {
-        if call.result.is_ok() {
-            let mut labels = self.labels();
-            if labels.takes_more() {
-                labels.record_answer(call.provider, call.model);
+        let tokens = match call.result {
+            Ok(tokens) => tokens,
+            Err(code) => {
+                self.record_failure(call, code);
+                return;
             }
-        }
-        let series = self.series_of(call);
+        };
+        let series = self.answered_series_of(call);
+        series.answered.observe(call.duration.as_secs_f64());
         if let Some(first_byte) = call.first_byte {
             series.first_byte.observe(first_byte.as_secs_f64());
         }
-        let tokens = match call.result {
-            Ok(tokens) => {
-                series.answered.observe(call.duration.as_secs_f64());
-                tokens
-            }
-            Err(code) => {
-                let labels = DurationLabels {
-                    call: series.labels.clone(),
-                    error: self.shared.errors.of(code),
-                };
-                let failed = self.shared.durations.get_or_create(&labels);
-                failed.observe(call.duration.as_secs_f64());
-                None
-            }
-        };
         if let Some(tokens) = tokens {
             self.record_tokens(&series, tokens);
         }
+    }
+
+    fn record_failure(&self, call: &EndedCall<'_>, code: &str) {
+        let shared = &self.shared;
+        let model = self.labels().of(call.provider, call.model);
+        let mut labels = DurationLabels {
+            call: self.labels_of(call, model),
+            error: Some(match shared.errors.of(code) {
+                OTHER => gen_ai::OTHER_ERROR,
+                code => code,
+            }),
+        };
+        if model != OTHER {
+            let failed = shared.failed.lock();
+            let mut failed = failed.unwrap_or_else(PoisonError::into_inner);
+            if failed.len() < FAILED_MODELS_MAX {
+                failed.insert(labels.clone());
+            } else if !failed.contains(&labels) {
+                labels.call.model = Arc::from(OTHER);
+            }
+        }
+        let durations = shared.durations.get_or_create(&labels);
+        durations.observe(call.duration.as_secs_f64());
     }
 
     fn record_tokens(&self, series: &ModelSeries, tokens: Tokens) {
@@ -225,31 +251,26 @@ impl CallMetrics {
         }
     }
 
-    /// The metrics of the call's model. Costs no allocation after the first call of a model.
-    fn series_of(&self, call: &EndedCall<'_>) -> Arc<ModelSeries> {
-        let model = self.labels().of(call.provider, call.model);
-        let all = self.shared.series.read();
+    /// The metrics of the answers of the call's model. Costs no allocation after the first call of a model.
+    fn answered_series_of(&self, call: &EndedCall<'_>) -> Arc<ModelSeries> {
+        let shared = &self.shared;
+        let model = {
+            let mut labels = self.labels();
+            labels.record_answer(call.provider, call.model);
+            labels.of(call.provider, call.model)
+        };
+        let all = shared.series.read();
         let all = all.unwrap_or_else(PoisonError::into_inner);
         let known = all.get(call.provider).and_then(|models| models.get(model));
         if let Some(series) = known {
             return Arc::clone(series);
         }
         drop(all);
-        let provider = self.shared.providers.of(call.provider);
-        let labels = CallLabels {
-            operation: call.operation,
-            provider: if provider == OTHER {
-                OTHER
-            } else {
-                self.shared.providers.of(gen_ai::provider_name(provider))
-            },
-            model: Arc::from(model),
-        };
+        let labels = self.labels_of(call, model);
         let duration = DurationLabels {
             call: labels.clone(),
-            error: "",
+            error: None,
         };
-        let shared = &self.shared;
         let series = Arc::new(ModelSeries {
             answered: shared.durations.get_or_create_owned(&duration),
             first_byte: shared.first_bytes.get_or_create_owned(&labels),
@@ -264,6 +285,20 @@ impl CallMetrics {
         let models = all.entry(call.provider.to_owned()).or_default();
         let series = models.entry(model.to_owned()).or_insert(series);
         Arc::clone(series)
+    }
+
+    fn labels_of(&self, call: &EndedCall<'_>, model: &str) -> CallLabels {
+        let providers = &self.shared.providers;
+        let provider = providers.of(call.provider);
+        CallLabels {
+            operation: call.operation,
+            provider: if provider == OTHER {
+                OTHER
+            } else {
+                providers.of(gen_ai::provider_name(provider))
+            },
+            model: Arc::from(model),
+        }
     }
 
     fn labels(&self) -> std::sync::MutexGuard<'_, ModelLabels> {

@@ -18,26 +18,30 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format for a request with this `Accept` header. Several headers of a request must be joined by commas.
+    /// The format for a request with this `Accept` header. Several headers of a request must be joined by commas. Of the
+    /// ranges that include a format, the most specific one applies (RFC 9110, section 12.5.1).
     #[must_use]
     pub fn accepted_by(accept: &str) -> Self {
-        let mut open_metrics = 0.0;
-        let mut text = 0.0;
-        for range in accept.split(',').map(MediaRange::parse) {
-            let is_supported = range
-                .version
-                .is_none_or(|version| version.starts_with("1."));
-            if range
-                .name
-                .eq_ignore_ascii_case("application/openmetrics-text")
-                && is_supported
-            {
-                open_metrics = f64::max(open_metrics, range.quality);
-            }
-            if ["text/plain", "text/*", "*/*"].contains(&range.name) {
-                text = f64::max(text, range.quality);
-            }
-        }
+        let ranges: Vec<MediaRange<'_>> = accept.split(',').map(MediaRange::parse).collect();
+        let quality = |ranges_of_format: &dyn Fn(&MediaRange<'_>) -> Option<u8>| {
+            let matching = ranges
+                .iter()
+                .filter_map(|range| Some((ranges_of_format(range)?, range.quality)));
+            // Of several ranges with the same precision, the best applies.
+            let best = matching.max_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+            best.map(|(_, quality)| quality)
+        };
+        let open_metrics = quality(&|range| {
+            let is_supported = |version: &str| version.starts_with("1.");
+            (range.is("application/openmetrics-text") && range.version.is_none_or(is_supported))
+                .then_some(2)
+        });
+        let text = quality(&|range| {
+            let names = ["*/*", "text/*", "text/plain"];
+            let precision = names.iter().position(|name| range.is(name))?;
+            u8::try_from(precision).ok()
+        });
+        let (open_metrics, text) = (open_metrics.unwrap_or(0.0), text.unwrap_or(0.0));
         if open_metrics > 0.0 && open_metrics >= text {
             Self::OpenMetrics
         } else {
@@ -73,6 +77,11 @@ struct MediaRange<'a> {
 }
 
 impl<'a> MediaRange<'a> {
+    /// Whether the range has this name. Names of media types have no case.
+    fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+
     fn parse(range: &'a str) -> Self {
         let mut parts = range.split(';').map(str::trim);
         let mut parsed = Self {
@@ -81,7 +90,7 @@ impl<'a> MediaRange<'a> {
             quality: 1.0,
         };
         for (name, value) in parts.filter_map(|part| part.split_once('=')) {
-            match name.trim() {
+            match name.trim().to_ascii_lowercase().as_str() {
                 "version" => parsed.version = Some(value.trim().trim_matches('"')),
                 "q" => parsed.quality = value.trim().parse().unwrap_or(0.0),
                 _ => {}
@@ -105,6 +114,8 @@ mod tests {
             "text/html, application/xhtml+xml, */*;q=0.8",
             "application/openmetrics-text;version=1.0.0;q=0.4,text/plain;version=0.0.4;q=0.5",
             "application/openmetrics-text;q=0",
+            "application/openmetrics-text;Q=0",
+            "application/openmetrics-text;q=0.5, TEXT/PLAIN",
             "application/openmetrics-text;version=2.0.0",
             // Protobuf is not offered, so the next of the list applies.
             "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;q=0.7,text/plain;q=0.3",
@@ -114,6 +125,10 @@ mod tests {
         for accept in [
             "application/openmetrics-text",
             "application/openmetrics-text; version=1.0.0",
+            "Application/OpenMetrics-Text; VERSION=1.0.0; Q=0.5",
+            // The range of text/plain has precedence over that of all types.
+            "application/openmetrics-text;q=0.5, text/plain;q=0, */*",
+            "*/*, text/plain;q=0.1, application/openmetrics-text;q=0.5",
             // What Prometheus sends.
             "application/openmetrics-text;version=1.0.0;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,\
              text/plain;version=1.0.0;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",

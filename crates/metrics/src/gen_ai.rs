@@ -27,8 +27,11 @@ pub const OPERATION_NAME: &str = "gen_ai_operation_name";
 pub const PROVIDER_NAME: &str = "gen_ai_provider_name";
 /// `gen_ai.request.model`.
 pub const REQUEST_MODEL: &str = "gen_ai_request_model";
-/// `error.type`. Empty for a call that got an answer.
+/// `error.type`. Left out for a call that got an answer.
 pub const ERROR_TYPE: &str = "error_type";
+
+/// The value of `error.type` for errors without a value of their own.
+pub const OTHER_ERROR: &str = "_OTHER";
 
 /// The provider's name in the conventions: the well-known value for a built-in provider, and otherwise the name in the
 /// providers file.

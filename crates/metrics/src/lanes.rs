@@ -5,9 +5,11 @@ use prometheus_client::{metrics::counter::Counter, registry::Registry};
 /// The metrics of changes to lanes. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct LaneMetrics {
-    /// Commits that found that another process had changed the lane. They are made again.
+    /// Commits that found that another process had changed the lane since this process read or wrote it. They are made again.
+    /// The first commit of a submit that only assumes that its lane is absent does not count.
     pub commit_conflicts: Counter,
-    /// Running jobs that this process took from workers that are gone, while it was the sweeper.
+    /// Running jobs that this process took from their workers, while it was the sweeper: the worker is gone, or the time limit
+    /// of its claim has passed. A running job that expires does not count.
     pub takeovers: Counter,
 }
 
@@ -20,7 +22,7 @@ impl LaneMetrics {
         );
         registry.register(
             "forebay_takeovers",
-            "Running jobs that this process took from workers that are gone",
+            "Running jobs that this process took from workers that are gone or exceeded the time limit of a claim",
             self.takeovers.clone(),
         );
     }

@@ -20,7 +20,7 @@ use forebay_shared::{
     time::TimeMs,
 };
 
-use crate::store::StoreMetrics;
+use crate::store::{ABANDONED, StoreMetrics, error_kind};
 
 /// A store that measures its calls.
 pub struct MeteredStore {
@@ -35,17 +35,36 @@ impl MeteredStore {
         Self { inner, metrics }
     }
 
-    /// Measures a call. A call whose caller stops waiting for it is not recorded.
+    /// Measures a call. If the caller stops waiting for it, it is recorded as abandoned.
     async fn measure<T>(
         &self,
         operation: &'static str,
         call: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let began = Instant::now();
+        let mut running = RunningCall {
+            metrics: &self.metrics,
+            operation,
+            began: Instant::now(),
+            error: Some(ABANDONED),
+        };
         let result = call.await;
-        let error = result.as_ref().err();
-        self.metrics.record(operation, began.elapsed(), error);
+        running.error = result.as_ref().err().map(error_kind);
         result
+    }
+}
+
+/// A call of the store that runs. It is recorded when it is dropped.
+struct RunningCall<'a> {
+    metrics: &'a StoreMetrics,
+    operation: &'static str,
+    began: Instant,
+    error: Option<&'static str>,
+}
+
+impl Drop for RunningCall<'_> {
+    fn drop(&mut self) {
+        let duration = self.began.elapsed();
+        self.metrics.record(self.operation, duration, self.error);
     }
 }
 

@@ -29,8 +29,8 @@ pub struct Roles {
 
 /// All metrics of a process. Cheap to clone.
 ///
-/// Counting is always on, because it costs a few atomic operations for each job. [`Metrics::encode`] is called only by the
-/// admin listener.
+/// Counting is always on. It costs each job some atomic operations, and a few short locks for histograms and bounded labels.
+/// [`Metrics::encode`] is called only by the admin listener.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Arc<Mutex<Registry>>,

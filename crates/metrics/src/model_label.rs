@@ -1,14 +1,15 @@
 //! The label of a model. A client can name any model, so the label must be bounded.
 //!
 //! A model has a label of its own if the configuration names it, or if its provider has answered a call of it. At most
-//! [`ANSWERED_MAX`] models get a label by an answer, because a local server may answer for any name. All others are
+//! [`ANSWERED_MAX`] models of each provider get a label by an answer, because a local server may answer for any name. A provider
+//! that answers for every name ([`ModelLabels::set_answers_any`]) has only the labels of configured models. All other models are
 //! [`OTHER`].
 
 use std::collections::{HashMap, HashSet};
 
 use crate::bounded::OTHER;
 
-/// The most models that get a label because their provider has answered.
+/// The most models of a provider that get a label because the provider has answered.
 pub const ANSWERED_MAX: usize = 100;
 
 /// The most bytes of a model's label.
@@ -17,42 +18,54 @@ const LABEL_BYTES_MAX: usize = 200;
 /// The models with a label of their own, by provider.
 #[derive(Debug, Default)]
 pub struct ModelLabels {
-    by_provider: HashMap<String, HashSet<String>>,
+    by_provider: HashMap<String, ProviderModels>,
+}
+
+/// The models of one provider with a label of their own.
+#[derive(Debug, Default)]
+struct ProviderModels {
+    models: HashSet<String>,
+    /// How many of them have a label because the provider has answered.
     answered: usize,
+    answers_any: bool,
 }
 
 impl ModelLabels {
-    /// Adds a model that the configuration names.
+    /// Adds a model that the configuration names. A name of more than 200 bytes gets no label.
     pub fn add_configured(&mut self, provider: &str, model: &str) {
-        self.add(provider, model);
+        if model.len() <= LABEL_BYTES_MAX {
+            self.provider(provider).models.insert(model.to_owned());
+        }
+    }
+
+    /// Records that a provider answers for every name, so that an answer does not show that the model exists.
+    pub fn set_answers_any(&mut self, provider: &str) {
+        self.provider(provider).answers_any = true;
     }
 
     /// Records that the provider has answered a call of the model.
     pub fn record_answer(&mut self, provider: &str, model: &str) {
-        let is_new = self.of(provider, model) == OTHER && model != OTHER;
-        if is_new && self.answered < ANSWERED_MAX && model.len() <= LABEL_BYTES_MAX {
-            self.answered += 1;
-            self.add(provider, model);
+        let known = self.by_provider.get(provider);
+        let is_full =
+            known.is_some_and(|known| known.answers_any || known.answered >= ANSWERED_MAX);
+        let is_known = known.is_some_and(|known| known.models.contains(model));
+        if !is_full && !is_known && model != OTHER && model.len() <= LABEL_BYTES_MAX {
+            let provider = self.provider(provider);
+            provider.answered += 1;
+            provider.models.insert(model.to_owned());
         }
-    }
-
-    /// Whether a model may still get a label by an answer.
-    #[must_use]
-    pub const fn takes_more(&self) -> bool {
-        self.answered < ANSWERED_MAX
     }
 
     /// The label of a model: its name, or [`OTHER`].
     #[must_use]
     pub fn of<'a>(&self, provider: &str, model: &'a str) -> &'a str {
-        let models = self.by_provider.get(provider);
-        let is_known = models.is_some_and(|models| models.contains(model));
+        let known = self.by_provider.get(provider);
+        let is_known = known.is_some_and(|known| known.models.contains(model));
         if is_known { model } else { OTHER }
     }
 
-    fn add(&mut self, provider: &str, model: &str) {
-        let models = self.by_provider.entry(provider.to_owned()).or_default();
-        models.insert(model.to_owned());
+    fn provider(&mut self, name: &str) -> &mut ProviderModels {
+        self.by_provider.entry(name.to_owned()).or_default()
     }
 }
 
@@ -92,10 +105,27 @@ mod tests {
     }
 
     #[test]
+    fn invented_models_of_one_provider_leave_the_labels_of_another() {
+        let mut labels = ModelLabels::default();
+        labels.set_answers_any("simulated");
+        labels.add_configured("simulated", "simulated");
+        for number in 0..1_000 {
+            let model = format!("m{number}");
+            labels.record_answer("simulated", &model);
+            labels.record_answer("local", &model);
+            assert_eq!(labels.of("simulated", &model), OTHER);
+        }
+        assert_eq!(labels.of("simulated", "simulated"), "simulated");
+        labels.record_answer("openai", "real");
+        assert_eq!(labels.of("openai", "real"), "real");
+    }
+
+    #[test]
     fn a_very_long_name_gets_no_label() {
         let mut labels = ModelLabels::default();
         let model = "m".repeat(201);
         labels.record_answer("local", &model);
+        labels.add_configured("local", &model);
         assert_eq!(labels.of("local", &model), OTHER);
     }
 }

@@ -69,19 +69,22 @@ impl StoreMetrics {
         &self,
         operation: &'static str,
         duration: Duration,
-        error: Option<&StoreError>,
+        error: Option<&'static str>,
     ) {
         let operations = self.durations.get_or_create(&OperationLabel(operation));
         operations.observe(duration.as_secs_f64());
-        if let Some(error) = error {
-            let kind = kind_of(error);
+        if let Some(kind) = error {
             let labels = ErrorLabels { operation, kind };
             self.errors.get_or_create(&labels).inc();
         }
     }
 }
 
-const fn kind_of(error: &StoreError) -> &'static str {
+/// The kind of a call whose caller stopped waiting for it.
+pub(crate) const ABANDONED: &str = "abandoned";
+
+/// The label of an error.
+pub(crate) const fn error_kind(error: &StoreError) -> &'static str {
     match error {
         StoreError::Unavailable(_) => "unavailable",
         StoreError::TooLarge => "too_large",

@@ -44,8 +44,8 @@ fn ten_thousand_models_and_codes_get_a_bounded_number_of_labels() {
     metrics.calls.record(&call("named", Ok(None)));
     let text = text(&metrics);
     let series = text.lines().filter(|line| line.starts_with(CALLS)).count();
-    // Each of 100 models, `named` and `other` has answers, and failures with at most 65 codes; most models fail once.
-    assert!((102..=300).contains(&series), "{series} series of calls");
+    // 100 models, `named` and `other` have answers. Each model failed before it had a label, with 64 codes and `_OTHER`.
+    assert_eq!(series, 102 + 65, "series of calls");
     assert_eq!(
         values(&text, CALLS).sum::<u64>(),
         20_001,
@@ -56,6 +56,53 @@ fn ten_thousand_models_and_codes_get_a_bounded_number_of_labels() {
     assert_eq!(values(&text, "forebay_retries_total{").count(), 65);
     assert_eq!(values(&text, "forebay_retries_total{").sum::<u64>(), 10_000);
     assert!(text.len() < 1_000_000, "{} bytes", text.len());
+}
+
+#[test]
+fn models_with_labels_and_many_codes_get_a_bounded_number_of_series() {
+    let metrics = Metrics::default();
+    for model in 0..100 {
+        let model = format!("model-{model}");
+        metrics.calls.record(&call(&model, Ok(None)));
+        for code in 0..100 {
+            let code = format!("code-{code}");
+            metrics.calls.record(&call(&model, Err(&code)));
+        }
+    }
+    let text = text(&metrics);
+    let series = text.lines().filter(|line| line.starts_with(CALLS)).count();
+    // 100 series of answers, 200 of failed models, and the 65 codes of all other failures.
+    assert_eq!(series, 100 + 200 + 65);
+    assert_eq!(values(&text, CALLS).sum::<u64>(), 100 + 10_000);
+    assert!(text.contains(r#"error_type="_OTHER""#));
+}
+
+#[test]
+fn a_failed_call_has_no_answer_and_no_first_byte() {
+    let metrics = Metrics::default();
+    metrics.calls.add_configured_model("local", "m");
+    metrics.calls.record(&call("m", Err("rate_limited")));
+    let failed = text(&metrics);
+    let first_bytes = "forebay_call_first_byte_duration_seconds_count{";
+    assert_eq!(values(&failed, CALLS).collect::<Vec<_>>(), [1], "{failed}");
+    assert_eq!(values(&failed, first_bytes).count(), 0, "{failed}");
+    metrics.calls.record(&call("m", Ok(None)));
+    let answered = text(&metrics);
+    assert_eq!(values(&answered, first_bytes).collect::<Vec<_>>(), [1]);
+    assert!(!answered.contains(r#"error_type="""#), "{answered}");
+}
+
+#[test]
+fn invented_models_of_a_provider_that_answers_for_any_get_no_label() {
+    let metrics = Metrics::default();
+    metrics.calls.set_answers_any_model("local");
+    metrics.calls.add_configured_model("local", "named");
+    for model in ["named", "invented"] {
+        metrics.calls.record(&call(model, Ok(None)));
+    }
+    let text = text(&metrics);
+    assert!(text.contains(r#"gen_ai_request_model="named""#), "{text}");
+    assert!(!text.contains("invented"), "{text}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The fleet-wide metrics, which gateways report. They are read at each scrape from what the member knows already. Only the age of
 //! the earliest due timer costs a small read of the store, every few seconds.
 //!
-//! They are the same in every gateway, apart from their age. Without recent counts they are left out.
+//! They are the same in every gateway, apart from their age. Values from the store are left out without recent counts, so that a
+//! gateway that has lost the store reports no old ones. The accounts are in `account_metrics`.
 
 use std::{
     sync::{
@@ -13,7 +14,6 @@ use std::{
 
 use forebay_metrics::sampled::{Labels, flag, number, one};
 use forebay_shared::{
-    account::{Account, AccountKey, Phase},
     class::Class,
     ids::ProcessId,
     lane::ClassCounts,
@@ -28,8 +28,6 @@ use crate::{gauge::Gauge, member::Member};
 const COUNTS_AGE_MAX: Duration = Duration::from_secs(10);
 /// How often the earliest due timer is read.
 const TIMER_INTERVAL: Duration = Duration::from_secs(5);
-/// The most accounts that are reported. Clients can name any model, and a model that its provider limits has an account.
-const ACCOUNTS_MAX: usize = 100;
 
 /// How long the earliest due timer is overdue. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -118,76 +116,17 @@ impl Member {
                 })
             },
         );
-        let store = Arc::clone(&self.store);
+        let (gauge, store) = (Arc::clone(&self.gauge), Arc::clone(&self.store));
         metrics.sampled_gauge(
             "forebay_store_full",
             "Whether the store has no space for new jobs",
-            move || one(Some(flag(store.is_full()))),
-        );
-        self.register_account_metrics();
-    }
-
-    fn register_account_metrics(&self) {
-        let metrics = &self.metrics;
-        let accounts = self.accounts.clone();
-        metrics.sampled_gauge(
-            "forebay_provider_account_phase",
-            "Whether the provider of an account may be called: 1 for the current phase",
-            move || {
-                let shown = shown(accounts.all()).into_iter();
-                shown
-                    .flat_map(|(key, account)| phases(&key, &account.phase))
-                    .collect()
-            },
-        );
-        let (accounts, store) = (self.accounts.clone(), Arc::clone(&self.store));
-        metrics.sampled_gauge(
-            "forebay_provider_account_rate",
-            "Calls a second that an account allows, configured or learned; left out without a limit",
-            move || {
-                let now = store.now();
-                let shown = shown(accounts.all()).into_iter();
-                let rates = shown.filter_map(|(key, account)| {
-                    Some((account_label(&key), account.calls_per_second(now)?))
-                });
-                rates.collect()
-            },
-        );
-        let accounts = self.accounts.clone();
-        metrics.sampled_gauge(
-            "forebay_provider_account_in_flight",
-            "Calls in flight of an account, counted while they are limited",
-            move || {
-                let shown = shown(accounts.all()).into_iter();
-                let calls = |account: Account| {
-                    account
-                        .in_flight
-                        .values()
-                        .map(|calls| f64::from(*calls))
-                        .sum()
-                };
-                shown
-                    .map(|(key, account)| (account_label(&key), calls(account)))
-                    .collect()
-            },
-        );
-        let (accounts, gauge) = (self.accounts.clone(), Arc::clone(&self.gauge));
-        metrics.sampled_gauge(
-            "forebay_provider_account_waiting",
-            "Jobs that wait for an account, those behind them in their sessions included",
-            move || {
-                recent_counts(&gauge).map_or_else(Vec::new, |counts| {
-                    let shown = shown(accounts.all()).into_iter();
-                    shown
-                        .map(|(key, _)| (account_label(&key), waiting(&counts, &key)))
-                        .collect()
-                })
-            },
+            move || one(recent_counts(&gauge).map(|_| flag(store.is_full()))),
         );
     }
 }
 
-fn recent_counts(gauge: &Gauge) -> Option<Arc<Counts>> {
+/// The counts of the fleet, unless they are too old to report.
+pub(crate) fn recent_counts(gauge: &Gauge) -> Option<Arc<Counts>> {
     let (counts, age) = gauge.counts()?;
     (age < COUNTS_AGE_MAX).then_some(counts)
 }
@@ -253,38 +192,8 @@ fn roles<'a>(processes: impl Iterator<Item = &'a str>) -> Vec<(Labels, f64)> {
         .into()
 }
 
-/// The accounts that are reported: those of providers first, because there are few of them.
-fn shown(mut all: Vec<(AccountKey, Account)>) -> Vec<(AccountKey, Account)> {
-    all.sort_by_key(|(key, _)| key.as_str().contains('/'));
-    all.truncate(ACCOUNTS_MAX);
-    all
-}
-
-fn phases(key: &AccountKey, phase: &Phase) -> [(Labels, f64); 3] {
-    [
-        ("open", matches!(phase, Phase::Open)),
-        ("probing", matches!(phase, Phase::Probing(_))),
-        ("closed", matches!(phase, Phase::Closed(_))),
-    ]
-    .map(|(name, is_current)| {
-        let mut labels = account_label(key);
-        labels.push(("phase", name.into()));
-        (labels, flag(is_current))
-    })
-}
-
-/// The jobs that wait for an account.
-fn waiting(counts: &Counts, key: &AccountKey) -> f64 {
-    let of_account = counts.deferred.iter().filter(|count| count.account == *key);
-    number(of_account.map(|count| count.jobs).sum())
-}
-
 fn class_label(class: Class) -> Labels {
     vec![("class", class.as_str().into())]
-}
-
-fn account_label(key: &AccountKey) -> Labels {
-    vec![("account", key.as_str().into())]
 }
 
 fn seconds(ms: u64) -> f64 {
@@ -293,18 +202,7 @@ fn seconds(ms: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use forebay_shared::account::{Account, AccountKey};
-
-    use super::{ACCOUNTS_MAX, roles, shown};
-
-    #[test]
-    fn accounts_of_providers_are_reported_before_those_of_many_models() {
-        let models = (0..1_000).map(|number| AccountKey::of_model("local", &format!("m-{number}")));
-        let all = models.chain([AccountKey::of_provider("local")]);
-        let shown = shown(all.map(|key| (key, Account::default())).collect());
-        assert_eq!(shown.len(), ACCOUNTS_MAX);
-        assert_eq!(shown[0].0.as_str(), "local");
-    }
+    use super::roles;
 
     #[test]
     fn processes_are_counted_by_the_role_in_their_ids() {

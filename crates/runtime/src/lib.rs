@@ -6,11 +6,14 @@
 //! - [`wakes`], [`presence`], [`gauge`], [`accounts`], [`sweeper`]: the loops.
 //! - [`byte_budget`], [`memory`]: bound the memory that jobs, requests and responses take.
 //! - [`off_async_threads`]: runs a long computation beside the async threads.
-//! - [`worker_health`]: whether the worker is wedged. [`member_metrics`], [`fleet_metrics`]: the metrics that are read at each scrape.
+//! - [`worker_health`]: whether the worker is wedged. [`member_metrics`], [`fleet_metrics`]: the metrics that are read at each scrape;
+//!   `account_metrics` and `account_labels` those of the accounts.
 //! - [`member`]: a process of the fleet, which owns the lanes and runs the loops.
 //!
 //! [`log_limit`] bounds the log lines of events that may occur often.
 
+mod account_labels;
+mod account_metrics;
 pub mod accounts;
 pub mod byte_budget;
 pub mod fleet_metrics;

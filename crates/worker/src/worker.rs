@@ -11,7 +11,8 @@ use tokio_util::{
 
 use crate::{
     accounts, call_notices, call_recorder::CallRecorder, drain::drain, in_flight::InFlightJobs,
-    intake::Intake, providers::Providers, settings::WorkerSettings, worker_context::WorkerContext,
+    intake::Intake, provider::simulated, providers::Providers, settings::WorkerSettings,
+    worker_context::WorkerContext,
 };
 
 /// The most jobs whose requests are read at once to find tool results in them.
@@ -41,6 +42,7 @@ pub async fn run(
     let metrics = member.metrics.clone();
     let slots = i64::try_from(settings.concurrency).unwrap_or(i64::MAX);
     metrics.worker.slots.set(slots);
+    metrics.calls.set_answers_any_model(simulated::NAME);
     for (provider, model) in providers.configured_models() {
         metrics.calls.add_configured_model(&provider, &model);
     }

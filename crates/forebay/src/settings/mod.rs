@@ -105,7 +105,8 @@ pub struct Settings {
     pub allowed_origins: Option<AllowedOrigins>,
 
     /// The address and port of the admin listener: `/metrics`, `/healthz` and `/readyz`. Port 0 picks a free port. Without it,
-    /// there is no admin listener. It has no access control, so keep it in a private network.
+    /// there is no admin listener. It has no access control, so keep it in a private network. It accepts any IP address as the
+    /// Host; for DNS names, FOREBAY_ALLOWED_HOSTS applies.
     #[arg(long, env = "FOREBAY_ADMIN_LISTEN", global = true, value_parser = parse::admin_listen)]
     pub admin_listen: Option<SocketAddr>,
 

@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use forebay_metrics::Format;
+use forebay_runtime::off_async_threads::off_async_threads;
 
 use super::state::AdminState;
 use crate::{problem::Problem, problem_code::ProblemCode};
@@ -22,7 +23,11 @@ pub(super) async fn get(
     let accept = headers.get_all(ACCEPT).iter();
     let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
     let format = Format::accepted_by(&accept.join(","));
-    let text = state.member.metrics.encode(format).map_err(|error| {
+    let running = state.scrape.lock().await;
+    // A scrape reads files of the operating system.
+    let encoded = off_async_threads(|| state.member.metrics.encode(format));
+    drop(running);
+    let text = encoded.map_err(|error| {
         tracing::error!(%error, "the metrics could not be written");
         Problem::new(ProblemCode::Internal, "the metrics could not be written")
     })?;

@@ -12,20 +12,22 @@ use axum::{Router, http::Uri, middleware, routing::get};
 use forebay_runtime::{fleet_metrics::TimerOverdue, member::Member};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     problem::Problem,
     problem_code::ProblemCode,
     readiness::Requirements,
-    server::{self, ServerLimits, is_loopback},
+    router::panic_response,
+    server::{self, ServerLimits, WhenFull, is_loopback},
     web_guard::{self, AllowedHosts, AllowedOrigins, WebGuard},
 };
 use state::AdminState;
 
-/// The most open connections. Further connections wait in the listener's backlog.
+/// The most open connections. A further connection closes the oldest one, so that idle connections block no probe.
 const CONNECTIONS_MAX: usize = 64;
-/// The time limit for a request's headers, and for the idle time before them. Scrapers keep connections for minutes.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
+/// The time limit for a request's headers, and for the idle time before them. Scrapers whose interval is longer connect again.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the writes of a response may be blocked because its client reads too slowly.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long open requests may take to finish at the end of the process.
@@ -34,7 +36,8 @@ const DRAIN_TIME: Duration = Duration::from_millis(100);
 /// The settings of the admin listener.
 #[derive(Clone, Debug)]
 pub struct AdminSettings {
-    /// The hosts that requests may name, in addition to the names of this machine.
+    /// The hosts that requests may name, in addition to the names of this machine and all IP addresses: scrapers and probes
+    /// use the address of a pod.
     pub allowed_hosts: AllowedHosts,
     /// Whether the process serves the HTTP API. Without it, the process is ready only if its queue can be reached.
     pub has_gateway: bool,
@@ -58,6 +61,7 @@ pub async fn serve_admin(
     }
     if settings.has_gateway {
         member.register_fleet_metrics(settings.jobs_max, timer_overdue.clone());
+        member.register_account_metrics();
     }
     let store = Arc::clone(&member.store);
     let watch_timers = async {
@@ -67,8 +71,9 @@ pub async fn serve_admin(
         std::future::pending::<()>().await;
     };
     let web_guard = WebGuard {
-        hosts: settings.allowed_hosts,
+        hosts: settings.allowed_hosts.or_any_ip(),
         origins: AllowedOrigins::default(),
+        can_allow_origins: false,
         is_loopback_listener: is_loopback(&listener),
     };
     let state = Arc::new(AdminState {
@@ -76,9 +81,11 @@ pub async fn serve_admin(
         requirements: Requirements {
             queue: !settings.has_gateway,
         },
+        scrape: tokio::sync::Mutex::new(()),
     });
     let limits = ServerLimits {
         connections_max: CONNECTIONS_MAX,
+        when_full: WhenFull::CloseOldest,
         header_timeout: HEADER_TIMEOUT,
         write_timeout: WRITE_TIMEOUT,
         drain_time: DRAIN_TIME,
@@ -97,6 +104,7 @@ fn router(state: Arc<AdminState>, web_guard: WebGuard) -> Router {
         .route("/readyz", get(probes::readyz))
         .fallback(unknown_route)
         .with_state(state)
+        .layer(CatchPanicLayer::custom(panic_response))
         .layer(middleware::from_fn_with_state(
             Arc::new(web_guard),
             web_guard::guard,

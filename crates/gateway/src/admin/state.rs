@@ -12,4 +12,6 @@ pub(super) struct AdminState {
     pub(super) member: Arc<Member>,
     /// What the process needs to be ready.
     pub(super) requirements: Requirements,
+    /// Held by the scrape that runs. Others wait for it without a thread.
+    pub(super) scrape: tokio::sync::Mutex<()>,
 }

@@ -62,8 +62,13 @@ impl ConnectionServer {
         }
     }
 
-    /// Serves one connection until the client closes it or one of the two tokens ends it.
-    pub(super) fn serve(&self, stream: TcpStream) -> impl Future<Output = ()> + Send + 'static {
+    /// Serves one connection until the client closes it or one of the tokens ends it. `own_stop` closes only this connection,
+    /// after its current request.
+    pub(super) fn serve(
+        &self,
+        stream: TcpStream,
+        own_stop: Option<CancellationToken>,
+    ) -> impl Future<Output = ()> + Send + 'static {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was not set; responses may be delayed");
         }
@@ -75,9 +80,18 @@ impl ConnectionServer {
         let head_timeout = self.timeouts.header;
         async move {
             let until_ended = async {
+                let stopped = async {
+                    match own_stop {
+                        Some(own_stop) => tokio::select! {
+                            () = own_stop.cancelled() => {}
+                            () = stop.cancelled() => {}
+                        },
+                        None => stop.cancelled().await,
+                    }
+                };
                 let result = tokio::select! {
                     result = &mut serving => result,
-                    () = stop.cancelled() => {
+                    () = stopped => {
                         std::pin::Pin::new(&mut serving).graceful_shutdown();
                         (&mut serving).await
                     }

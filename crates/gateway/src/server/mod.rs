@@ -1,43 +1,29 @@
 //! Accepts connections, at most `connections_max` at a time, and drains them when the gateway stops.
 //!
-//! This module replaces `axum::serve`, which sets no time limit for a request's headers. With it, slow clients could keep
+//! `accept` bounds the number of connections. This module replaces `axum::serve`, which sets no time limit for a request's headers. With it, slow clients could keep
 //! connections for ever. Here, `connection` limits the time for a request's headers. `write_timeout` disconnects a client
 //! that reads a response too slowly. `automatic_response` and `unreadable_request` answer what is not HTTP with problem
 //! details.
 
+mod accept;
 mod automatic_response;
 mod connection;
+mod limits;
 mod unreadable_request;
 mod write_timeout;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use forebay_metrics::gateway::ConnectionGauge;
-use forebay_runtime::{log_limit::LogLimit, member::Member};
-use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use forebay_runtime::member::Member;
+use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{router::router, settings::GatewaySettings, state::ApiState, web_guard::WebGuard};
+use accept::Acceptor;
 use connection::{ConnectionServer, Timeouts};
-
-/// The pause after a failed accept. The usual cause is a lack of file descriptors or memory.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
-/// How often a failed accept is logged.
-const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
-
-/// The limits of a server.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ServerLimits {
-    /// The most open connections. Further connections wait in the listener's backlog.
-    pub(crate) connections_max: usize,
-    /// The time limit for a request's headers, and for the idle time before them.
-    pub(crate) header_timeout: Duration,
-    /// How long the writes of a response may be blocked because its client reads too slowly.
-    pub(crate) write_timeout: Duration,
-    /// How long open requests may take to finish after the stop.
-    pub(crate) drain_time: Duration,
-}
+pub(crate) use limits::{ServerLimits, WhenFull};
 
 /// Serves the API on `listener` until `stop` is cancelled. Then open requests may finish for `drain_ms`;
 /// connections that are still open after that are closed.
@@ -49,6 +35,7 @@ pub async fn serve(
 ) {
     let limits = ServerLimits {
         connections_max: settings.connections_max,
+        when_full: WhenFull::Wait,
         header_timeout: Duration::from_millis(settings.header_timeout_ms),
         write_timeout: Duration::from_millis(settings.write_timeout_ms),
         drain_time: Duration::from_millis(settings.drain_ms),
@@ -56,6 +43,7 @@ pub async fn serve(
     let web_guard = WebGuard {
         hosts: settings.allowed_hosts.clone(),
         origins: settings.allowed_origins.clone(),
+        can_allow_origins: true,
         is_loopback_listener: is_loopback(&listener),
     };
     let connections = member.metrics.gateway.connections.clone();
@@ -78,9 +66,6 @@ pub(crate) async fn serve_router(
     connections: Option<ConnectionGauge>,
     stop: CancellationToken,
 ) {
-    let connection_permits = Arc::new(Semaphore::new(
-        limits.connections_max.clamp(1, Semaphore::MAX_PERMITS),
-    ));
     let timeouts = Timeouts {
         header: limits.header_timeout,
         write: limits.write_timeout,
@@ -91,8 +76,9 @@ pub(crate) async fn serve_router(
     let tasks = TaskTracker::new();
     let server = ConnectionServer::new(router, timeouts, stop.clone(), abort.clone());
 
-    let accepting = accept(&listener, &connection_permits, &tasks, &server, connections);
-    stop.run_until_cancelled(accepting).await;
+    let mut acceptor = Acceptor::new(&limits, &tasks, &server, connections);
+    stop.run_until_cancelled(acceptor.run(&listener)).await;
+    drop(acceptor);
     // Closes the port, so that new clients are refused at once and can try another gateway.
     drop(listener);
     tasks.close();
@@ -106,48 +92,75 @@ pub(crate) async fn serve_router(
     }
 }
 
-/// Accepts connections, one for each free permit, for as long as it is polled.
-async fn accept(
-    listener: &TcpListener,
-    connection_permits: &Arc<Semaphore>,
-    tasks: &TaskTracker,
-    server: &ConnectionServer,
-    connections: Option<ConnectionGauge>,
-) {
-    let log_limit = LogLimit::new(1, ACCEPT_LOG_INTERVAL);
-    // The semaphore is never closed, so this loop does not end.
-    while let Ok(permit) = Arc::clone(connection_permits).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let serving = server.serve(stream);
-                let counted = connections.as_ref().map(ConnectionGauge::open);
-                tasks.spawn(async move {
-                    serving.await;
-                    drop((permit, counted));
-                });
-            }
-            Err(error) if client_disconnected(&error) => {}
-            Err(error) => {
-                if let Some(earlier_errors) = log_limit.permit() {
-                    tracing::warn!(
-                        %error,
-                        retry_ms = ACCEPT_RETRY_DELAY.as_millis(),
-                        earlier_errors,
-                        "cannot accept a connection; trying again"
-                    );
-                }
-                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
-            }
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-/// Returns whether the client ended the connection before it was accepted.
-fn client_disconnected(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-    )
+    use axum::{Router, routing::get};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        time::timeout,
+    };
+    use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+    use super::{ServerLimits, WhenFull, serve_router};
+
+    const TIMEOUT: Duration = Duration::from_secs(60);
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+    async fn connect(listener: &std::net::SocketAddr, sent: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(listener).await.expect("connected");
+        stream.write_all(sent).await.expect("sent");
+        stream
+    }
+
+    async fn answer(mut stream: TcpStream) -> Option<String> {
+        let mut answer = String::new();
+        let read = timeout(TIMEOUT, stream.read_to_string(&mut answer)).await;
+        read.ok()?.ok()?;
+        Some(answer)
+    }
+
+    #[tokio::test]
+    async fn a_new_connection_closes_an_idle_one_although_a_busy_one_is_older() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("the address is valid");
+        let (finish, busy_begins) = (CancellationToken::new(), CancellationToken::new());
+        let (finished, begun) = (finish.clone(), busy_begins.clone());
+        let slow = async move || {
+            begun.cancel();
+            finished.cancelled().await;
+            "slow"
+        };
+        let router = Router::new()
+            .route("/", get(async || "quick"))
+            .route("/slow", get(slow));
+        let limits = ServerLimits {
+            connections_max: 3,
+            when_full: WhenFull::CloseOldest,
+            // No idle connection ends by itself.
+            header_timeout: Duration::from_secs(3_600),
+            write_timeout: TIMEOUT,
+            drain_time: Duration::ZERO,
+        };
+        let serving = serve_router(listener, router, limits, None, CancellationToken::new());
+        let _server = AbortOnDropHandle::new(tokio::spawn(serving));
+
+        let slow = b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let busy = connect(&address, slow).await;
+        busy_begins.cancelled().await;
+        let idle = connect(&address, b"").await;
+        let unfinished = connect(&address, b"GET / HTTP/1.1\r\n").await;
+        for _ in 0..2 {
+            let new = answer(connect(&address, REQUEST).await).await;
+            let new = new.expect("an answer in time");
+            assert!(new.ends_with("quick"), "{new}");
+        }
+        assert_eq!(answer(idle).await.as_deref(), Some(""), "it was closed");
+        finish.cancel();
+        let busy = answer(busy).await.expect("an answer in time");
+        assert!(busy.ends_with("slow"), "{busy}");
+        drop(unfinished);
+    }
 }

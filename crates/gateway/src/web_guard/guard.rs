@@ -25,6 +25,8 @@ use crate::{problem::Problem, problem_code::ProblemCode};
 pub(crate) struct WebGuard {
     pub(crate) hosts: AllowedHosts,
     pub(crate) origins: AllowedOrigins,
+    /// Whether a setting can allow other origins.
+    pub(crate) can_allow_origins: bool,
     /// Whether only this machine can reach the gateway.
     pub(crate) is_loopback_listener: bool,
 }
@@ -74,7 +76,9 @@ pub(crate) async fn guard(
                 cors::allow_origin(&rules.origins, &headers, &mut response);
                 response
             }
-            RequestSource::Foreign(header) => foreign_page(header).into_response(),
+            RequestSource::Foreign(header) => {
+                foreign_page(header, rules.can_allow_origins).into_response()
+            }
         }
     };
     if !is_own_host && is_health_check {
@@ -116,9 +120,12 @@ fn foreign_host() -> Problem {
     Problem::with_field_error(ProblemCode::HostNotAllowed, "Host", message)
 }
 
-fn foreign_page(header: &'static str) -> Problem {
-    let message =
-        "names a web page of another origin; FOREBAY_ALLOWED_ORIGINS allows other origins";
+fn foreign_page(header: &'static str, can_allow_origins: bool) -> Problem {
+    let message = if can_allow_origins {
+        "names a web page of another origin; FOREBAY_ALLOWED_ORIGINS allows other origins"
+    } else {
+        "names a web page of another origin; the admin listener allows no other origins"
+    };
     Problem::with_field_error(ProblemCode::OriginNotAllowed, header, message)
 }
 
@@ -133,6 +140,7 @@ mod tests {
         let guard = WebGuard {
             hosts: AllowedHosts::default(),
             origins: origins.unwrap_or_default(),
+            can_allow_origins: true,
             is_loopback_listener: false,
         };
         let headers: HeaderMap = headers

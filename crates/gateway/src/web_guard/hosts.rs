@@ -8,6 +8,7 @@ use super::authority::{Authority, host_name};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedHosts {
     any: bool,
+    any_ip: bool,
     names: Vec<String>,
 }
 
@@ -35,10 +36,20 @@ impl AllowedHosts {
         Ok(hosts)
     }
 
+    /// These hosts and all IP addresses. A web page can let its own name resolve to this machine, but no IP address.
+    #[must_use]
+    pub fn or_any_ip(self) -> Self {
+        Self {
+            any_ip: true,
+            ..self
+        }
+    }
+
     /// Whether this host is a name of the gateway. A gateway that other machines can reach has names that it does not know,
     /// unless hosts are configured.
     pub(super) fn owner(&self, host: &Authority, is_loopback_listener: bool) -> HostOwner {
-        if self.any || host.is_loopback() || self.names.contains(&host.host) {
+        let is_allowed_ip = self.any_ip && host.ip().is_some();
+        if self.any || is_allowed_ip || host.is_loopback() || self.names.contains(&host.host) {
             HostOwner::Gateway
         } else if is_loopback_listener || !self.names.is_empty() {
             HostOwner::Other
@@ -89,6 +100,26 @@ mod tests {
             assert!(accepts(setting, "127.0.0.1", is_loopback_listener));
             assert!(!accepts(setting, "evil.example", is_loopback_listener));
             assert!(accepts(Some("*"), "evil.example", is_loopback_listener));
+        }
+    }
+
+    #[test]
+    fn all_ip_addresses_can_be_accepted_beside_the_configured_hosts() {
+        for setting in [None, Some("forebay.example")] {
+            let hosts = setting.map(|text| AllowedHosts::parse(text).expect("the hosts are valid"));
+            let hosts = hosts.unwrap_or_default();
+            for is_loopback_listener in [true, false] {
+                let accepts = |hosts: &AllowedHosts, host| {
+                    let host = Authority::parse(host).expect("the host is valid");
+                    hosts.owner(&host, is_loopback_listener) == HostOwner::Gateway
+                };
+                let with_ips = hosts.clone().or_any_ip();
+                for host in ["10.0.0.7:9464", "[fe80::1]:9464"] {
+                    assert!(!accepts(&hosts, host));
+                    assert!(accepts(&with_ips, host));
+                }
+                assert!(!accepts(&with_ips, "evil.example"));
+            }
         }
     }
 

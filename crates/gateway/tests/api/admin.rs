@@ -1,18 +1,30 @@
 //! The admin listener: metrics in both text formats, and the probes.
 
-use std::sync::Arc;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use faulty_store::StoreMode;
 use forebay_gateway::{AdminSettings, AllowedHosts};
+use forebay_shared::account::{AccountKey, ConfiguredLimits};
 use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::fixture::{Fixture, repeat_until};
 
+/// How long a request or a wait may take. Only failing tests reach it.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
 /// The admin listener of a fixture's process.
 struct Admin {
+    address: SocketAddr,
     url: String,
     http: reqwest::Client,
     _server: AbortOnDropHandle<()>,
@@ -20,12 +32,20 @@ struct Admin {
 
 impl Admin {
     async fn start(gateway: &Fixture, has_gateway: bool) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("the port opens");
-        let address = listener.local_addr().expect("the address is valid");
+        let any = AllowedHosts::default();
+        Self::with_hosts(gateway, has_gateway, "127.0.0.1:0", any).await
+    }
+
+    async fn with_hosts(
+        gateway: &Fixture,
+        has_gateway: bool,
+        listen: &str,
+        allowed_hosts: AllowedHosts,
+    ) -> Self {
+        let listener = TcpListener::bind(listen).await.expect("the port opens");
+        let port = listener.local_addr().expect("the address is valid").port();
         let settings = AdminSettings {
-            allowed_hosts: AllowedHosts::default(),
+            allowed_hosts,
             has_gateway,
             has_worker: !has_gateway,
             jobs_max: 100,
@@ -34,9 +54,11 @@ impl Admin {
         let stop = gateway.stop.clone();
         let serving = forebay_gateway::serve_admin(listener, member, settings, stop);
         Self {
-            url: format!("http://{address}"),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            url: format!("http://127.0.0.1:{port}"),
             http: reqwest::Client::builder()
                 .no_proxy()
+                .timeout(TIMEOUT)
                 .build()
                 .expect("the client is built"),
             _server: AbortOnDropHandle::new(tokio::spawn(serving)),
@@ -253,10 +275,10 @@ async fn counts_of_the_fleet_follow_the_store() {
     // The counts are read once a second.
     let shown = async {
         while value(&admin.metrics().await, ready) != Some(1.0) {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let limit = std::time::Duration::from_secs(30);
+    let limit = Duration::from_secs(30);
     tokio::time::timeout(limit, shown)
         .await
         .expect("the job is counted");
@@ -282,4 +304,88 @@ async fn only_the_hosts_of_the_machine_may_scrape_a_loopback_listener() {
         response.expect("the server responds").status().as_u16(),
         421
     );
+}
+
+/// Scrapers and probes use the address of a pod. DNS names stay protected.
+#[tokio::test]
+async fn scrapers_may_use_any_ip_address_whatever_hosts_are_allowed() {
+    let gateway = Fixture::start().await;
+    let allowed = AllowedHosts::parse("forebay.example").expect("the hosts are valid");
+    for listen in ["127.0.0.1:0", "0.0.0.0:0"] {
+        let admin = Admin::with_hosts(&gateway, true, listen, allowed.clone()).await;
+        for (host, path, expected) in [
+            ("10.0.0.7:9464", "/metrics", 200),
+            ("[fd00::7]:9464", "/metrics", 200),
+            ("10.0.0.7:9464", "/healthz", 200),
+            ("forebay.example", "/metrics", 200),
+            ("attacker.example", "/metrics", 421),
+        ] {
+            let request = admin.http.get(format!("{}{path}", admin.url));
+            let response = request.header("host", host).send().await;
+            let response = response.expect("the server responds");
+            assert_eq!(response.status().as_u16(), expected, "{host} {path}");
+            let body = response.text().await.expect("a body");
+            assert!(!body.is_empty(), "{host} {path}: the answer says why");
+        }
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_keep_out_a_probe() {
+    let gateway = Fixture::start().await;
+    let admin = Admin::start(&gateway, true).await;
+    let mut idle = Vec::new();
+    // More than the listener keeps open. Some have sent a part of a request.
+    for number in 0..200 {
+        let mut stream = TcpStream::connect(admin.address).await.expect("connected");
+        if number % 2 == 0 {
+            stream
+                .write_all(b"GET /metrics HTTP/1.1\r\n")
+                .await
+                .expect("sent");
+        }
+        idle.push(stream);
+    }
+    assert_eq!(admin.get("/healthz", None).await.0, 200);
+    drop(idle);
+}
+
+/// A gateway that has lost the store must not report the accounts and the jobs that it knew before.
+#[tokio::test]
+async fn without_recent_counts_values_of_the_fleet_are_left_out() {
+    let gateway = Fixture::start().await;
+    let admin = Admin::start(&gateway, true).await;
+    let key = AccountKey::of_provider("acme");
+    let limits = ConfiguredLimits {
+        concurrency: Some(3),
+        ..ConfiguredLimits::default()
+    };
+    let accounts = &gateway.member.accounts;
+    let configured = [(key, limits)].into();
+    accounts
+        .configure(&configured, |name| name == "acme")
+        .await
+        .expect("the account is configured");
+    let phase = r#"forebay_provider_account_phase{account="acme",phase="open"}"#;
+    let in_flight = r#"forebay_provider_account_in_flight{account="acme"}"#;
+    let shown = async |expected: [Option<f64>; 3]| {
+        let is_shown = async {
+            loop {
+                let text = admin.metrics().await;
+                let values = [phase, in_flight, "forebay_store_full"];
+                if values.map(|series| value(&text, series)) == expected {
+                    assert!(!text.contains(" -0"), "{text}");
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let shown = tokio::time::timeout(TIMEOUT, is_shown).await;
+        shown.unwrap_or_else(|_| panic!("{expected:?} is not shown"));
+    };
+    shown([Some(1.0), Some(0.0), Some(0.0)]).await;
+    gateway.store.set_mode(StoreMode::Down);
+    shown([None, None, None]).await;
+    gateway.store.set_mode(StoreMode::Up);
+    shown([Some(1.0), Some(0.0), Some(0.0)]).await;
 }

@@ -7,6 +7,9 @@ use forebay_shared::{store::RunInputs, time::TimeMs};
 pub enum Applied {
     /// The change is committed, by this request or by an earlier one.
     Done,
+    /// The retry is committed, by this request or by an earlier one. The job has used up its tries, or it has ended otherwise
+    /// meanwhile, so it is not tried again.
+    NotTriedAgain,
     /// The claim was granted.
     Claimed {
         /// The fence, which every later change of this attempt must carry.

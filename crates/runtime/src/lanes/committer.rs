@@ -166,7 +166,8 @@ impl Committer {
         let load = || self.store.load(key, &jobs, run_inputs_of);
 
         let cached = self.cache.take(key);
-        let is_cacheable = cached.is_some() || run_inputs_of.is_some();
+        let is_cached = cached.is_some();
+        let is_cacheable = is_cached || run_inputs_of.is_some();
         let (mut base, mut is_guess) = match guess(cached, batch) {
             Some(guess) => (guess, true),
             None => (with_retry(deadline, load).await?, false),
@@ -184,6 +185,7 @@ impl Committer {
             }
             let wake = draft.wake.take();
             let tick_moves = std::mem::take(&mut draft.tick_moves);
+            let takeovers = draft.takeovers;
             if !draft.is_changed() {
                 let lane = draft.lane;
                 let moving = self
@@ -205,7 +207,11 @@ impl Committer {
             }
             match committed? {
                 RetriedCommit::Conflict { newer, is_in_doubt } => {
-                    self.metrics.commit_conflicts.inc();
+                    // A lane that was only assumed to be absent needs no other process to be there. After a lost response, the
+                    // change may be this process's own.
+                    if !is_in_doubt && (is_cached || !is_guess) {
+                        self.metrics.commit_conflicts.inc();
+                    }
                     if is_in_doubt {
                         remember_claims(batch, &verdicts);
                     }
@@ -215,7 +221,6 @@ impl Committer {
                 }
                 RetriedCommit::Done => {
                     self.failed_jobs.log(&commit, &base.lane);
-                    let takeovers = takeovers(batch, &base.lane, &commit.next);
                     self.metrics.takeovers.inc_by(takeovers);
                 }
             }
@@ -278,20 +283,6 @@ impl Committer {
     }
 }
 
-/// How many jobs the ticks of a batch have taken from workers that are gone.
-fn takeovers(batch: &[Pending], before: &Lane, after: &Lane) -> u64 {
-    let is_running = |lane: &Lane, job| {
-        let entry = lane.find(job).map(|(_, entry)| entry);
-        entry.is_some_and(|entry| matches!(entry.state, State::Running { .. }))
-    };
-    let ticks = batch.iter().map(|pending| &pending.change.action);
-    let taken = ticks.filter(|action| {
-        let job = action.job();
-        matches!(action, Action::Tick { .. }) && is_running(before, job) && !is_running(after, job)
-    });
-    taken.count() as u64
-}
-
 /// Guesses the lane instead of loading it; the commit verifies the guess. The guess is the cached lane, or an absent
 /// lane if the batch only admits jobs. So most submits and most ends of an attempt take one round trip. Returns `None`
 /// for a batch with a claim, because a claim needs the run inputs of the job, which only a load returns.
@@ -334,7 +325,7 @@ fn results(
 ) -> Vec<ChangeResult> {
     let results = batch.iter().zip(verdicts).map(|(pending, verdict)| {
         match verdict.map_err(LaneError::Refused)? {
-            Decision::Made => Ok(Applied::Done),
+            Decision::Made => Ok(made(lane, &pending.change.action)),
             Decision::NeedsBytes(bytes) => Ok(Applied::NeedsBytes(bytes)),
             Decision::Claim(ClaimResult::NotDue { .. }) => Ok(Applied::NotDue),
             Decision::Claim(ClaimResult::Granted { fence }) => Ok(claim_result(
@@ -346,6 +337,16 @@ fn results(
         }
     });
     results.collect()
+}
+
+/// The result of a change that is neither refused nor a claim.
+fn made(lane: &Lane, action: &Action) -> Applied {
+    // The rules fail a job whose tries are used up.
+    if matches!(action, Action::Retry { .. }) && lane.find(action.job()).is_none() {
+        Applied::NotTriedAgain
+    } else {
+        Applied::Done
+    }
 }
 
 /// The result of a granted claim.

@@ -74,6 +74,8 @@ pub(super) struct CommitDraft<'a> {
     pub(super) wake: Option<HeadWake>,
     /// Timers to move without a commit.
     pub(super) tick_moves: Vec<TickMove>,
+    /// How many running jobs the changes take from their workers.
+    pub(super) takeovers: u64,
     timers: Vec<(JobId, Option<TimeMs>)>,
     admitted: Vec<Arc<NewJob>>,
     repaired: Vec<JobId>,
@@ -92,6 +94,7 @@ impl<'a> CommitDraft<'a> {
             lane: base.lane.clone(),
             wake: None,
             tick_moves: Vec::new(),
+            takeovers: 0,
             timers: Vec::new(),
             admitted: Vec::new(),
             repaired: Vec::new(),
@@ -151,6 +154,7 @@ impl<'a> CommitDraft<'a> {
         if let Action::Admit { job, .. } = action {
             self.admitted.push(Arc::clone(job));
         }
+        self.takeovers += u64::from(effects.is_takeover);
         self.repaired.extend(effects.repaired);
         let inputs = effects.keep_inputs.into_iter().map(Append::InputOf);
         self.append.extend(inputs);

@@ -12,5 +12,6 @@ mod presence;
 mod queue;
 mod scene;
 mod store;
+mod store_metrics;
 mod sweeper;
 mod wakes;

@@ -52,6 +52,8 @@ pub(crate) struct Scene {
     pub(crate) store: Arc<FaultyStore>,
     pub(crate) queue: Arc<FakeQueue>,
     pub(crate) lanes: Lanes,
+    /// What `lanes` has counted.
+    pub(crate) lane_metrics: LaneMetrics,
     pub(crate) wakes: Wakes,
     pub(crate) wakes_loop: JoinHandle<()>,
     /// The memory for the inputs that commits read.
@@ -120,14 +122,16 @@ impl Scene {
         let (wakes, publisher) =
             Wakes::new(queue.clone(), store.clone(), Arc::new(Gauge::default()));
         let reads = reads();
+        let lane_metrics = LaneMetrics::default();
         Self {
             lanes: Lanes::new(
                 store.clone(),
                 wakes.clone(),
                 settings(),
                 reads.clone(),
-                LaneMetrics::default(),
+                lane_metrics.clone(),
             ),
+            lane_metrics,
             reads,
             wakes_loop: tokio::spawn(publisher.run()),
             wakes,

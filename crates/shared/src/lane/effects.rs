@@ -29,6 +29,8 @@ pub struct Effects {
     pub keep_turns: bool,
     /// The result of a claim.
     pub claim: Option<ClaimResult>,
+    /// Whether the head was taken from its worker: the worker is gone, or the time limit of its claim has passed.
+    pub is_takeover: bool,
 }
 
 /// The result of a claim that was not refused.

@@ -81,6 +81,7 @@ impl Transition<'_> {
     /// Takes the head from its worker and queues it again, or fails it after too many takeovers. The fence stays until the next
     /// claim raises it.
     fn take_over(&mut self) {
+        self.effects.is_takeover = true;
         let head = &mut self.lane.entries[0];
         head.takeovers += 1;
         if head.takeovers > TAKEOVERS_MAX {

@@ -115,7 +115,9 @@ pub(super) async fn claim(
                 }
                 continue;
             }
-            Ok(Applied::Done | Applied::NotDue) => return ClaimEnd::NotClaimed,
+            Ok(Applied::Done | Applied::NotTriedAgain | Applied::NotDue) => {
+                return ClaimEnd::NotClaimed;
+            }
             Err(LaneError::Refused(Refused::Running)) if may_have_claimed => {
                 match release_unanswered_claim(worker, &lane, job).await {
                     Ok(()) => return ClaimEnd::NotClaimed,

@@ -15,7 +15,7 @@
 //! runs: no data twice, and no data that only the claim or the commit needs.
 
 mod account_report;
-mod attempt_record;
+mod attempt_end;
 mod attempt_spans;
 mod call;
 mod call_outcome;

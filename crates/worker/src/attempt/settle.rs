@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use forebay_runtime::lanes::{AttemptOutput, LaneChange, LaneError, ProviderWait, RetryOptions};
+use forebay_metrics::worker::AttemptOutcome;
+use forebay_runtime::lanes::{
+    Applied, AttemptOutput, LaneChange, LaneError, ProviderWait, RetryOptions,
+};
 use forebay_shared::{
     document::UnknownFields,
     job::{FinishReason, JobError, Reply},
@@ -13,7 +16,7 @@ use forebay_shared::{
 use tokio::time::sleep;
 
 use super::{
-    attempt_record::AttemptRecord,
+    attempt_end::{self, AttemptEnd},
     attempt_spans::CommitSpan,
     call_outcome::{CallOutcome, CallResult},
     claimed_job::ClaimedJob,
@@ -39,7 +42,6 @@ pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: Ca
         CallOutcome::Failed { failure, .. } => is_final(&failure.retry),
         _ => false,
     };
-    let recorded = AttemptRecord::of(&outcome, job, worker.settings.tries_max);
     let span = CommitSpan::start(job, &outcome);
     let end = match outcome {
         CallOutcome::Answered(result) => complete(worker, job, *result).await,
@@ -57,10 +59,10 @@ pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: Ca
             None
         }
     };
-    span.end(job, end.as_deref());
+    span.end(job, end.as_ref().map(|end| &*end.code));
     let has_ended = ends_job && end.is_some();
-    recorded.count(worker, end.as_deref());
-    if let Some(code) = end {
+    attempt_end::count(worker, end.as_ref());
+    if let Some(AttemptEnd { code, .. }) = end {
         let elapsed_ms = u64::try_from(job.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(job_id = %job.job, attempt = job.attempt, elapsed_ms, code, "an attempt ended");
     }
@@ -73,11 +75,12 @@ const fn is_final(retry: &Retry) -> bool {
     matches!(retry, Retry::Never | Retry::LessContext)
 }
 
-/// How the attempt ended, as one word for the log; `None` if its outcome was dropped.
-type LoggedEnd = Option<String>;
-
 /// Completes the job with the provider's answer.
-async fn complete(worker: &WorkerContext, job: &ClaimedJob, result: CallResult) -> LoggedEnd {
+async fn complete(
+    worker: &WorkerContext,
+    job: &ClaimedJob,
+    result: CallResult,
+) -> Option<AttemptEnd> {
     let token_measure = result.token_measure();
     let answer = result.answer;
     // Reserved until the reply is stored.
@@ -104,14 +107,14 @@ async fn complete(worker: &WorkerContext, job: &ClaimedJob, result: CallResult) 
     });
     let complete = || LaneChange::complete(job.claim_key(), hold_ms, Arc::clone(&output));
     match try_commit(worker, job, complete).await {
-        Ok(is_committed) => is_committed.then(|| String::from("completed")),
+        Ok(committed) => committed.map(|_| AttemptEnd::completed("completed")),
         Err(TooLarge) => {
             let message = "the reply and the input are larger than the store accepts";
             let error = JobError::new("result_too_large", message);
             let provider = output.provider.clone();
             let fail = || LaneChange::fail(job.claim_key(), error.clone(), provider.clone());
-            let has_ended = commit(worker, job, fail).await;
-            has_ended.then_some(error.code)
+            let committed = commit(worker, job, fail).await;
+            committed.map(|_| AttemptEnd::failed(error.code))
         }
     }
 }
@@ -122,7 +125,7 @@ async fn store_results(
     job: &ClaimedJob,
     results: Vec<Turn>,
     hold_ms: u64,
-) -> LoggedEnd {
+) -> Option<AttemptEnd> {
     let output = Arc::new(AttemptOutput {
         reply: Reply {
             text: None,
@@ -139,15 +142,15 @@ async fn store_results(
         token_measure: None,
     });
     let complete = || LaneChange::complete(job.claim_key(), Some(hold_ms), Arc::clone(&output));
-    let is_committed = commit(worker, job, complete).await;
-    is_committed.then(|| String::from("partial_results"))
+    let committed = commit(worker, job, complete).await;
+    committed.map(|_| AttemptEnd::completed("partial_results"))
 }
 
 /// Lets the job wait for its provider.
-async fn defer(worker: &WorkerContext, job: &ClaimedJob, wait: ProviderWait) -> LoggedEnd {
+async fn defer(worker: &WorkerContext, job: &ClaimedJob, wait: ProviderWait) -> Option<AttemptEnd> {
     let defer = || LaneChange::defer_claimed(job.claim_key(), wait.clone());
-    let is_committed = commit(worker, job, defer).await;
-    is_committed.then_some(wait.error.code)
+    let committed = commit(worker, job, defer).await;
+    committed.map(|_| AttemptEnd::new(AttemptOutcome::Deferred, wait.error.code))
 }
 
 /// Fails the job, or queues it for another try.
@@ -156,33 +159,32 @@ async fn fail(
     job: &ClaimedJob,
     failure: Failure,
     provider: Option<String>,
-) -> LoggedEnd {
+) -> Option<AttemptEnd> {
     let Failure { error, retry, .. } = failure;
-    let has_ended = match retry {
+    match retry {
         // `PreparedCall` has already tried the call with less context, if the context could be shortened.
         Retry::Never | Retry::LessContext => {
             let fail = || LaneChange::fail(job.claim_key(), error.clone(), provider.clone());
-            commit(worker, job, fail).await
+            let committed = commit(worker, job, fail).await;
+            committed.map(|_| AttemptEnd::failed(error.code))
         }
-        Retry::Backoff => try_again(worker, job, None, &error, provider).await,
-        Retry::AfterMs(ms) => try_again(worker, job, Some(ms), &error, provider).await,
-    };
-    has_ended.then_some(error.code)
+        Retry::Backoff => try_again(worker, job, None, error, provider).await,
+        Retry::AfterMs(ms) => try_again(worker, job, Some(ms), error, provider).await,
+    }
 }
 
-/// Queues the job again for another try after a delay. Returns whether the attempt has ended: the retry was
-/// committed, or the job has expired, so there is nothing to commit.
+/// Queues the job again for another try after a delay. If its tries are used up, the job fails. A job that has expired needs no
+/// commit: the sweeper ends it.
 async fn try_again(
     worker: &WorkerContext,
     job: &ClaimedJob,
     provider_delay_ms: Option<u64>,
-    error: &JobError,
+    error: JobError,
     provider: Option<String>,
-) -> bool {
+) -> Option<AttemptEnd> {
     let now = worker.member.store.now();
     if now >= job.expires_at {
-        // The sweeper ends the job as expired.
-        return true;
+        return Some(AttemptEnd::failed(error.code));
     }
     let delay_ms = retry_delay_ms(
         job.tries,
@@ -197,16 +199,25 @@ async fn try_again(
         provider,
     };
     let retry = || LaneChange::retry(job.claim_key(), options.clone());
-    commit(worker, job, retry).await
+    commit(worker, job, retry)
+        .await
+        .map(|applied| match applied {
+            Applied::NotTriedAgain => AttemptEnd::failed(error.code),
+            _ => AttemptEnd::new(AttemptOutcome::Retried, error.code),
+        })
 }
 
 /// The store never accepts the change, because of its size.
 struct TooLarge;
 
 /// Commits a change, and repeats it while the store does not respond, until the time limit of the claim has passed.
-/// Returns whether the change was committed.
-async fn commit(worker: &WorkerContext, job: &ClaimedJob, change: impl Fn() -> LaneChange) -> bool {
-    try_commit(worker, job, change).await.unwrap_or(false)
+/// Returns `None` if the change was not committed.
+async fn commit(
+    worker: &WorkerContext,
+    job: &ClaimedJob,
+    change: impl Fn() -> LaneChange,
+) -> Option<Applied> {
+    try_commit(worker, job, change).await.unwrap_or(None)
 }
 
 /// Like [`commit`], for a change that may be too large for the store.
@@ -214,11 +225,11 @@ async fn try_commit(
     worker: &WorkerContext,
     job: &ClaimedJob,
     change: impl Fn() -> LaneChange,
-) -> Result<bool, TooLarge> {
+) -> Result<Option<Applied>, TooLarge> {
     let (job_id, attempt) = (job.job, job.attempt);
     loop {
         let error = match worker.member.lanes.apply(change(), COMMIT_TIMEOUT).await {
-            Ok(_) => return Ok(true),
+            Ok(applied) => return Ok(Some(applied)),
             Err(LaneError::Store(StoreError::TooLarge)) => return Err(TooLarge),
             Err(LaneError::Refused(refused)) => {
                 tracing::debug!(
@@ -227,7 +238,7 @@ async fn try_commit(
                     %refused,
                     "the outcome of an attempt is dropped, because the job has ended or another worker has claimed it"
                 );
-                return Ok(false);
+                return Ok(None);
             }
             Err(error) => error,
         };
@@ -242,7 +253,7 @@ async fn try_commit(
                 %error,
                 "the outcome of an attempt could not be committed and is lost; the job's timer leads to another attempt"
             );
-            return Ok(false);
+            return Ok(None);
         }
         tracing::warn!(%job_id, attempt, %error, "the outcome of an attempt is not committed yet; trying again");
         sleep(COMMIT_RETRY_DELAY).await;
@@ -251,18 +262,18 @@ async fn try_commit(
 
 /// Releases a job whose wait for tool results has ended. Unlike [`release`], it repeats a failed commit: this worker stays
 /// present, so the sweeper would queue the job again only at the time limit of the claim.
-async fn release_after_wait(worker: &WorkerContext, job: &ClaimedJob) -> LoggedEnd {
+async fn release_after_wait(worker: &WorkerContext, job: &ClaimedJob) -> Option<AttemptEnd> {
     let release = || LaneChange::release(job.claim_key(), ReleaseReason::ToolWaitEnded);
-    let is_committed = commit(worker, job, release).await;
-    is_committed.then(|| String::from("tool_wait_ended"))
+    let committed = commit(worker, job, release).await;
+    committed.map(|_| AttemptEnd::released("tool_wait_ended"))
 }
 
 /// Releases the job of a worker that stops, without counting a try. If this fails, the sweeper queues the job again after this
 /// worker is gone.
-async fn release(worker: &WorkerContext, job: &ClaimedJob) -> LoggedEnd {
+async fn release(worker: &WorkerContext, job: &ClaimedJob) -> Option<AttemptEnd> {
     let release = LaneChange::release(job.claim_key(), ReleaseReason::WorkerStops);
     match worker.member.lanes.apply(release, RELEASE_TIMEOUT).await {
-        Ok(_) => Some(String::from("released")),
+        Ok(_) => Some(AttemptEnd::released("released")),
         Err(error) => {
             tracing::debug!(
                 job_id = %job.job,

@@ -22,6 +22,11 @@ pub(crate) async fn measured<T>(call: impl Future<Output = T>) -> (T, Option<Dur
     (result, first_byte.map(|at| at.duration_since(began)))
 }
 
+/// Forgets the answer of an earlier request of the call. Does nothing outside of [`measured`].
+pub(super) fn clear() {
+    let _ = FIRST_BYTE.try_with(|first_byte| first_byte.set(None));
+}
+
 /// Records that the first byte of an answer has arrived. Does nothing outside of [`measured`].
 pub(super) fn record() {
     let _ = FIRST_BYTE.try_with(|first_byte| first_byte.set(Some(Instant::now())));
@@ -33,7 +38,7 @@ mod tests {
 
     use tokio::time::sleep;
 
-    use super::{measured, record};
+    use super::{clear, measured, record};
 
     #[tokio::test(start_paused = true)]
     async fn the_time_is_that_of_the_last_answer() {
@@ -50,5 +55,15 @@ mod tests {
         assert_eq!(first_byte, Some(Duration::from_millis(10)));
         record();
         assert_eq!(measured(async {}).await, ((), None));
+    }
+
+    #[tokio::test]
+    async fn a_request_without_an_answer_has_no_time_although_an_earlier_one_had_an_answer() {
+        let call = async {
+            clear();
+            record();
+            clear();
+        };
+        assert_eq!(measured(call).await, ((), None));
     }
 }

@@ -57,6 +57,12 @@ async fn a_refused_call_spends_no_try() {
         let outcome = fleet.outcome(job).await;
         assert_eq!(outcome.status, Status::Completed, "{fault:?} {retry:?}");
         assert_eq!(codes(&outcome), [Some("planned"), None]);
+        let attempts = |result| format!("forebay_job_attempts_total{{result=\"{result}\"}}");
+        fleet.counts(&attempts("deferred"), 1).await;
+        fleet.counts(&attempts("completed"), 1).await;
+        fleet.counts(&attempts("retried"), 0).await;
+        let deferrals = r#"forebay_deferrals_total{reason="planned"}"#;
+        fleet.counts(deferrals, 1).await;
     }
 }
 

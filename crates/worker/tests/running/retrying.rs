@@ -104,11 +104,37 @@ async fn a_job_fails_when_its_tries_are_used_up() {
     );
     assert_eq!(outcome.provider.as_deref(), Some("scripted"));
     assert_eq!(outcome.attempts.len(), 3);
+    fleet
+        .counts(r#"forebay_job_attempts_total{result="failed"}"#, 1)
+        .await;
+    fleet
+        .counts(r#"forebay_job_attempts_total{result="retried"}"#, 2)
+        .await;
+    fleet
+        .counts(r#"forebay_retries_total{reason="provider_error"}"#, 2)
+        .await;
     // The session has no turn of the failed job, and the next job runs.
     let call = fleet.next_call().await;
     assert_eq!(call.texts(), ["b"]);
     call.reply("B");
     assert_eq!(fleet.outcome(next).await.status, Status::Completed);
+}
+
+#[tokio::test]
+async fn a_reply_that_is_too_large_for_the_store_is_counted_as_failed() {
+    let fleet = Fleet::start(settings(1));
+    let job = fleet.submit(Submit::text("a")).await;
+    let call = fleet.next_call().await;
+    fleet.store.plan(StoreCall::Commit, [Fault::TooLarge]);
+    call.reply("A");
+    let outcome = fleet.outcome(job).await;
+    assert_eq!(outcome.error.expect("an error").code, "result_too_large");
+    fleet
+        .counts(r#"forebay_job_attempts_total{result="failed"}"#, 1)
+        .await;
+    fleet
+        .counts(r#"forebay_job_attempts_total{result="completed"}"#, 0)
+        .await;
 }
 
 #[tokio::test]

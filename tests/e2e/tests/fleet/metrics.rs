@@ -52,8 +52,6 @@ async fn each_role_reports_its_part_and_gateways_report_the_fleet() {
         (r#"forebay_oldest_queued_seconds{class="interactive"}"#, 0.0),
         (r#"forebay_connected{server="redis"}"#, 1.0),
         (r#"forebay_connected{server="rabbitmq"}"#, 1.0),
-        (r#"forebay_connections_lost_total{server="redis"}"#, 0.0),
-        (r#"forebay_connections_lost_total{server="rabbitmq"}"#, 0.0),
         (
             r#"forebay_process_info{role="gateway",engine="distributed"}"#,
             1.0,
@@ -67,11 +65,26 @@ async fn each_role_reports_its_part_and_gateways_report_the_fleet() {
             of_gateway.text
         );
     }
+    for server in ["redis", "rabbitmq"] {
+        // A busy machine may have lost a connection.
+        let series = format!(r#"forebay_connections_lost_total{{server="{server}"}}"#);
+        assert!(of_gateway.value(&series).is_some(), "{series}");
+    }
     assert!(
         !of_gateway.text.contains("forebay_claims"),
         "a gateway claims nothing"
     );
 
+    // A worker counts an attempt only after its commit, which a client sees before.
+    let all_counted = async || {
+        let mut completed = 0.0;
+        for worker in &workers {
+            let scrape = worker.scrape().await;
+            completed += scrape.sum("forebay_job_attempts_total", r#"result="completed""#);
+        }
+        completed >= 20.0
+    };
+    assert!(poll_until(TIMEOUT, all_counted).await);
     let mut claims = 0.0;
     for worker in &workers {
         let scrape = worker.scrape().await;
@@ -84,7 +97,8 @@ async fn each_role_reports_its_part_and_gateways_report_the_fleet() {
         );
         assert_eq!(worker.try_get("/readyz").await.expect("an answer").0, 200);
     }
-    assert_eq!(claims, 20.0);
+    // A claim whose response was lost is released uncounted, and made again. A job that lost its worker is claimed again.
+    assert!(claims >= 20.0, "{claims}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

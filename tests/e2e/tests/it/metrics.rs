@@ -35,6 +35,17 @@ async fn one_process_reports_what_its_jobs_did() {
     }
     client.submit(&json!({"input": 7})).await.expect(422);
 
+    // An attempt is counted, and its slot is free, only after the commit that a client sees.
+    let settled = async || {
+        let scrape = admin.scrape().await;
+        let completed = scrape.value(r#"forebay_job_attempts_total{result="completed"}"#);
+        completed == Some(3.0) && scrape.value("forebay_slots_used") == Some(0.0)
+    };
+    assert!(
+        e2e::fleet::poll_until(TIMEOUT, settled).await,
+        "{}",
+        admin.scrape().await.text
+    );
     let scrape = admin.scrape().await;
     scrape.check_with_promtool().await;
     scrape.assert_documented();
@@ -53,6 +64,9 @@ async fn one_process_reports_what_its_jobs_did() {
         ("forebay_slots_used", 0.0),
         ("forebay_worker_wedged", 0.0),
         ("forebay_draining", 0.0),
+        // No other process changes the lanes.
+        ("forebay_commit_conflicts_total", 0.0),
+        ("forebay_takeovers_total", 0.0),
     ] {
         assert_eq!(
             scrape.value(series),

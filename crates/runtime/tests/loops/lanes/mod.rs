@@ -3,5 +3,6 @@
 
 mod batch;
 mod cache;
+mod conflicts;
 mod lost_response;
 mod outage;

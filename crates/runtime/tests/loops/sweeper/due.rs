@@ -155,7 +155,7 @@ async fn jobs_behind_a_deferred_head_expire_with_the_error_of_its_provider() {
 #[tokio::test(start_paused = true)]
 async fn a_running_job_is_checked_but_not_woken_until_its_claim_ends() {
     let scene = Scene::new();
-    let _member = scene.join("me");
+    let member = scene.join("me");
     let job = scene.admit("s", "hello").await;
     scene.claim("s", job).await;
     let_tasks_run().await;
@@ -168,6 +168,21 @@ async fn a_running_job_is_checked_but_not_woken_until_its_claim_ends() {
     pass_ms(11_000).await;
     assert_eq!(scene.entry("s", job).takeovers, 1);
     assert_eq!(scene.queue.woken(), [job]);
+    assert_eq!(member.metrics.lanes.takeovers.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_job_that_expires_is_not_taken_over() {
+    let scene = Scene::new();
+    let member = scene.join("me");
+    let job = new_job_id("s");
+    let deadline = scene.now().plus_ms(5_000);
+    let change = scene.admission_with("s", job, "hello", |admit| admit.deadline = deadline);
+    scene.apply(change).await.unwrap();
+    scene.claim("s", job).await;
+    pass_ms(7_000).await;
+    assert_eq!(scene.ended_as(job), Some(Status::Expired));
+    assert_eq!(member.metrics.lanes.takeovers.get(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,7 +25,7 @@ async fn pass_while_present(scene: &Scene, name: &str, seconds: u64) {
 #[tokio::test(start_paused = true)]
 async fn the_job_of_a_worker_that_is_gone_is_taken_over_in_about_four_seconds() {
     let scene = Scene::new();
-    let _member = scene.join("me");
+    let member = scene.join("me");
     pass_while_present(&scene, "worker", 6).await;
     let job = scene.admit("s", "hello").await;
     claim(&scene.lanes, "s", job, "worker").await.unwrap();
@@ -49,6 +49,7 @@ async fn the_job_of_a_worker_that_is_gone_is_taken_over_in_about_four_seconds() 
     assert_eq!(scene.queue.woken(), [job]);
     assert_eq!(scene.entry("s", job).takeovers, 1);
     assert_eq!(worker_of(&scene, "mine", mine), Some(process("me")));
+    assert_eq!(member.metrics.lanes.takeovers.get(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -150,6 +150,8 @@ impl JsonClient {
         request: &OutgoingRequest<'_>,
         timeout: Duration,
     ) -> Result<Received, Failure> {
+        // A call may send several requests. Its first byte is that of the last one's answer.
+        first_byte::clear();
         let first_byte_ms = self.limits.first_byte_ms;
         let started = Instant::now();
         let deadline = started + timeout;

@@ -319,6 +319,21 @@ impl Fleet {
             .expect("the cancel is accepted");
     }
 
+    /// The member's metrics, in the text format.
+    pub(crate) fn metrics(&self) -> String {
+        let text = self.member.metrics.encode(forebay_metrics::Format::Text);
+        text.expect("the text is written")
+    }
+
+    /// Waits until a series has this value. An attempt is counted only after its commit, which a test can see before.
+    pub(crate) async fn counts(&self, series: &str, value: u64) {
+        let line = format!("{series} {value}");
+        wait_until(&line, async || {
+            self.metrics().lines().any(|other| other == line)
+        })
+        .await;
+    }
+
     /// Publishes a further wake for a job without a session.
     pub(crate) async fn wake(&self, job: JobId) {
         let now = self.member.store.now();
