@@ -1,102 +1,169 @@
-"""Checks when the load balancer sends a request to a second gateway, with two servers that answer as they are asked."""
+"""Checks what the load balancer does with requests, with two gateways that answer as they are asked."""
 
 import http.client
-import subprocess
+import json
+import threading
 import uuid
 
-from .clients import until
-from .images import ROOT, Failure
+from .balanced import BODY_BYTES_MAX, Balanced
+from .images import Failure
 
-# A gateway that answers /N with the status N.
-GATEWAY = """
-pid /tmp/pid; error_log /dev/stderr; events {}
-http {
-  access_log off; client_max_body_size 0;
-  server { listen 8080; location = /200 { return 200; } location = /502 { return 502; } location = /503 { return 503; } }
-}
-"""
-BODY_BYTES_MAX = 4096
-# The method, the path, whether there is an Idempotency-Key, the expected status, and the expected number of gateways.
+# The method, the path, whether there is an Idempotency-Key, the expected status, and how many gateways get the request.
 CASES = (
     ("POST", "/200", False, 200, 1),
+    ("POST", "/read", True, 200, 1),
     ("POST", "/502", False, 502, 1),
     ("POST", "/502", True, 502, 2),
     ("GET", "/502", False, 502, 2),
     ("GET", "/503", False, 503, 1),
     ("POST", "/503", True, 503, 1),
+    # An error of the gateway is passed on as it is.
+    ("POST", "/500", True, 500, 1),
+    # The gateway has read the request, so it may have accepted it, and closes the connection.
+    ("POST", "/lost", False, 502, 1),
+    ("POST", "/lost", True, 502, 2),
+    ("GET", "/lost", False, 502, 2),
 )
-
-
-def docker(*arguments):
-    """The standard output of a command of Docker."""
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=60)
-    if done.returncode != 0:
-        raise Failure(f"docker {' '.join(arguments[:2])}: {done.stderr.strip()[-500:]}")
-    return done.stdout.strip()
+# More than these do not fit into a folder in memory.
+SLOW_BODIES = 30
+SLOW_BODY_BYTES = 10_000_000
+LAST_BYTES = 100_000
+# Longer than nginx's own default (8 KiB), shorter than the gateway's limit (64 KiB).
+LONG_BYTES = 20_000
 
 
 def check():
-    """Starts two servers and the load balancer in a network of their own, and runs all cases."""
-    name = f"forebay-check-{uuid.uuid4().hex[:8]}"
-    containers = []
-    docker("network", "create", name)
-    try:
-        for _ in range(2):
-            script = f"printf '%s' '{GATEWAY}' > /tmp/conf && exec nginx -c /tmp/conf -g 'daemon off;'"
-            containers.append(
-                docker("run", "-d", "--network", name, "--network-alias", "gateway", "--entrypoint", "/bin/sh",
-                       "nginx:1", "-c", script)
+    """Runs all checks."""
+    with Balanced() as balanced:
+        cases(balanced)
+        raw_paths(balanced)
+        limits(balanced)
+        own_errors(balanced)
+        slow_bodies(balanced)
+        lost_gateway(balanced)
+
+
+def key(has_key):
+    return {"Idempotency-Key": "key"} if has_key else {}
+
+
+def cases(balanced):
+    """Which requests a second gateway gets."""
+    balanced.uses_all_gateways()
+    for method, path, has_key, status, gateways in CASES:
+
+        query = f"{path}?case={uuid.uuid4().hex}"
+        answer, headers, _ = balanced.request(method, query, key(has_key) | {"X-Request-Id": "id-of-the-check"})
+        # After two failures, a gateway is left out for some seconds. A later line in each log means that the log is complete.
+        balanced.uses_all_gateways()
+        got = balanced.got(query)
+        ids = {line.split(" id=")[1].split(" host=")[0] for line in got} | set(headers.get_all("X-Request-Id", []))
+        found = (answer, len(got), ids)
+        if found != (status, gateways, {"id-of-the-check"}):
+            raise Failure(
+                f"{method} {path}, Idempotency-Key: {has_key}: status {found[0]} from {found[1]} gateway(s) with the request "
+                f"ids {found[2]}, not {status} from {gateways}"
             )
-        balancer = docker(
-            "run", "-d", "--network", name, "-p", "127.0.0.1::8080", "--read-only", "--user", "101:101",
-            "--tmpfs", "/tmp:mode=1777", "-e", f"FOREBAY_BODY_BYTES_MAX={BODY_BYTES_MAX}",
-            "-v", f"{ROOT}/deploy/nginx:/etc/forebay:ro", "--entrypoint", "/bin/sh", "nginx:1", "/etc/forebay/start.sh",
-        )
-        containers.append(balancer)
-        run_cases(balancer, int(docker("port", balancer, "8080").rsplit(":", 1)[1]))
+    print(f"  {len(CASES)} cases: which requests a second gateway gets, with the same request id")
+
+
+def raw_paths(balanced):
+    """The gateway gets the path as the client sent it."""
+    for method, has_key in (("GET", False), ("POST", False), ("POST", True)):
+        path = f"/v1/sessions/a%2Fb//c%20{uuid.uuid4().hex}?q=%2F"
+        balanced.request(method, path, key(has_key))
+        balanced.uses_all_gateways()
+        if not balanced.got(f"{method} {path} "):
+            raise Failure(f"{method}: the gateway did not get the path {path}")
+    print("  the path is passed on as it was sent")
+
+
+def limits(balanced):
+    """nginx takes what the gateway takes."""
+    for what, path, headers in (
+        ("header", "/200", {"X-Long": "x" * LONG_BYTES}),
+        ("URI", "/200?" + "x" * LONG_BYTES, {}),
+    ):
+        status = balanced.request("GET", path, headers)[0]
+        if status != 200:
+            raise Failure(f"a {what} of {LONG_BYTES} bytes got {status}")
+    print("  long headers and URIs are passed on")
+
+
+def own_errors(balanced):
+    """nginx's own errors are problems and have a request id."""
+    expect_problem(413, "body_too_large", announce(balanced, BODY_BYTES_MAX + 1))
+    expect_problem(413, "body_too_large", announce(balanced, BODY_BYTES_MAX + 1, key(True)))
+    expect_problem(431, "headers_too_large", balanced.request("GET", "/200", {"X-Long": "x" * 70_000}))
+    expect_problem(405, "invalid_http", balanced.request("TRACE", "/200"))
+    expect_problem(400, "invalid_http", balanced.request("GET", "/200", {"Host": "a b"}))
+    # This line is no valid HTTP, so nginx has no location for it. It still has a request id.
+    _, headers, _ = balanced.request("GET", "/%00")
+    if not headers.get("X-Request-Id"):
+        raise Failure("the answer to an invalid request line has no request id")
+    print("  nginx's own errors are problems with a request id")
+
+
+def announce(balanced, length, headers=None):
+    """The answer to a POST that announces a body of this length and does not send it."""
+    connection = balanced.connection()
+    try:
+        connection.putrequest("POST", "/read")
+        for name, value in {"Content-Length": str(length), **(headers or {})}.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
     finally:
-        for container in containers:
-            subprocess.run(["docker", "rm", "-f", container], capture_output=True, timeout=60)
-        subprocess.run(["docker", "network", "rm", name], capture_output=True, timeout=60)
+        connection.close()
 
 
-def run_cases(balancer, port):
-    """Runs all cases, and a request whose body is too large."""
+def expect_problem(status, code, answer):
+    found, headers, body = answer
+    if (found, headers.get("Content-Type")) != (status, "application/problem+json"):
+        raise Failure(f"{found} {headers.get('Content-Type')} {body[:200]} instead of a problem with the status {status}")
+    problem = json.loads(body)
+    if (problem["status"], problem["code"]) != (status, code) or not headers.get("X-Request-Id"):
+        raise Failure(f"{problem} with the headers {headers.items()} instead of {status} {code} with a request id")
 
-    def request(method, path, key, length=0):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-        headers = {"Idempotency-Key": "key"} if key else {}
+
+def slow_bodies(balanced):
+    """Many large bodies that arrive slowly are all taken."""
+    arrived, statuses = threading.Barrier(SLOW_BODIES), []
+
+    def upload(number):
+        connection = balanced.connection()
         try:
-            connection.request(method, path, b"x" * length, headers)
-            response = connection.getresponse()
-            return response.status, response.getheader("Content-Type"), response.read()
-        except (OSError, http.client.HTTPException):
-            # It has not started yet.
-            return None, None, b""
+            connection.putrequest("POST", f"/read?slow={number}")
+            connection.putheader("Content-Length", str(SLOW_BODY_BYTES))
+            connection.endheaders()
+            connection.send(b"x" * (SLOW_BODY_BYTES - LAST_BYTES))
+            # All of them are held at the same time.
+            arrived.wait(60)
+            connection.send(b"x" * LAST_BYTES)
+            statuses.append(connection.getresponse().status)
+        except (OSError, http.client.HTTPException, threading.BrokenBarrierError) as error:
+            arrived.abort()
+            statuses.append(repr(error))
         finally:
             connection.close()
 
-    until("the load balancer answers", 20, lambda: request("GET", "/200", False)[0] == 200)
-    for number, (method, path, key, status, gateways) in enumerate(CASES):
+    threads = [threading.Thread(target=upload, args=(number,)) for number in range(SLOW_BODIES)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if statuses != [200] * SLOW_BODIES:
+        raise Failure(f"{SLOW_BODIES} slow bodies of {SLOW_BODY_BYTES} bytes got {sorted(set(map(str, statuses)))}")
+    print(f"  {SLOW_BODIES} slow bodies of {SLOW_BODY_BYTES} bytes arrive at the same time")
 
-        def outcome():
-            # The query finds the request in the log.
-            query = f"{path}?case={number}-{uuid.uuid4().hex}"
-            found = request(method, query, key)[0]
-            lines = subprocess.run(["docker", "logs", balancer], capture_output=True, text=True, timeout=60).stdout
-            line = next((line for line in lines.splitlines() if f"{query} HTTP" in line and "gateway=" in line), None)
-            if line is None or "gateway=gateways" in line:
-                # After the failures of the earlier case, nginx uses no gateway for some seconds.
-                return None
-            return found, line.split("gateway=")[1].split(" gateway_status=")[0].count(":8080")
 
-        found = until(f"a gateway is used for case {number}", 20, outcome)
-        if found != (status, gateways):
-            raise Failure(
-                f"{method} {path}, Idempotency-Key: {key}: status {found[0]} from {found[1]} gateway(s), "
-                f"not {status} from {gateways}"
-            )
-    status, content_type, body = request("POST", "/200", False, BODY_BYTES_MAX + 1)
-    if (status, content_type) != (413, "application/problem+json") or b'"code":"body_too_large"' not in body:
-        raise Failure(f"a body that is too large got {status} {content_type} {body}")
-    print(f"  {len(CASES)} cases: a second gateway is used after 502 only, and for a POST only with an Idempotency-Key")
+def lost_gateway(balanced):
+    """While a gateway is deleted and another one starts, no request fails."""
+    balanced.remove_gateway()
+    statuses = [balanced.status("GET", "/200?lost") for _ in range(40)]
+    if statuses != [200] * 40:
+        raise Failure(f"after a gateway was deleted, requests got {statuses}")
+    balanced.add_gateway()
+    balanced.uses_all_gateways()
+    print("  no request fails while a gateway is deleted; a new one is found")

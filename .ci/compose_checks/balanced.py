@@ -1,0 +1,120 @@
+"""The load balancer in front of two scripted gateways, in a network of their own."""
+
+import http.client
+import subprocess
+import uuid
+
+from .clients import until
+from .images import ROOT, Failure
+
+# As the default of FOREBAY_BODY_BYTES_MAX.
+BODY_BYTES_MAX = 10_485_760
+# A gateway: an nginx that answers /N with the status N. Both /read and /lost read the whole request; /lost then closes the
+# connection without an answer. Its log shows what it got.
+GATEWAY = """
+pid /tmp/pid; error_log /dev/stderr; worker_rlimit_nofile 4096; events {}
+http {
+  log_format got "got=$request_method $request_uri id=$http_x_request_id host=$http_host";
+  access_log /dev/stdout got; client_max_body_size 0; large_client_header_buffers 8 64k;
+  client_body_temp_path /tmp/body; proxy_temp_path /tmp/proxy;
+  server { listen 127.0.0.1:8081; access_log off; return 200; }
+  server {
+    listen 8080;
+    location / { return 200; }
+    location = /500 { return 500; } location = /502 { return 502; } location = /503 { return 503; }
+    location = /read { proxy_pass http://127.0.0.1:8081/; }
+    location = /lost { proxy_pass http://127.0.0.1:1; error_page 502 = @lost; }
+    location @lost { return 444; }
+  }
+}
+"""
+
+
+def docker(*arguments):
+    """The standard output of a command of Docker."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=60)
+    if done.returncode != 0:
+        raise Failure(f"docker {' '.join(arguments[:2])}: {done.stderr.strip()[-500:]}")
+    return done.stdout.strip()
+
+
+class Balanced:
+    """The containers, and requests to them. Use it in a `with` statement, which deletes them at its end."""
+
+    def __enter__(self):
+        self.network = f"forebay-check-{uuid.uuid4().hex[:8]}"
+        self.gateways, self.containers, self.port = [], [], None
+        docker("network", "create", self.network)
+        try:
+            self.add_gateway()
+            self.add_gateway()
+            self.balancer = docker(
+                "run", "-d", "--network", self.network, "-p", "127.0.0.1::8080", "--read-only", "--user", "101:101",
+                "--tmpfs", "/tmp:mode=1777,size=16m", "--mount", "type=volume,dst=/var/tmp",
+                "--ulimit", "nofile=20000:20000", "-e", f"FOREBAY_BODY_BYTES_MAX={BODY_BYTES_MAX}",
+                "-v", f"{ROOT}/deploy/nginx:/etc/forebay:ro", "--entrypoint", "/bin/sh", "nginx:1", "/etc/forebay/start.sh",
+            )
+            self.containers.append(self.balancer)
+            self.port = int(docker("port", self.balancer, "8080").rsplit(":", 1)[1])
+            until("the load balancer answers", 20, lambda: self.status("GET", "/200") == 200)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for container in self.containers:
+            subprocess.run(["docker", "rm", "-f", "-v", container], capture_output=True, timeout=60)
+        subprocess.run(["docker", "network", "rm", self.network], capture_output=True, timeout=60)
+
+    def add_gateway(self):
+        """Starts one more gateway."""
+        script = f"printf '%s' '{GATEWAY}' > /tmp/conf && exec nginx -c /tmp/conf -g 'daemon off;'"
+        container = docker(
+            "run", "-d", "--network", self.network, "--network-alias", "gateway", "--entrypoint", "/bin/sh",
+            "nginx:1", "-c", script,
+        )
+        self.containers.append(container)
+        self.gateways.append(container)
+
+    def remove_gateway(self):
+        """Kills a gateway. Its address and its name are gone at once."""
+        docker("rm", "-f", "-v", self.gateways.pop())
+
+    def connection(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
+    def request(self, method, path, headers=None, body=b"x"):
+        """The status, the headers and the body of an answer."""
+        connection = self.connection()
+        try:
+            connection.request(method, path, body if method == "POST" else None, headers or {})
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()
+        finally:
+            connection.close()
+
+    def status(self, method, path):
+        """The status of an answer, or none if there is no answer yet."""
+        try:
+            return self.request(method, path)[0]
+        except (OSError, http.client.HTTPException):
+            return None
+
+    def uses_all_gateways(self):
+        """Sends requests until each gateway has got one of them."""
+        query = f"/200?all={uuid.uuid4().hex}"
+
+        def is_used():
+            self.status("GET", query)
+            return all(query in self.log(gateway) for gateway in self.gateways)
+
+        until("all gateways are used", 20, is_used)
+
+    def log(self, gateway):
+        """The requests that a gateway got, one a line."""
+        return "\n".join(line[4:] for line in docker("logs", gateway).splitlines() if line.startswith("got="))
+
+    def got(self, text):
+        """What the gateways got for requests whose line contains the text, one entry a try."""
+        return [line for gateway in self.gateways for line in self.log(gateway).splitlines() if text in line]
