@@ -7,6 +7,8 @@ import uuid
 from .clients import until
 from .images import ROOT, Failure
 
+# The image of docker-compose.yml.
+NGINX = "nginx:1"
 # As the default of FOREBAY_BODY_BYTES_MAX.
 BODY_BYTES_MAX = 10_485_760
 # A gateway: an nginx that answers /N with the status N. Both /read and /lost read the whole request; /lost then closes the
@@ -52,7 +54,7 @@ class Balanced:
                 "run", "-d", "--network", self.network, "-p", "127.0.0.1::8080", "--read-only", "--user", "101:101",
                 "--tmpfs", "/tmp:mode=1777,size=16m", "--mount", "type=volume,dst=/var/tmp",
                 "--ulimit", "nofile=20000:20000", "-e", f"FOREBAY_BODY_BYTES_MAX={BODY_BYTES_MAX}",
-                "-v", f"{ROOT}/deploy/nginx:/etc/forebay:ro", "--entrypoint", "/bin/sh", "nginx:1", "/etc/forebay/start.sh",
+                "-v", f"{ROOT}/deploy/nginx:/etc/forebay:ro", "--entrypoint", "/bin/sh", NGINX, "/etc/forebay/start.sh",
             )
             self.containers.append(self.balancer)
             self.port = int(docker("port", self.balancer, "8080").rsplit(":", 1)[1])
@@ -72,7 +74,7 @@ class Balanced:
         script = f"printf '%s' '{GATEWAY}' > /tmp/conf && exec nginx -c /tmp/conf -g 'daemon off;'"
         container = docker(
             "run", "-d", "--network", self.network, "--network-alias", "gateway", "--entrypoint", "/bin/sh",
-            "nginx:1", "-c", script,
+            NGINX, "-c", script,
         )
         self.containers.append(container)
         self.gateways.append(container)

@@ -11,16 +11,24 @@ WALK_S_MAX = 120
 END = "@@ end of step"
 
 
-def text():
-    return (ROOT / "README.md").read_text()
+def text(path="README.md"):
+    return (ROOT / path).read_text()
+
+
+def commands(marker, path="README.md"):
+    """The commands of the block after the comment `<!-- marker -->`."""
+    found = re.search(rf"<!-- {marker} -->\n```console\n((?:\$ [^\n]+\n)+)```\n", text(path))
+    if not found:
+        raise Failure(f"{path} has no block with commands after <!-- {marker} -->")
+    return [line[2:] for line in found[1].splitlines()]
 
 
 def command(marker):
-    """The only command of the block after the comment `<!-- marker -->`."""
-    found = re.search(rf"<!-- {marker} -->\n```console\n\$ ([^\n]+)\n```\n", text())
-    if not found:
-        raise Failure(f"README.md has no block with one command after <!-- {marker} -->")
-    return found[1]
+    """The only command of such a block in README.md."""
+    found = commands(marker)
+    if len(found) != 1:
+        raise Failure(f"the block after <!-- {marker} --> has {len(found)} commands")
+    return found[0]
 
 
 def steps():

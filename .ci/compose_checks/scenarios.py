@@ -5,7 +5,7 @@ import time
 from datetime import datetime
 from http.client import HTTPException
 
-from . import readme
+from . import operations, readme
 from .clients import Api, Management, in_parallel, until
 from .images import Failure
 
@@ -123,6 +123,8 @@ class Scenarios:
         repeated = sum("," in gateway for gateway in used)
         if not before:
             raise Failure("the gateway that was killed had no request")
+        if not repeated:
+            raise Failure("no submit was sent to a second gateway")
         print(f"  {submits} submits in {took:.1f} s, {before} by the killed gateway, {repeated} sent to a second one")
 
         self.stack.shell(readme.command("compose-scale"))
@@ -198,6 +200,7 @@ class Scenarios:
         began = time.monotonic()
         self.stack.shell(readme.command("compose-stop"), timeout_s=240)
         print(f"  stopped in {time.monotonic() - began:.1f} s")
+        operations.check_profile_is_stopped(self.stack)
         self.stack.shell(readme.command("compose-down"))
         self.stack.shell(readme.command("compose-up"))
         results = in_parallel(lambda job: self.api.result(job, deadline_s=240), jobs)

@@ -11,7 +11,8 @@ from .images import ROOT, Failure
 
 COMMAND_S_MAX = 180
 # Variables that would change the stack, if the caller's shell has them.
-OTHERS = ("FOREBAY_", "OPENAI_", "GEMINI_", "AMQP_", "REDIS_", "RABBITMQ_", "COMPOSE_", "OTEL_", "HTTP", "ALL_PROXY")
+OTHERS = ("FOREBAY_", "OPENAI_", "GEMINI_", "AMQP_", "REDIS_", "RABBITMQ_", "COMPOSE_", "OTEL_", "HTTP", "ALL_PROXY",
+          "NO_PROXY", "GATEWAY_", "WORKER_", "STOP_GRACE_PERIOD")
 
 
 def free_ports(count):
@@ -32,6 +33,8 @@ class Stack:
         kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(OTHERS)}
         self.environment = kept | {
             "COMPOSE_PROJECT_NAME": self.project,
+            # With a service of the profile `monitoring`.
+            "COMPOSE_FILE": "docker-compose.yml:.ci/compose_checks/profile.yml",
             # A developer's .env must not change what is checked.
             "COMPOSE_DISABLE_ENV_FILE": "1",
             "API_PORT": str(self.api_port),
@@ -103,7 +106,7 @@ class Stack:
     def remove(self):
         """Deletes everything of this project."""
         subprocess.run(
-            ["docker", "compose", "--profile", "monitoring", "down", "-v", "--timeout", "5"],
+            ["docker", "compose", "--profile", "*", "down", "-v", "--timeout", "5"],
             cwd=ROOT,
             env=self.environment,
             timeout=COMMAND_S_MAX,
