@@ -1,6 +1,7 @@
 """What the manifests promise about scaling: deploy/kubernetes/SERVICES.md gives the reasons."""
 
 import math
+import urllib.parse
 
 import workloads
 from documents import environment, label, named, of_kind
@@ -17,6 +18,7 @@ QUEUES_TRIGGER = {
 PROMETHEUS_TRIGGER = {"ignoreNullValues": "false", "activationThreshold": "0"}
 # The part of a worker's slots at which KEDA adds workers, in percent.
 LOAD_PERCENT = 70
+MANAGEMENT_PORT = 15672
 
 
 def faults(documents):
@@ -41,6 +43,10 @@ def gateway_faults(documents):
     metrics = {metric.get("resource", {}).get("name") for metric in autoscaler["spec"].get("metrics") or []}
     for name in sorted({"cpu", "memory"} - metrics):
         yield f"HorizontalPodAutoscaler/forebay-gateway: no metric {name}"
+    if autoscaler["spec"].get("minReplicas", 1) < 2:
+        yield "HorizontalPodAutoscaler/forebay-gateway: minReplicas must be at least 2"
+    if autoscaler["spec"].get("maxReplicas", 0) <= autoscaler["spec"].get("minReplicas", 1):
+        yield "HorizontalPodAutoscaler/forebay-gateway: maxReplicas must be above minReplicas"
     budget = named(documents, "PodDisruptionBudget", "forebay-gateway") or {"spec": {}}
     if budget["spec"].get("maxUnavailable") != 1:
         yield "PodDisruptionBudget/forebay-gateway: maxUnavailable must be 1"
@@ -50,8 +56,12 @@ def scaled_object_faults(document, documents):
     spec = document["spec"]
     if spec.get("minReplicaCount") != 1:
         yield "minReplicaCount must be 1"
+    if spec.get("maxReplicaCount", 0) <= spec.get("minReplicaCount", 0):
+        yield "maxReplicaCount must be above minReplicaCount"
     if "fallback" not in spec:
         yield "fallback is missing"
+    elif spec["fallback"].get("behavior") != "currentReplicasIfHigher":
+        yield "fallback.behavior must be currentReplicasIfHigher, or workers are taken away"
     target = named(documents, "Deployment", spec.get("scaleTargetRef", {}).get("name"))
     if target is None:
         return
@@ -60,7 +70,31 @@ def scaled_object_faults(document, documents):
     behavior = (spec.get("advanced") or {}).get("horizontalPodAutoscalerConfig", {}).get("behavior", {})
     if behavior.get("scaleDown", {}).get("stabilizationWindowSeconds", 0) < drain_s:
         yield f"scaleDown.stabilizationWindowSeconds must be at least {drain_s}, the time of a drain"
+    yield from host_faults(spec.get("triggers") or [], documents)
     yield from triggers_faults(spec.get("triggers") or [], int(variables.get("FOREBAY_CONCURRENCY") or 256), spec)
+
+
+def host_faults(triggers, documents):
+    """The address of RabbitMQ's management API, and its virtual host."""
+    for trigger in triggers:
+        if trigger.get("type") != "rabbitmq":
+            continue
+        metadata = trigger.get("metadata") or {}
+        if not metadata.get("vhostName"):
+            yield "the trigger's vhostName is missing"
+        host = urllib.parse.urlsplit(metadata.get("host", ""))
+        if host.scheme not in ("http", "https") or not host.hostname:
+            yield "the trigger's host must be a URL of the management API"
+        elif host.scheme == "http" and host.port != MANAGEMENT_PORT:
+            yield f"the trigger's host must have the port {MANAGEMENT_PORT}, that of the management API"
+        # If RabbitMQ is part of the variant, it is meant.
+        offering = [
+            f"{service['metadata']['name']}.{service['metadata'].get('namespace')}.svc"
+            for service in of_kind(documents, "Service")
+            if any(port.get("port") == MANAGEMENT_PORT for port in service["spec"].get("ports") or [])
+        ]
+        if offering and host.hostname not in offering:
+            yield f"the trigger's host must be one of {offering}"
 
 
 def triggers_faults(triggers, concurrency, spec):

@@ -63,6 +63,9 @@ def forebay_faults(document, metadata, spec):
         return
     if "replicas" in document["spec"]:
         yield "an autoscaler sets the replicas, so spec.replicas must be absent"
+    rollout = (document["spec"].get("strategy") or {}).get("rollingUpdate") or {}
+    if rollout.get("maxUnavailable") != 0:
+        yield "strategy.rollingUpdate.maxUnavailable must be 0"
     keys = {constraint.get("topologyKey") for constraint in spec.get("topologySpreadConstraints") or []}
     for key in sorted({"kubernetes.io/hostname", "topology.kubernetes.io/zone"} - keys):
         yield f"topologySpreadConstraints must have {key}"

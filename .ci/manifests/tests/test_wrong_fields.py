@@ -15,6 +15,12 @@ HPA = ("HorizontalPodAutoscaler", "forebay-gateway")
 BUDGET = ("PodDisruptionBudget", "forebay-gateway")
 SERVICE = ("Service", "forebay-gateway")
 POLICY = ("NetworkPolicy", "forebay-worker")
+GATEWAY_POLICY = ("NetworkPolicy", "forebay-gateway")
+DNS = ("NetworkPolicy", "dns")
+RABBITMQ = ("StatefulSet", "rabbitmq")
+RABBITMQ_POLICY = ("NetworkPolicy", "rabbitmq")
+REDIS = ("StatefulSet", "redis")
+REDIS_POLICY = ("NetworkPolicy", "redis")
 
 POD = "spec.template.spec."
 MAIN = POD + "containers.0."
@@ -82,6 +88,17 @@ WRONG = [
     (WORKER, MAIN + "env.3", {"name": "AMQP_URL", "value": "amqp://u:p@rabbitmq"}, "must come from a Secret"),
     (WORKER, MAIN + "env.1.value", "100", "value must be 70"),
     (WORKER, MAIN + "env.2.value", "400", "stabilizationWindowSeconds must be at least 404"),
+    (GATEWAY, "spec.strategy.rollingUpdate.maxUnavailable", 1, "maxUnavailable must be 0"),
+    (WORKER, "spec.strategy.rollingUpdate.maxUnavailable", REMOVED, "maxUnavailable must be 0"),
+    (HPA, "spec.minReplicas", 1, "minReplicas must be at least 2"),
+    (HPA, "spec.maxReplicas", 2, "maxReplicas must be above"),
+    (SCALED, "spec.maxReplicaCount", 0, "maxReplicaCount must be above"),
+    (SCALED, "spec.maxReplicaCount", REMOVED, "maxReplicaCount must be above"),
+    (SCALED, "spec.fallback.behavior", REMOVED, "fallback.behavior must be"),
+    (SCALED, "spec.fallback.behavior", "static", "fallback.behavior must be"),
+    (SCALED, QUEUES + "vhostName", REMOVED, "vhostName is missing"),
+    (SCALED, QUEUES + "host", "http://rabbitmq.forebay.svc:5672/", "must have the port 15672"),
+    (SCALED, QUEUES + "host", "rabbitmq.forebay.svc:15672", "must be a URL"),
     (BUDGET, "spec.maxUnavailable", 2, "maxUnavailable must be 1"),
     (HPA, "spec.metrics.1", REMOVED, "no metric memory"),
     (HPA, "spec.scaleTargetRef.name", "forebay-worker", "two autoscalers"),
@@ -99,6 +116,23 @@ WRONG = [
     (POLICY, "spec.egress.0.ports", REMOVED, "must name its ports"),
     (POLICY, "spec.ingress.0.from", REMOVED, "must name its peers"),
     (("NetworkPolicy", "default-deny"), "spec.policyTypes", ["Ingress"], "denies all traffic"),
+    # Connections that are needed, or must not be.
+    (DNS, "spec.egress.0.ports.0", REMOVED, "refuse egress namespace kube-system:53/UDP"),
+    (DNS, "spec.egress.0.ports.1", REMOVED, "refuse egress namespace kube-system:53/TCP"),
+    (DNS, "spec.egress.0.to.0.namespaceSelector.matchLabels", {"kubernetes.io/metadata.name": "dns"}, "kube-system:53"),
+    (DNS, "spec.podSelector", {"matchLabels": {"app.kubernetes.io/component": "worker"}}, "forebay-gateway: the policies refuse"),
+    (POLICY, "spec.egress.2", REMOVED, "refuse egress 203.0.113.7:443"),
+    (POLICY, "spec.egress.2.to.1", REMOVED, "refuse egress 2001:db8::7:443"),
+    (POLICY, "spec.egress.2.to.0.ipBlock.except", [], "allow egress 169.254.169.254:443"),
+    (POLICY, "spec.egress.2.ports.0.port", 80, "refuse egress 203.0.113.7:443"),
+    (POLICY, "spec.egress.0.ports.2", REMOVED, "6379"),
+    (POLICY, "spec.egress.1", REMOVED, "refuse egress namespace monitoring:4318"),
+    (POLICY, "spec.ingress", [], "refuse ingress namespace monitoring:9090"),
+    (GATEWAY_POLICY, "spec.egress", [], "refuse egress"),
+    (GATEWAY_POLICY, "spec.policyTypes", ["Ingress"], "refuse egress"),
+    (GATEWAY_POLICY, "spec.ingress.0", REMOVED, "refuse ingress namespace app:8080"),
+    (GATEWAY_POLICY, "spec.ingress.0.from.0.namespaceSelector", {}, "allow ingress namespace other:8080"),
+    (GATEWAY_POLICY, "spec.ingress.0.ports.0.port", "admin", "allow ingress namespace app:9090"),
     # Names that lead nowhere.
     (WORKER, MAIN + "env.3.valueFrom.secretKeyRef.key", "AMQP", "has no key AMQP"),
     (WORKER, MAIN + "envFrom.0.configMapRef.name", "forebay-setting", "no ConfigMap forebay-setting"),
@@ -113,19 +147,36 @@ WRONG = [
 ]
 
 
+# The same for the overlay `demo`.
+WRONG_DEMO = [
+    (RABBITMQ_POLICY, "spec.ingress.0", REMOVED, "refuse ingress namespace forebay:5672"),
+    (RABBITMQ_POLICY, "spec.ingress.1", REMOVED, "refuse ingress namespace keda:15672"),
+    (RABBITMQ_POLICY, "spec.ingress.2", REMOVED, "refuse ingress namespace monitoring:15692"),
+    (RABBITMQ_POLICY, "spec.ingress.0.from.0", {"namespaceSelector": {}}, "allow ingress namespace other:5672"),
+    (REDIS_POLICY, "spec.ingress.0.from.0.podSelector.matchLabels", {"app.kubernetes.io/name": "other"}, "forebay:6379"),
+    (SCALED, QUEUES + "host", "http://rabbit.forebay.svc:15672/", "host must be one of"),
+    (SCALED, "spec.maxReplicaCount", 1, "maxReplicaCount must be above"),
+    (REDIS, MAIN + "resources.limits.memory", "512Mi", "below 2 times maxmemory"),
+    (RABBITMQ, MAIN + "resources.limits.memory", "768Mi", "below 2 times vm_memory_high_watermark"),
+]
+
+
 class WrongFields(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.base = rendering.render(tools.kubectl(), rendering.MANIFESTS / "base")
+        cls.demo = rendering.render(tools.kubectl(), rendering.MANIFESTS / "overlays/demo")
 
-    def test_the_base_has_no_fault(self):
+    def test_the_base_and_the_demo_have_no_fault(self):
         self.assertEqual(faults.of(self.base), [])
+        self.assertEqual(faults.of(self.demo), [])
 
     def test_each_wrong_field_is_found(self):
-        for document, path, value, word in WRONG:
-            with self.subTest(document=document, path=path, value=value):
-                found = faults.of(changed(self.base, document, path, value))
-                self.assertTrue(any(word in fault for fault in found), f"expected {word!r} in {found}")
+        for documents, wrong in ((self.base, WRONG), (self.demo, WRONG_DEMO)):
+            for document, path, value, word in wrong:
+                with self.subTest(document=document, path=path, value=value):
+                    found = faults.of(changed(documents, document, path, value))
+                    self.assertTrue(any(word in fault for fault in found), f"expected {word!r} in {found}")
 
     def test_a_missing_document_is_found(self):
         for kind, name, word in [
@@ -134,6 +185,7 @@ class WrongFields(unittest.TestCase):
             ("PodDisruptionBudget", "forebay-gateway", "maxUnavailable must be 1"),
             ("NetworkPolicy", "default-deny", "denies all traffic"),
             ("NetworkPolicy", "forebay-worker", "who may connect"),
+            ("NetworkPolicy", "dns", "refuse egress namespace kube-system:53/UDP"),
             ("TriggerAuthentication", "forebay-rabbitmq-management", "no TriggerAuthentication"),
         ]:
             with self.subTest(kind=kind, name=name):
