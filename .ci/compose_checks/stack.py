@@ -29,7 +29,7 @@ class Stack:
 
     def __init__(self, image):
         self.project = f"forebay-check-{os.getpid()}"
-        self.api_port, self.management_port = free_ports(2)
+        self.api_port, self.management_port, self.prometheus_port, self.grafana_port = free_ports(4)
         kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(OTHERS)}
         self.environment = kept | {
             "COMPOSE_PROJECT_NAME": self.project,
@@ -39,6 +39,8 @@ class Stack:
             "COMPOSE_DISABLE_ENV_FILE": "1",
             "API_PORT": str(self.api_port),
             "RABBITMQ_UI_PORT": str(self.management_port),
+            "PROMETHEUS_PORT": str(self.prometheus_port),
+            "GRAFANA_PORT": str(self.grafana_port),
             "IMAGE": image,
             # If RabbitMQ does not stop in time, it is killed: no job may depend on its clean stop.
             "RABBITMQ_STOP_GRACE_PERIOD": "5s",
