@@ -87,6 +87,10 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
         gateway: role != Some(Role::Worker),
         worker: role != Some(Role::Gateway),
     };
+    anyhow::ensure!(
+        roles.worker || !settings.test_drop_wakes,
+        "FOREBAY_TEST_DROP_WAKES is for workers, and this process runs no jobs; unset it"
+    );
     let metrics = Metrics::new(roles);
     let reply_budgets = ReplyBudgets {
         medium: memory.medium_replies.clone(),

@@ -74,7 +74,10 @@ impl Intake {
                 Some(wake) = self.missed_wakes.recv() => self.buffer(wake.wake.class).add_missed(wake),
                 () = self.interactive.fill() => {}
                 () = self.batch.fill() => {}
-                _ = check.tick() => self.check(),
+                _ = check.tick() => {
+                    self.worker.member.worker_health.record_intake();
+                    self.check();
+                }
             }
         }
     }
@@ -101,9 +104,9 @@ impl Intake {
                 continue;
             }
             let BufferedWake { delivery, held } = buffered;
-            drop(held);
             let Some(in_flight) = self.worker.in_flight.insert(&delivery.wake) else {
                 delivery.ack();
+                self.worker.member.worker_health.record_handled_wake();
                 continue;
             };
             self.slots.take(class);
@@ -113,6 +116,7 @@ impl Intake {
             let attempt = Box::pin(attempt::run(
                 Arc::clone(&self.worker),
                 delivery,
+                held,
                 in_flight,
                 slot,
             ));
