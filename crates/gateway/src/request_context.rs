@@ -2,35 +2,51 @@
 //! lines, and the id is in its answer.
 
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, Method, StatusCode},
     middleware::Next,
     response::Response,
 };
+use forebay_metrics::gateway::GatewayMetrics;
 use forebay_telemetry::{
-    NewSpan, Span, SpanKind, TaskContext, TraceContext, http_names, job_names, task_context,
+    NewSpan, RequestId, Span, SpanKind, TaskContext, TraceContext, http_names, job_names,
+    task_context,
 };
 
-use crate::{access_log::log_request, request_id::RequestId};
+use futures_util::FutureExt;
 
-/// Handles a request in its context, and adds its id to the answer.
-pub(crate) async fn handle(request: Request, next: Next) -> Response {
-    let id = RequestId::of(request.headers());
+use crate::{access_log::AccessLog, request_id, request_metrics::RequestRecord};
+
+/// Handles a request in its context, records and logs it, and adds its id to the answer.
+///
+/// This is one layer, because each layer allocates for every request. It is not an `async fn`, and it awaits nothing, because
+/// both would store the request twice.
+pub(crate) fn with_context(
+    State(metrics): State<GatewayMetrics>,
+    request: Request,
+    next: Next,
+) -> impl Future<Output = Response> + Send {
+    let id = request_id::of(request.headers());
     let client_trace = client_trace(request.headers());
     let span = server_span(&request, client_trace, &id);
     let context = TaskContext {
-        request_id: Some(id.text().clone()),
+        request_id: Some(id.clone()),
         trace: span.context().or(client_trace),
         ..TaskContext::default()
     };
-    let handling = async {
-        let response = log_request(request, next).await;
+    let record = RequestRecord::begin(metrics, &request);
+    let access_log = AccessLog::begin(&request);
+    let handling = next.run(request).map(move |mut response: Response| {
+        record.end(&response);
+        if let Some(access_log) = access_log {
+            access_log.end(&response);
+        }
         end_span(&span, response.status());
+        let headers = response.headers_mut();
+        headers.insert(request_id::HEADER, id.header_value());
         response
-    };
-    let mut response = task_context::scope(context, handling).await;
-    id.add_to(response.headers_mut());
-    response
+    });
+    task_context::scope(context, handling)
 }
 
 /// The trace that the client continues: the header `traceparent` (W3C Trace Context, level 1). An invalid header is ignored, as
@@ -63,7 +79,7 @@ fn server_span(request: &Request, client_trace: Option<TraceContext>, id: &Reque
         if !route.is_empty() {
             span.set(http_names::ROUTE, route.to_owned());
         }
-        span.set(job_names::REQUEST_ID, id.text().to_string());
+        span.set(job_names::REQUEST_ID, id.to_string());
     }
     span
 }

@@ -14,6 +14,7 @@ use super::{
 use crate::gauge::Gauge;
 use forebay_shared::{
     class::Class,
+    ids::SessionId,
     queue::{Queue, QueueError},
     store::{Store, TimerMove},
     time::TimeMs,
@@ -133,7 +134,7 @@ impl WakePublisher {
         span.fail("not_confirmed");
         tracing::debug!(
             job_id = %request.wake.job,
-            session_id = request.wake.session.as_ref().map(tracing::field::display),
+            session_id = request.wake.session.as_ref().map(SessionId::as_str),
             "a wake was not confirmed"
         );
         Published::Unconfirmed

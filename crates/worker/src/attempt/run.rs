@@ -29,7 +29,7 @@ pub(crate) fn run(
     slot: SlotGuard,
 ) -> impl Future<Output = ()> + Send {
     let context = attempt_spans::task_context(&delivery.wake);
-    // Boxed, because the wrapper would copy a future of several KiB.
+    // Boxed, because this wrapper and those of the caller would copy a future of several KiB.
     let attempt = Box::pin(run_in_context(worker, delivery, in_flight, slot));
     task_context::scope(context, attempt)
 }
