@@ -20,6 +20,11 @@ use crate::{export, trace_context::TraceContext};
 /// The attribute that names what went wrong. OpenTelemetry semantic conventions 1.44.0.
 const ERROR_TYPE: &str = "error.type";
 
+/// The longest text of a span, in bytes. Longer ones are cut.
+const TEXT_BYTES_MAX: usize = 256;
+/// The most texts of one attribute.
+const TEXTS_MAX: usize = 16;
+
 /// The role of a span among the processes of its trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanKind {
@@ -58,7 +63,8 @@ pub struct NewSpan {
 }
 
 impl NewSpan {
-    /// A span that begins a new trace. The name has few different values.
+    /// A span that begins a new trace. Its name has few different values, except that of a call, which contains the
+    /// model.
     #[must_use]
     pub fn new(kind: SpanKind, name: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -96,7 +102,11 @@ impl NewSpan {
             Some(parent) => Context::new().with_remote_span_context(to_api(parent)),
             None => Context::new(),
         };
-        let mut builder = SpanBuilder::from_name(self.name).with_kind(self.kind.of_api());
+        let name = match self.name {
+            Cow::Owned(name) => Cow::Owned(bounded(name)),
+            Cow::Borrowed(_) => self.name,
+        };
+        let mut builder = SpanBuilder::from_name(name).with_kind(self.kind.of_api());
         if !self.age.is_zero() {
             builder.start_time = SystemTime::now().checked_sub(self.age);
         }
@@ -153,7 +163,7 @@ impl Span {
         if let Some(mut span) = self.lock()
             && span.is_recording()
         {
-            span.set_attribute(KeyValue::new(ERROR_TYPE, error_type.to_owned()));
+            span.set_attribute(KeyValue::new(ERROR_TYPE, bounded(error_type.to_owned())));
             span.set_status(Status::error(""));
         }
     }
@@ -176,13 +186,14 @@ impl From<&'static str> for Attribute {
 
 impl From<String> for Attribute {
     fn from(text: String) -> Self {
-        Self(Value::from(text))
+        Self(Value::from(bounded(text)))
     }
 }
 
 impl From<Vec<String>> for Attribute {
     fn from(texts: Vec<String>) -> Self {
-        let texts: Vec<StringValue> = texts.into_iter().map(StringValue::from).collect();
+        let texts = texts.into_iter().take(TEXTS_MAX);
+        let texts: Vec<StringValue> = texts.map(|text| bounded(text).into()).collect();
         Self(Value::Array(texts.into()))
     }
 }
@@ -199,6 +210,15 @@ impl From<f64> for Attribute {
     }
 }
 
+/// Cuts a text to the length that a span keeps, because spans wait in memory and a client chooses some of their texts.
+fn bounded(text: String) -> String {
+    if text.len() <= TEXT_BYTES_MAX {
+        return text;
+    }
+    // A new text, because the cut one would keep its memory.
+    text[..text.floor_char_boundary(TEXT_BYTES_MAX)].to_owned()
+}
+
 fn to_api(context: &TraceContext) -> SpanContext {
     SpanContext::new(
         TraceId::from_bytes(context.trace_id().to_be_bytes()),
@@ -211,7 +231,15 @@ fn to_api(context: &TraceContext) -> SpanContext {
 
 #[cfg(test)]
 mod tests {
-    use super::{NewSpan, Span, SpanKind};
+    use super::{NewSpan, Span, SpanKind, TEXT_BYTES_MAX, bounded};
+
+    #[test]
+    fn a_long_text_is_cut_between_two_characters() {
+        assert_eq!(bounded("é".repeat(128)), "é".repeat(128));
+        let cut = bounded(format!("a{}", "é".repeat(60_000)));
+        assert_eq!(cut.len(), TEXT_BYTES_MAX - 1);
+        assert!(cut.capacity() <= TEXT_BYTES_MAX);
+    }
 
     #[test]
     fn without_an_export_a_span_is_never_built() {

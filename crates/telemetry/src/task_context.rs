@@ -127,7 +127,13 @@ mod tests {
         };
         let other = scope(TaskContext::default(), async { current() });
         let (changed, other) = tokio::join!(scope(context, changed), other);
-        assert_eq!(fields(&changed), ["request_id=11111111111111111111111111111111", "session_id=chat"]);
+        assert_eq!(
+            fields(&changed),
+            [
+                "request_id=11111111111111111111111111111111",
+                "session_id=chat"
+            ]
+        );
         assert!(other.is_empty());
     }
 

@@ -66,8 +66,9 @@ where
         line.clear();
         self.formatter
             .format_event(ctx, Writer::new(&mut line), event)?;
-        let added =
-            task_context::with_current(|context| add_fields(&mut line, context, event, self.format));
+        let added = task_context::with_current(|context| {
+            add_fields(&mut line, context, event, self.format)
+        });
         added.unwrap_or(Ok(()))?;
         let written = writer.write_str(&line);
         if line.capacity() <= KEPT_BYTES_MAX {

@@ -6,7 +6,11 @@ use super::LogFormat;
 
 /// Writes a value at the end of a line. In text, a value with other characters than `A-Z a-z 0-9 . _ : @ / -` is quoted, and what
 /// a reader could mistake or could not see is escaped. In JSON it is a string.
-pub(super) fn write_value(line: &mut String, value: &dyn Display, format: LogFormat) -> fmt::Result {
+pub(super) fn write_value(
+    line: &mut String,
+    value: &dyn Display,
+    format: LogFormat,
+) -> fmt::Result {
     match format {
         LogFormat::Text => {
             let begin = line.len();

@@ -43,7 +43,10 @@ fn logged(context: TaskContext, format: LogFormat, log: impl FnOnce()) -> String
                 .with_target(false)
                 .with_ansi(false);
             let added = WithContextFields::new(text, format);
-            with_default(subscriber.with_ansi(false).event_format(added).finish(), run);
+            with_default(
+                subscriber.with_ansi(false).event_format(added).finish(),
+                run,
+            );
         }
         LogFormat::Json => {
             let json = log_format::format()
@@ -86,7 +89,10 @@ fn a_line_gets_the_fields_of_its_task_once() {
     assert_eq!(text(&|| tracing::info!(job_id = %job, "done")), expected);
     // A text is compared without its quotes.
     let expected = expected.replace(TASK_JOB, &format!("{TASK_JOB:?}"));
-    assert_eq!(text(&|| tracing::info!(job_id = TASK_JOB, "done")), expected);
+    assert_eq!(
+        text(&|| tracing::info!(job_id = TASK_JOB, "done")),
+        expected
+    );
 }
 
 #[test]
@@ -142,6 +148,9 @@ fn a_value_can_read_the_context_while_its_line_is_formatted() {
         let line = logged(context("chat"), LogFormat::Text, || {
             tracing::info!(context = %Logs, "done");
         });
-        assert!(line.starts_with(" INFO done context=known request_id="), "{line}");
+        assert!(
+            line.starts_with(" INFO done context=known request_id="),
+            "{line}"
+        );
     }
 }
