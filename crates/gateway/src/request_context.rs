@@ -68,11 +68,19 @@ fn server_span(request: &Request, client_trace: Option<TraceContext>, id: &Reque
     }
     let span = Span::start(|| {
         let route = route(request);
-        let name = format!("{} {route}", method_name(method));
+        let known = known_method(method).unwrap_or(http_names::OTHER_METHOD_NAME);
+        let name = format!("{known} {route}");
         NewSpan::new(SpanKind::Server, name.trim_end().to_owned()).child_of(client_trace)
     });
     if span.is_recording() {
-        span.set(http_names::REQUEST_METHOD, method_name(method).to_owned());
+        match known_method(method) {
+            Some(known) => span.set(http_names::REQUEST_METHOD, known),
+            None => {
+                span.set(http_names::REQUEST_METHOD, http_names::OTHER_METHOD);
+                let original = method.as_str().to_owned();
+                span.set(http_names::REQUEST_METHOD_ORIGINAL, original);
+            }
+        }
         span.set(http_names::URL_SCHEME, "http");
         span.set(http_names::URL_PATH, request.uri().path().to_owned());
         let route = route(request);
@@ -90,14 +98,12 @@ fn route(request: &Request) -> &str {
     route.map_or("", MatchedPath::as_str)
 }
 
-/// The method, if the API knows it. A client can invent any number of others.
-fn method_name(method: &Method) -> &str {
-    match *method {
-        Method::GET | Method::POST | Method::DELETE | Method::HEAD | Method::OPTIONS => {
-            method.as_str()
-        }
-        _ => http_names::OTHER_METHOD,
-    }
+/// The method, if RFC 9110 or RFC 5789 defines it. A client can invent any number of others.
+fn known_method(method: &Method) -> Option<&'static str> {
+    const KNOWN: [&str; 9] = [
+        "GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH", "CONNECT", "TRACE",
+    ];
+    KNOWN.into_iter().find(|known| *known == method.as_str())
 }
 
 fn end_span(span: &Span, status: StatusCode) {
@@ -120,9 +126,18 @@ fn end_span(span: &Span, status: StatusCode) {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderMap, HeaderValue};
+    use axum::http::{HeaderMap, HeaderValue, Method};
 
-    use super::client_trace;
+    use super::{client_trace, known_method};
+
+    #[test]
+    fn a_method_that_http_does_not_define_is_unknown() {
+        assert_eq!(known_method(&Method::PATCH), Some("PATCH"));
+        let invented = Method::from_bytes(b"FETCH").expect("a token");
+        assert_eq!(known_method(&invented), None);
+        let lower = Method::from_bytes(b"get").expect("a token");
+        assert_eq!(known_method(&lower), None);
+    }
 
     #[test]
     fn a_request_continues_one_valid_trace() {

@@ -204,6 +204,12 @@ impl From<u64> for Attribute {
     }
 }
 
+impl From<bool> for Attribute {
+    fn from(flag: bool) -> Self {
+        Self(Value::Bool(flag))
+    }
+}
+
 impl From<f64> for Attribute {
     fn from(number: f64) -> Self {
         Self(Value::F64(number))

@@ -8,7 +8,7 @@ use forebay_telemetry::{
     NewSpan, Span, SpanKind, TaskContext, TraceContext, job_names, task_context,
 };
 
-use super::{call_outcome::CallOutcome, claimed_job::ClaimedJob};
+use super::{attempt_end::AttemptEnd, call_outcome::CallOutcome, claimed_job::ClaimedJob};
 
 /// What the log lines of an attempt show before its job is read.
 pub(super) fn task_context(wake: &Wake) -> TaskContext {
@@ -41,10 +41,21 @@ pub(super) fn begin(job: &mut ClaimedJob, meta: &JobMeta, wake: Option<&Wake>) {
     }
 }
 
+/// The outcome of an attempt whose job was cancelled, has expired or belongs to another worker.
+const DROPPED: &str = "dropped";
+/// The outcome of an attempt whose end the store did not take.
+const NOT_COMMITTED: &str = "not_committed";
+
+/// Marks the attempt as failed, because its outcome is lost.
+pub(super) fn fail_uncommitted(job: &ClaimedJob) {
+    job.span.fail(NOT_COMMITTED);
+}
+
 /// The span of the commit that ends an attempt.
 pub(super) struct CommitSpan {
     span: Span,
-    has_failed: bool,
+    /// The outcome of the attempt if nothing is committed.
+    uncommitted: &'static str,
 }
 
 impl CommitSpan {
@@ -56,23 +67,27 @@ impl CommitSpan {
                 NewSpan::new(SpanKind::Internal, job_names::COMMIT_SPAN).child_of(attempt)
             }),
         };
+        let is_dropped = matches!(outcome, CallOutcome::Dropped { .. });
         Self {
             span,
-            has_failed: matches!(outcome, CallOutcome::Failed { .. }),
+            uncommitted: if is_dropped { DROPPED } else { NOT_COMMITTED },
         }
     }
 
-    /// Ends the span. `end` is how the attempt ended; `None` if its outcome was dropped.
-    pub(super) fn end(self, job: &ClaimedJob, end: Option<&str>) {
-        let Some(code) = end else {
-            self.span.fail("not_committed");
+    /// Ends the span, and writes the outcome into the span of the attempt. `end` is how the attempt ended; `None` if its outcome
+    /// was not committed.
+    pub(super) fn end(self, job: &ClaimedJob, end: Option<&AttemptEnd>) {
+        let Some(end) = end else {
+            job.span.set(job_names::OUTCOME, self.uncommitted);
+            self.span.fail(NOT_COMMITTED);
             return;
         };
         if job.span.is_recording() {
-            self.span.set(job_names::OUTCOME, code.to_owned());
-            job.span.set(job_names::OUTCOME, code.to_owned());
-            if self.has_failed {
-                job.span.fail(code);
+            self.span.set(job_names::OUTCOME, end.code.clone());
+            job.span.set(job_names::OUTCOME, end.code.clone());
+            job.span.set(job_names::IS_RETRIED, end.is_retried());
+            if end.is_error() {
+                job.span.fail(&end.code);
             }
         }
     }
