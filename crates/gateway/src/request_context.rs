@@ -49,6 +49,21 @@ pub(crate) fn with_context(
     task_context::scope(context, handling)
 }
 
+/// Handles a request of the admin listener with its id, which is in its log lines and in its answer.
+pub(crate) fn with_id(request: Request, next: Next) -> impl Future<Output = Response> + Send {
+    let id = request_id::of(request.headers());
+    let context = TaskContext {
+        request_id: Some(id.clone()),
+        ..TaskContext::default()
+    };
+    let handling = next.run(request).map(move |mut response: Response| {
+        let headers = response.headers_mut();
+        headers.insert(request_id::HEADER, id.header_value());
+        response
+    });
+    task_context::scope(context, handling)
+}
+
 /// The trace that the client continues: the header `traceparent` (W3C Trace Context, level 1). An invalid header is ignored, as
 /// the standard requires.
 fn client_trace(headers: &HeaderMap) -> Option<TraceContext> {

@@ -15,7 +15,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SdkTracer, Span as SdkSpan};
 
-use crate::{export, trace_context::TraceContext};
+use crate::{export, messaging_names, trace_context::TraceContext};
 
 /// The attribute that names what went wrong. OpenTelemetry semantic conventions 1.44.0.
 const ERROR_TYPE: &str = "error.type";
@@ -125,6 +125,12 @@ impl Span {
     /// No span.
     pub const NONE: Self = Self(None);
 
+    /// Whether traces are exported.
+    #[must_use]
+    pub fn is_exported() -> bool {
+        export::tracer().is_some()
+    }
+
     /// Starts a span, if traces are exported. `new` is called only then.
     #[must_use]
     pub fn start(new: impl FnOnce() -> NewSpan) -> Self {
@@ -156,6 +162,14 @@ impl Span {
         {
             span.set_attribute(KeyValue::new(name, value.into().0));
         }
+    }
+
+    /// Sets the attributes of a span that sends or handles a message of this queue.
+    pub fn set_message(&self, operation: &'static str, queue: String) {
+        self.set(messaging_names::SYSTEM, messaging_names::FOREBAY);
+        self.set(messaging_names::OPERATION_NAME, operation);
+        self.set(messaging_names::OPERATION_TYPE, operation);
+        self.set(messaging_names::DESTINATION, queue);
     }
 
     /// Marks the span as failed. `error_type` has few different values.

@@ -5,7 +5,7 @@
 
 use forebay_shared::{job::JobMeta, wake::Wake};
 use forebay_telemetry::{
-    NewSpan, Span, SpanKind, TaskContext, TraceContext, job_names, task_context,
+    NewSpan, Span, SpanKind, TaskContext, TraceContext, job_names, messaging_names, task_context,
 };
 
 use super::{attempt_end::AttemptEnd, call_outcome::CallOutcome, claimed_job::ClaimedJob};
@@ -19,9 +19,11 @@ pub(super) fn task_context(wake: &Wake) -> TaskContext {
     }
 }
 
-/// Begins the span of an attempt. `wake` is `None` if the message went back to the queue.
-pub(super) fn begin(job: &mut ClaimedJob, meta: &JobMeta, wake: Option<&Wake>) {
-    let submit = meta.traceparent.as_deref().and_then(TraceContext::parse);
+/// Begins the span of an attempt. `meta` is `None` if the job could not be read: then the span begins a trace of its own. `wake`
+/// is `None` if the message went back to the queue.
+pub(super) fn begin(job: &mut ClaimedJob, meta: Option<&JobMeta>, wake: Option<&Wake>) {
+    let submit = meta.and_then(|meta| meta.traceparent.as_deref());
+    let submit = submit.and_then(TraceContext::parse);
     job.span = Span::start(|| {
         let wake = wake.and_then(|wake| wake.traceparent.as_deref());
         NewSpan::new(SpanKind::Consumer, job_names::ATTEMPT_SPAN)
@@ -29,13 +31,18 @@ pub(super) fn begin(job: &mut ClaimedJob, meta: &JobMeta, wake: Option<&Wake>) {
             .linked_to(wake.and_then(TraceContext::parse))
             .begun_before(job.began.elapsed())
     });
-    job.trace = job.span.context().or(submit);
-    task_context::update(|context| context.trace = job.trace);
+    let trace = job.span.context().or(submit);
+    task_context::update(|context| context.trace = trace);
     if job.span.is_recording() {
-        job.span.set(job_names::JOB_ID, meta.id.to_string());
-        job.span.set(job_names::CLASS, meta.class.to_string());
+        job.span.set(job_names::JOB_ID, job.job.to_string());
         job.span.set(job_names::ATTEMPT, u64::from(job.attempt));
-        if let Some(session) = &meta.session {
+        let class = meta.map(|meta| meta.class);
+        if let Some(class) = class.or(wake.map(|wake| wake.class)) {
+            job.span.set(job_names::CLASS, class.to_string());
+            let process = messaging_names::PROCESS;
+            job.span.set_message(process, class.to_string());
+        }
+        if let Some(session) = job.lane.session() {
             job.span.set(job_names::SESSION_ID, session.to_string());
         }
     }

@@ -73,6 +73,8 @@ fn run_in_context(
         let mut run_inputs = match read {
             Ok(run_inputs) => run_inputs,
             Err(outcome) => {
+                let wake = delivery.as_ref().map(|delivery| &delivery.wake);
+                attempt_spans::begin(&mut job, None, wake);
                 if let Some(call) = permission.call {
                     Box::pin(call.permits.not_used()).await;
                 }
@@ -85,7 +87,7 @@ fn run_in_context(
         };
         record_queue_wait(&worker, &job, &run_inputs.meta);
         let wake = delivery.as_ref().map(|delivery| &delivery.wake);
-        attempt_spans::begin(&mut job, &run_inputs.meta, wake);
+        attempt_spans::begin(&mut job, Some(&run_inputs.meta), wake);
         let begin = ReportedCall::begin(&worker, &job, &run_inputs, permission);
         let (call_report, needed) = match Box::pin(begin).await {
             Ok(call_report) => {
