@@ -37,7 +37,10 @@ async fn one_process_exports_the_whole_trace_and_its_last_spans_at_the_exit() {
     assert_eq!(job["status"], "completed", "{job}");
     assert!(collector.spans().is_empty());
     let threads = fixture.forebay.thread_names();
-    assert!(threads.iter().any(is_of_export), "the threads: {threads:?}");
+    assert!(
+        threads.iter().any(|name| is_of_export(name)),
+        "the threads: {threads:?}"
+    );
     fixture.forebay.sigterm();
     let exit = fixture.forebay.wait_exit(TIMEOUT).await;
     assert_eq!(exit.code(), Some(0), "{exit}");
@@ -199,7 +202,7 @@ async fn a_collector_that_refuses_spans_gets_the_later_ones() {
     assert!(!fixture.forebay.logs().contains(KEY));
 }
 
-fn is_of_export(name: &String) -> bool {
+fn is_of_export(name: &str) -> bool {
     name.contains("OpenTelemetry") || name.contains("reqwest")
 }
 
@@ -212,7 +215,7 @@ async fn without_the_variables_no_thread_exports() {
     assert!(!forebay.logs().contains("exporting traces"));
     let threads = forebay.thread_names();
     assert!(
-        !threads.iter().any(is_of_export),
+        !threads.iter().any(|name| is_of_export(name)),
         "the threads: {threads:?}"
     );
     forebay.sigterm();
