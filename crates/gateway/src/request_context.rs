@@ -36,12 +36,13 @@ pub(crate) fn with_context(
     };
     let record = RequestRecord::begin(metrics, &request);
     let access_log = AccessLog::begin(&request);
+    let span = ServerSpan::new(span);
     let handling = next.run(request).map(move |mut response: Response| {
         record.end(&response);
         if let Some(access_log) = access_log {
             access_log.end(&response);
         }
-        end_span(&span, response.status());
+        span.end(response.status());
         let headers = response.headers_mut();
         headers.insert(request_id::HEADER, id.header_value());
         response
@@ -121,7 +122,38 @@ fn known_method(method: &Method) -> Option<&'static str> {
     KNOWN.into_iter().find(|known| *known == method.as_str())
 }
 
-fn end_span(span: &Span, status: StatusCode) {
+/// The error of a request whose client went away before the answer.
+const CANCELLED: &str = "cancelled";
+
+/// The span of a request. It fails if it is dropped before the request has an answer.
+struct ServerSpan {
+    span: Span,
+    has_ended: bool,
+}
+
+impl ServerSpan {
+    const fn new(span: Span) -> Self {
+        Self {
+            span,
+            has_ended: false,
+        }
+    }
+
+    fn end(mut self, status: StatusCode) {
+        self.has_ended = true;
+        describe_end(&self.span, status);
+    }
+}
+
+impl Drop for ServerSpan {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.span.fail(CANCELLED);
+        }
+    }
+}
+
+fn describe_end(span: &Span, status: StatusCode) {
     if !span.is_recording() {
         return;
     }

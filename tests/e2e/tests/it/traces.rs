@@ -162,6 +162,37 @@ async fn a_retry_is_another_attempt_of_the_same_trace() {
 }
 
 #[tokio::test]
+async fn a_request_whose_client_goes_away_is_cancelled() {
+    let collector = Collector::start().await;
+    let delay = ("OTEL_BSP_SCHEDULE_DELAY", "50");
+    let fixture = Fixture::with(&[(ENDPOINT, collector.url()), delay]).await;
+    let gate = fixture.llm.gate_all_requests();
+    let id = fixture.submit(&json!({ "input": "hello" })).await;
+    fixture.llm.wait_for_requests(1).await;
+    let path = format!("/v1/jobs/{id}?wait_s=60");
+    let poll = reqwest::Client::new()
+        .get(fixture.client.url_of(&path))
+        .header(
+            "traceparent",
+            format!("00-{}-{}-01", TRACE.trace_id, TRACE.span_id),
+        )
+        .timeout(Duration::from_secs(1));
+    let error = poll.send().await.expect_err("the job does not end");
+    assert!(error.is_timeout(), "{error}");
+    let is_poll = |span: &ReceivedSpan| span.span.name == "GET /v1/jobs/{id}";
+    let spans = collector
+        .wait_for("the span of the poll", TIMEOUT, |spans| {
+            spans
+                .iter()
+                .any(|span| is_poll(span) && span.trace_id() == TRACE.trace_id)
+        })
+        .await;
+    let poll = trace_tree::named(&spans, "GET /v1/jobs/{id}");
+    assert_eq!(poll.attribute("error.type"), "cancelled", "{poll:?}");
+    gate.open();
+}
+
+#[tokio::test]
 async fn a_collector_that_refuses_spans_gets_the_later_ones() {
     const KEY: &str = "Bearer the-key-of-the-collector";
     let collector = Collector::start().await;
