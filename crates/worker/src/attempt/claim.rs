@@ -103,7 +103,6 @@ pub(super) async fn claim(
                     tries,
                     began,
                     span: Span::NONE,
-                    trace: None,
                 };
                 return ClaimEnd::Claimed(Claimed {
                     job: Box::new(claimed),

@@ -32,7 +32,7 @@ pub(crate) fn run(
     slot: SlotGuard,
 ) -> impl Future<Output = ()> + Send {
     let context = attempt_spans::task_context(&delivery.wake);
-    // Boxed, because the wrapper would copy a future of several KiB.
+    // Boxed, because this wrapper and those of the caller would copy a future of several KiB.
     let attempt = Box::pin(run_in_context(worker, delivery, held, in_flight, slot));
     task_context::scope(context, attempt)
 }
@@ -79,6 +79,8 @@ fn run_in_context(
         let mut run_inputs = match read {
             Ok(run_inputs) => run_inputs,
             Err(outcome) => {
+                let wake = delivery.as_ref().map(|delivery| &delivery.wake);
+                attempt_spans::begin(&mut job, None, wake);
                 if let Some(call) = permission.call {
                     Box::pin(call.permits.not_used()).await;
                 }
@@ -91,7 +93,7 @@ fn run_in_context(
         };
         record_queue_wait(&worker, &job, &run_inputs.meta);
         let wake = delivery.as_ref().map(|delivery| &delivery.wake);
-        attempt_spans::begin(&mut job, &run_inputs.meta, wake);
+        attempt_spans::begin(&mut job, Some(&run_inputs.meta), wake);
         let begin = ReportedCall::begin(&worker, &job, &run_inputs, permission);
         let (call_report, needed) = match Box::pin(begin).await {
             Ok(call_report) => {

@@ -112,14 +112,7 @@ impl Intake {
             self.slots.take(class);
             let used = self.worker.member.worker_health.use_slot();
             let slot = SlotGuard::new(class, self.freed_sender.clone(), used);
-            // Boxed, because otherwise each of the wrappers below would need twice the memory of the future.
-            let attempt = Box::pin(attempt::run(
-                Arc::clone(&self.worker),
-                delivery,
-                held,
-                in_flight,
-                slot,
-            ));
+            let attempt = attempt::run(Arc::clone(&self.worker), delivery, held, in_flight, slot);
             let abort = self.worker.abort_attempts.clone();
             self.worker
                 .attempts
