@@ -8,7 +8,7 @@ use forebay_gateway::{AdminSettings, GatewaySettings, ModelAccounts};
 use forebay_metrics::{Metrics, Roles};
 use forebay_runtime::{lanes::LaneSettings, member::MemberSettings, memory::MemoryShares};
 use forebay_shared::session::SessionBounds;
-use forebay_telemetry::export::TraceSettings;
+use forebay_telemetry::export::{ReadSettings, TraceSettings};
 use forebay_worker::{
     WorkerSettings,
     provider::{
@@ -38,7 +38,7 @@ const BACKOFF_MS_MAX: u64 = 60_000;
 pub(crate) struct Plan {
     pub(crate) log: LogSettings,
     /// How traces are exported; `None` if they are not.
-    pub(crate) traces: Option<TraceSettings>,
+    pub(crate) traces: ReadSettings,
     pub(crate) engine: engine::Choice,
     pub(crate) member: MemberSettings,
     /// The settings of the HTTP API; `None` for a worker.
@@ -87,6 +87,10 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
         gateway: role != Some(Role::Worker),
         worker: role != Some(Role::Gateway),
     };
+    anyhow::ensure!(
+        roles.worker || !settings.test_drop_wakes,
+        "FOREBAY_TEST_DROP_WAKES is for workers, and this process runs no jobs; unset it"
+    );
     let metrics = Metrics::new(roles);
     let reply_budgets = ReplyBudgets {
         medium: memory.medium_replies.clone(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use forebay_metrics::sampled::{flag, number, one};
 use forebay_runtime::member::Member;
+use forebay_telemetry::export;
 
 use crate::{engine::Engine, log};
 
@@ -30,6 +31,18 @@ pub(crate) fn register(member: &Member, engine: &Engine, role: &'static str, mem
         "Log lines that could not be written",
         || one(Some(number(log::dropped_lines()))),
     );
+    if export::span_totals().is_some() {
+        metrics.sampled_counter(
+            "forebay_trace_spans_exported",
+            "Spans that the collector of traces has accepted",
+            || one(export::span_totals().map(|spans| number(spans.exported))),
+        );
+        metrics.sampled_counter(
+            "forebay_trace_spans_lost",
+            "Spans that were lost, because too many waited or the collector did not accept them",
+            || one(export::span_totals().map(|spans| number(spans.lost))),
+        );
+    }
     let connections = engine.connections();
     metrics.sampled_counter(
         "forebay_connections_lost",

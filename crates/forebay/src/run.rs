@@ -1,6 +1,10 @@
 //! Runs a process from start to exit: open the engine, join the fleet, serve, wait for a signal, drain, leave.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, anyhow};
 use forebay_metrics::metered_store::MeteredStore;
@@ -12,13 +16,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{compose::Plan, engine::Engine, log, process_metrics, signals::Signals, traces};
 
-// After the drain time a stop takes at most 4 s: the sum of the next three timeouts and `log::output::FLUSH_TIMEOUT`. README.md
+// After the drain time a stop takes at most 4 s: the sum of LEAVE_TIMEOUT, CLOSE_TIMEOUT, RUNTIME_TIMEOUT and `log::output::FLUSH_TIMEOUT`. README.md
 // documents this sum, because the supervisor's kill timeout must be longer.
 /// The timeout for releasing running jobs, finishing open requests and leaving the fleet.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(RELEASING_MS_MAX + 500);
-/// The timeout for closing the engine, and for sending the last spans at the same time. Wakes that it cannot send in this time are published again when the timers of
-/// their jobs are due.
+/// The timeout for closing the engine and sending the last spans.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// The part of [`CLOSE_TIMEOUT`] for closing the engine. Wakes that the engine cannot send in this time are published again when
+/// the timers of their jobs are due.
+const ENGINE_TIMEOUT: Duration = Duration::from_millis(900);
 /// The timeout for blocking tasks. Tasks that still run after it are abandoned.
 const RUNTIME_TIMEOUT: Duration = Duration::from_millis(300);
 
@@ -40,14 +46,16 @@ pub(crate) fn run(plan: Plan) -> Result<(), RunError> {
         traces::start(&plan, &process).map_err(RunError::Start)?;
         let engine = plan.engine.open(&process).await.map_err(RunError::Start)?;
         let result = serve(plan, &process, &engine).await;
-        let closing = timeout(CLOSE_TIMEOUT, engine.close());
-        let (closed, ()) = tokio::join!(closing, traces::stop(CLOSE_TIMEOUT));
-        if closed.is_err() {
+        let closing_began = Instant::now();
+        if timeout(ENGINE_TIMEOUT, engine.close()).await.is_err() {
             tracing::warn!(
                 "the engine did not close in time; \
                  unsent job messages are published again when the timers of their jobs are due"
             );
         }
+        // After the engine, because the wakes that it sends while it closes have spans too.
+        let remaining = CLOSE_TIMEOUT.saturating_sub(closing_began.elapsed());
+        traces::stop(remaining).await;
         result
     });
     runtime.shutdown_timeout(RUNTIME_TIMEOUT);

@@ -10,7 +10,11 @@ use crate::compose::Plan;
 
 /// Starts the export, if the `OTEL_*` variables ask for it.
 pub(crate) fn start(plan: &Plan, process: &ProcessId) -> anyhow::Result<()> {
-    let Some(settings) = &plan.traces else {
+    for ignored in &plan.traces.ignored {
+        // The message names the variable, and does not show its value, which may be a secret.
+        tracing::warn!("{ignored}; its value is ignored");
+    }
+    let Some(settings) = &plan.traces.settings else {
         return Ok(());
     };
     let name = service_name(plan.role);

@@ -3,26 +3,41 @@
 
 use axum::{
     extract::{MatchedPath, Request},
-    middleware::Next,
+    http::Method,
     response::Response,
 };
 use tokio::time::Instant;
 
-/// Handles a request and logs its result.
-pub(crate) async fn log_request(request: Request, next: Next) -> Response {
-    if !tracing::enabled!(tracing::Level::DEBUG) {
-        return next.run(request).await;
+/// What the line of a request shows.
+pub(crate) struct AccessLog {
+    began: Instant,
+    method: Method,
+    route: Option<MatchedPath>,
+}
+
+impl AccessLog {
+    /// Begins the line of a request. `None` if the log has no such lines.
+    pub(crate) fn begin(request: &Request) -> Option<Self> {
+        tracing::enabled!(tracing::Level::DEBUG).then(|| Self {
+            began: Instant::now(),
+            method: request.method().clone(),
+            route: request.extensions().get::<MatchedPath>().cloned(),
+        })
     }
-    let start = Instant::now();
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
-    tracing::debug!(
-        %method,
-        route = route.as_ref().map(MatchedPath::as_str),
-        status = response.status().as_u16(),
-        elapsed_ms = start.elapsed().as_millis(),
-        "request answered"
-    );
-    response
+
+    /// Writes the line.
+    pub(crate) fn end(self, response: &Response) {
+        let Self {
+            began,
+            method,
+            route,
+        } = self;
+        tracing::debug!(
+            %method,
+            route = route.as_ref().map(MatchedPath::as_str),
+            status = response.status().as_u16(),
+            elapsed_ms = began.elapsed().as_millis(),
+            "request answered"
+        );
+    }
 }

@@ -25,15 +25,19 @@ pub(crate) struct Requirements {
 struct Known {
     is_stopping: bool,
     store_answers: bool,
+    /// Whether a gateway can publish, or a worker consumes.
     queue_is_connected: bool,
+    /// Whether a worker that consumes can publish too.
+    queue_accepts: bool,
 }
 
-/// The names of what is missing now: `draining`, `store`, `queue`.
+/// The names of what is missing now: `draining`, `store`, `queue`, `queue_publish`.
 fn missing(known: Known) -> Vec<&'static str> {
     let all = [
         ("draining", known.is_stopping),
         ("store", !known.store_answers),
         ("queue", !known.queue_is_connected),
+        ("queue_publish", !known.queue_accepts),
     ];
     let missing = all.into_iter().filter(|(_, is_missing)| *is_missing);
     missing.map(|(name, _)| name).collect()
@@ -55,17 +59,26 @@ fn problem_code(missing: &[&'static str], requirements: Requirements) -> Option<
 
 /// 200, or the problem that names everything that is missing.
 pub(crate) fn ready(member: &Member, requirements: Requirements) -> Result<Response, Problem> {
+    let queue = &member.queue;
+    let store_answers = member.presence.is_current();
     let missing = missing(Known {
         is_stopping: member.is_stopping(),
-        store_answers: member.presence.is_current(),
-        queue_is_connected: member.queue.is_connected(),
+        store_answers,
+        queue_is_connected: if requirements.queue {
+            // A worker without the store stops its consumers. An alarm that blocks publishing does not end them.
+            queue.is_consuming() || (queue.is_connected() && !store_answers)
+        } else {
+            queue.is_connected()
+        },
+        queue_accepts: queue.is_connected() || !requirements.queue || !queue.is_consuming(),
     });
     let (detail, retry_after_s) = match problem_code(&missing, requirements) {
         None => return Ok(ok(&missing)),
         Some(ProblemCode::Stopping) => ("the process was told to stop", 1),
-        Some(ProblemCode::QueueUnavailable) => {
-            ("the queue cannot be reached, or its alarm blocks it", 2)
-        }
+        Some(ProblemCode::QueueUnavailable) => (
+            "the queue cannot be reached, or the worker has no consumer there",
+            2,
+        ),
         Some(_) => ("the store has not answered for several seconds", 2),
     };
     let code = problem_code(&missing, requirements).unwrap_or(ProblemCode::StoreUnavailable);
@@ -78,7 +91,7 @@ pub(crate) fn healthy(member: &Member) -> Result<Response, Problem> {
     if member.worker_health.is_wedged() {
         let limit_s = WEDGED_AFTER.as_secs();
         let detail = format!(
-            "jobs are ready, slots are free, and the store and the queue can be reached, but the worker has taken no job for {limit_s} s"
+            "the store answers, and jobs are ready or the worker holds messages, but it has handled none for {limit_s} s"
         );
         return Err(Problem::new(ProblemCode::WorkerWedged, detail));
     }
@@ -104,6 +117,7 @@ mod tests {
         is_stopping: false,
         store_answers: true,
         queue_is_connected: true,
+        queue_accepts: true,
     };
 
     #[test]
@@ -113,8 +127,12 @@ mod tests {
             is_stopping: true,
             store_answers: false,
             queue_is_connected: false,
+            queue_accepts: false,
         };
-        assert_eq!(missing(none), ["draining", "store", "queue"]);
+        assert_eq!(
+            missing(none),
+            ["draining", "store", "queue", "queue_publish"]
+        );
     }
 
     #[test]
@@ -124,6 +142,7 @@ mod tests {
         for (missing, of_worker, of_gateway) in [
             (&[][..], None, None),
             (&["queue"], Some(ProblemCode::QueueUnavailable), None),
+            (&["queue_publish"], None, None),
             (
                 &["store", "queue"],
                 Some(ProblemCode::StoreUnavailable),

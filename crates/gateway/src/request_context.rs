@@ -2,35 +2,67 @@
 //! lines, and the id is in its answer.
 
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, Method, StatusCode},
     middleware::Next,
     response::Response,
 };
+use forebay_metrics::gateway::GatewayMetrics;
 use forebay_telemetry::{
-    NewSpan, Span, SpanKind, TaskContext, TraceContext, http_names, job_names, task_context,
+    NewSpan, RequestId, Span, SpanKind, TaskContext, TraceContext, http_names, job_names,
+    task_context,
 };
 
-use crate::{access_log::log_request, request_id::RequestId};
+use futures_util::FutureExt;
 
-/// Handles a request in its context, and adds its id to the answer.
-pub(crate) async fn handle(request: Request, next: Next) -> Response {
-    let id = RequestId::of(request.headers());
+use crate::{access_log::AccessLog, request_id, request_metrics::RequestRecord};
+
+/// Handles a request in its context, records and logs it, and adds its id to the answer.
+///
+/// This is one layer, because each layer allocates for every request. It is not an `async fn`, and it awaits nothing, because
+/// both would store the request twice.
+pub(crate) fn with_context(
+    State(metrics): State<GatewayMetrics>,
+    request: Request,
+    next: Next,
+) -> impl Future<Output = Response> + Send {
+    let id = request_id::of(request.headers());
     let client_trace = client_trace(request.headers());
     let span = server_span(&request, client_trace, &id);
     let context = TaskContext {
-        request_id: Some(id.text().clone()),
+        request_id: Some(id.clone()),
         trace: span.context().or(client_trace),
         ..TaskContext::default()
     };
-    let handling = async {
-        let response = log_request(request, next).await;
-        end_span(&span, response.status());
+    let record = RequestRecord::begin(metrics, &request);
+    let access_log = AccessLog::begin(&request);
+    let span = ServerSpan::new(span);
+    let handling = next.run(request).map(move |mut response: Response| {
+        record.end(&response);
+        if let Some(access_log) = access_log {
+            access_log.end(&response);
+        }
+        span.end(response.status());
+        let headers = response.headers_mut();
+        headers.insert(request_id::HEADER, id.header_value());
         response
+    });
+    task_context::scope(context, handling)
+}
+
+/// Handles a request of the admin listener with its id, which is in its log lines and in its answer.
+pub(crate) fn with_id(request: Request, next: Next) -> impl Future<Output = Response> + Send {
+    let id = request_id::of(request.headers());
+    let context = TaskContext {
+        request_id: Some(id.clone()),
+        ..TaskContext::default()
     };
-    let mut response = task_context::scope(context, handling).await;
-    id.add_to(response.headers_mut());
-    response
+    let handling = next.run(request).map(move |mut response: Response| {
+        let headers = response.headers_mut();
+        headers.insert(request_id::HEADER, id.header_value());
+        response
+    });
+    task_context::scope(context, handling)
 }
 
 /// The trace that the client continues: the header `traceparent` (W3C Trace Context, level 1). An invalid header is ignored, as
@@ -52,18 +84,26 @@ fn server_span(request: &Request, client_trace: Option<TraceContext>, id: &Reque
     }
     let span = Span::start(|| {
         let route = route(request);
-        let name = format!("{} {route}", method_name(method));
+        let known = known_method(method).unwrap_or(http_names::OTHER_METHOD_NAME);
+        let name = format!("{known} {route}");
         NewSpan::new(SpanKind::Server, name.trim_end().to_owned()).child_of(client_trace)
     });
     if span.is_recording() {
-        span.set(http_names::REQUEST_METHOD, method_name(method).to_owned());
+        match known_method(method) {
+            Some(known) => span.set(http_names::REQUEST_METHOD, known),
+            None => {
+                span.set(http_names::REQUEST_METHOD, http_names::OTHER_METHOD);
+                let original = method.as_str().to_owned();
+                span.set(http_names::REQUEST_METHOD_ORIGINAL, original);
+            }
+        }
         span.set(http_names::URL_SCHEME, "http");
         span.set(http_names::URL_PATH, request.uri().path().to_owned());
         let route = route(request);
         if !route.is_empty() {
             span.set(http_names::ROUTE, route.to_owned());
         }
-        span.set(job_names::REQUEST_ID, id.text().to_string());
+        span.set(job_names::REQUEST_ID, id.to_string());
     }
     span
 }
@@ -74,17 +114,46 @@ fn route(request: &Request) -> &str {
     route.map_or("", MatchedPath::as_str)
 }
 
-/// The method, if the API knows it. A client can invent any number of others.
-fn method_name(method: &Method) -> &str {
-    match *method {
-        Method::GET | Method::POST | Method::DELETE | Method::HEAD | Method::OPTIONS => {
-            method.as_str()
+/// The method, if RFC 9110 or RFC 5789 defines it. A client can invent any number of others.
+fn known_method(method: &Method) -> Option<&'static str> {
+    const KNOWN: [&str; 9] = [
+        "GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH", "CONNECT", "TRACE",
+    ];
+    KNOWN.into_iter().find(|known| *known == method.as_str())
+}
+
+/// The error of a request whose client went away before the answer.
+const CANCELLED: &str = "cancelled";
+
+/// The span of a request. It fails if it is dropped before the request has an answer.
+struct ServerSpan {
+    span: Span,
+    has_ended: bool,
+}
+
+impl ServerSpan {
+    const fn new(span: Span) -> Self {
+        Self {
+            span,
+            has_ended: false,
         }
-        _ => http_names::OTHER_METHOD,
+    }
+
+    fn end(mut self, status: StatusCode) {
+        self.has_ended = true;
+        describe_end(&self.span, status);
     }
 }
 
-fn end_span(span: &Span, status: StatusCode) {
+impl Drop for ServerSpan {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.span.fail(CANCELLED);
+        }
+    }
+}
+
+fn describe_end(span: &Span, status: StatusCode) {
     if !span.is_recording() {
         return;
     }
@@ -104,9 +173,18 @@ fn end_span(span: &Span, status: StatusCode) {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderMap, HeaderValue};
+    use axum::http::{HeaderMap, HeaderValue, Method};
 
-    use super::client_trace;
+    use super::{client_trace, known_method};
+
+    #[test]
+    fn a_method_that_http_does_not_define_is_unknown() {
+        assert_eq!(known_method(&Method::PATCH), Some("PATCH"));
+        let invented = Method::from_bytes(b"FETCH").expect("a token");
+        assert_eq!(known_method(&invented), None);
+        let lower = Method::from_bytes(b"get").expect("a token");
+        assert_eq!(known_method(&lower), None);
+    }
 
     #[test]
     fn a_request_continues_one_valid_trace() {

@@ -3,9 +3,8 @@
 //! A route is the pattern that matched, and never the path of the request, which has ids.
 
 use axum::{
-    extract::{MatchedPath, Request, State},
+    extract::{MatchedPath, Request},
     http::{Method, StatusCode},
-    middleware::Next,
     response::Response,
 };
 use forebay_metrics::gateway::{ACCEPTED, GatewayMetrics, GaugeGuard, REPLAYED, RequestLabels};
@@ -32,29 +31,47 @@ const SUBMIT_ROUTE: &str = "/v1/jobs";
 /// The label of unknown routes and methods.
 const OTHER: &str = "other";
 
-/// Handles a request and records it. A request whose client goes away before the response is not recorded.
-pub(crate) async fn record_request(
-    State(metrics): State<GatewayMetrics>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let began = Instant::now();
-    let matched = request.extensions().get::<MatchedPath>();
-    let route = matched.map_or(OTHER, |path| route_label(path.as_str()));
-    let method = method_label(request.method());
-    let in_flight = GaugeGuard::new(&metrics.requests_in_flight);
-    let response = next.run(request).await;
-    drop(in_flight);
-    let labels = RequestLabels {
-        method,
-        route,
-        status: response.status().as_u16(),
-    };
-    metrics.record_request(labels, began.elapsed());
-    if route == SUBMIT_ROUTE && method == "POST" {
-        metrics.count_submit(submit_outcome(&response));
+/// The record of a request that is being handled. A request whose client goes away before the response is not recorded.
+pub(crate) struct RequestRecord {
+    metrics: GatewayMetrics,
+    began: Instant,
+    route: &'static str,
+    method: &'static str,
+    in_flight: GaugeGuard,
+}
+
+impl RequestRecord {
+    pub(crate) fn begin(metrics: GatewayMetrics, request: &Request) -> Self {
+        let matched = request.extensions().get::<MatchedPath>();
+        Self {
+            began: Instant::now(),
+            route: matched.map_or(OTHER, |path| route_label(path.as_str())),
+            method: method_label(request.method()),
+            in_flight: GaugeGuard::new(&metrics.requests_in_flight),
+            metrics,
+        }
     }
-    response
+
+    /// Records the request with its response.
+    pub(crate) fn end(self, response: &Response) {
+        let Self {
+            metrics,
+            began,
+            route,
+            method,
+            in_flight,
+        } = self;
+        drop(in_flight);
+        let labels = RequestLabels {
+            method,
+            route,
+            status: response.status().as_u16(),
+        };
+        metrics.record_request(labels, began.elapsed());
+        if route == SUBMIT_ROUTE && method == "POST" {
+            metrics.count_submit(submit_outcome(response));
+        }
+    }
 }
 
 fn route_label(matched: &str) -> &'static str {

@@ -15,7 +15,7 @@ use crate::{
     health, jobs,
     problem::Problem,
     problem_code::ProblemCode,
-    providers, query_parameters, queues, request_body, request_context, request_metrics, sessions,
+    providers, query_parameters, queues, request_body, request_context, sessions,
     state::ApiState,
     unread_body,
     web_guard::{self, WebGuard},
@@ -55,9 +55,8 @@ pub(crate) fn router(state: Arc<ApiState>, web_guard: WebGuard) -> Router {
         .layer(CatchPanicLayer::custom(panic_response))
         .layer(middleware::from_fn_with_state(
             metrics,
-            request_metrics::record_request,
+            request_context::with_context,
         ))
-        .layer(middleware::from_fn(request_context::handle))
 }
 
 async fn unknown_route(uri: Uri) -> Problem {

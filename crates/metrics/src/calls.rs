@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use forebay_telemetry::genai;
 use prometheus_client::{
     encoding::{EncodeLabelSet, LabelSetEncoder},
     metrics::{counter::Counter, family::Family, histogram::Histogram},
@@ -16,7 +17,6 @@ use prometheus_client::{
 use crate::{
     bounded::{BoundedLabels, OTHER},
     buckets::DurationHistogram,
-    gen_ai,
     model_label::ModelLabels,
 };
 
@@ -47,9 +47,9 @@ struct DurationLabels {
 impl EncodeLabelSet for CallLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
         let labels = [
-            (gen_ai::OPERATION_NAME, self.operation),
-            (gen_ai::PROVIDER_NAME, self.provider),
-            (gen_ai::REQUEST_MODEL, &self.model),
+            (genai::OPERATION_LABEL, self.operation),
+            (genai::PROVIDER_LABEL, self.provider),
+            (genai::REQUEST_MODEL_LABEL, &self.model),
         ];
         labels.encode(encoder)
     }
@@ -59,7 +59,7 @@ impl EncodeLabelSet for DurationLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
         self.call.encode(encoder)?;
         match self.error {
-            Some(error) => [(gen_ai::ERROR_TYPE, error)].encode(encoder),
+            Some(error) => [(genai::ERROR_TYPE_LABEL, error)].encode(encoder),
             None => Ok(()),
         }
     }
@@ -154,32 +154,32 @@ impl CallMetrics {
     pub(crate) fn register(&self, registry: &mut Registry) {
         let shared = &self.shared;
         registry.register(
-            gen_ai::INFERENCE_DURATION,
+            genai::INFERENCE_DURATION_METRIC,
             "How long calls of providers took; calls without an answer have an error_type",
             shared.durations.clone(),
         );
         registry.register(
-            gen_ai::FIRST_BYTE_DURATION,
+            genai::FIRST_BYTE_DURATION_METRIC,
             "Time to the first byte of a provider's answer",
             shared.first_bytes.clone(),
         );
         registry.register(
-            gen_ai::INPUT_TOKENS,
+            genai::INPUT_TOKENS_METRIC,
             "Input tokens that providers reported",
             shared.input_tokens.clone(),
         );
         registry.register(
-            gen_ai::OUTPUT_TOKENS,
+            genai::OUTPUT_TOKENS_METRIC,
             "Output tokens that providers reported",
             shared.output_tokens.clone(),
         );
         registry.register(
-            gen_ai::CACHED_INPUT_TOKENS,
+            genai::CACHED_INPUT_TOKENS_METRIC,
             "Input tokens that providers had in their caches",
             shared.cached_input_tokens.clone(),
         );
         registry.register(
-            gen_ai::REASONING_TOKENS,
+            genai::REASONING_TOKENS_METRIC,
             "Output tokens that models spent on reasoning",
             shared.reasoning_tokens.clone(),
         );
@@ -220,7 +220,7 @@ impl CallMetrics {
         let mut labels = DurationLabels {
             call: self.labels_of(call, model),
             error: Some(match shared.errors.of(code) {
-                OTHER => gen_ai::OTHER_ERROR,
+                OTHER => genai::OTHER_ERROR,
                 code => code,
             }),
         };
@@ -295,7 +295,7 @@ impl CallMetrics {
             provider: if provider == OTHER {
                 OTHER
             } else {
-                providers.of(gen_ai::provider_name(provider))
+                providers.of(genai::provider_name(provider))
             },
             model: Arc::from(model),
         }

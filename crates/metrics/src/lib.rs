@@ -6,7 +6,7 @@
 //! In reading order:
 //! - [`metrics`]: all metrics of a process, and its roles.
 //! - [`lanes`], [`gateway`], [`worker`], [`calls`]: the metrics of each part.
-//! - [`gen_ai`]: OpenTelemetry's names for provider calls. [`model_label`], [`bounded`]: bounded labels.
+//! - [`model_label`], [`bounded`]: bounded labels. OpenTelemetry's names for provider calls are in `forebay_telemetry::genai`.
 //! - [`store`], [`metered_store`]: how long the calls of the store take.
 //! - [`process`]: what the operating system reports. [`sampled`]: values that are read at each scrape.
 //! - [`buckets`]: the buckets of histograms. [`exposition`]: the text formats.
@@ -16,7 +16,6 @@ pub mod buckets;
 pub mod calls;
 pub mod exposition;
 pub mod gateway;
-pub mod gen_ai;
 pub mod lanes;
 pub mod metered_store;
 pub mod metrics;

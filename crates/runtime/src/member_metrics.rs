@@ -53,8 +53,8 @@ impl Member {
         let queue = Arc::clone(&self.queue);
         self.metrics.sampled_gauge(
             "forebay_consumer_connected",
-            "Whether the worker is connected to the queue",
-            move || one(Some(flag(queue.is_connected()))),
+            "Whether the worker's consumers are registered at the queue",
+            move || one(Some(flag(queue.is_consuming()))),
         );
         let health = self.worker_health.clone();
         self.metrics.sampled_gauge(

@@ -60,6 +60,12 @@ pub trait Queue: Send + Sync {
         true
     }
 
+    /// Whether the consumers of this process are registered at the queue, for all classes. An alarm of the queue does not end
+    /// them. A queue in the process always delivers.
+    fn is_consuming(&self) -> bool {
+        true
+    }
+
     /// Whether wakes survive a restart of all processes. If they do not, the first sweeper after a start wakes every
     /// ready head.
     fn survives_restart(&self) -> bool;

@@ -1,9 +1,13 @@
 //! The attributes of a span that handles an HTTP request. OpenTelemetry semantic conventions for HTTP, version 1.44.0 (stable).
 
-/// The method, or [`OTHER_METHOD`] for a method that HTTP does not define.
+/// The method, or [`OTHER_METHOD`].
 pub const REQUEST_METHOD: &str = "http.request.method";
-/// The value for a method that HTTP does not define.
+/// The value for a method that neither RFC 9110 nor RFC 5789 defines.
 pub const OTHER_METHOD: &str = "_OTHER";
+/// How the name of a span begins instead of with such a method.
+pub const OTHER_METHOD_NAME: &str = "HTTP";
+/// Such a method as it was sent.
+pub const REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
 /// The pattern of the path.
 pub const ROUTE: &str = "http.route";
 /// The status of the response.

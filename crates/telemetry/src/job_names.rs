@@ -10,12 +10,14 @@ pub const CLASS: &str = "forebay.job.class";
 pub const ATTEMPT: &str = "forebay.job.attempt";
 /// How an attempt ended, as in the log.
 pub const OUTCOME: &str = "forebay.job.outcome";
+/// Whether the job is queued for another try after an error.
+pub const IS_RETRIED: &str = "forebay.job.is_retried";
 /// The id of a request (`x-request-id`).
 pub const REQUEST_ID: &str = "forebay.request.id";
 
 /// The span of a wake, from its publish to its confirmation.
 pub const WAKE_SPAN: &str = "send wake";
-/// The span of an attempt, from the claim to the acknowledgement of its wake.
+/// The span of an attempt, from the claim to the commit of its outcome.
 pub const ATTEMPT_SPAN: &str = "run attempt";
 /// The span of the commit that ends an attempt.
 pub const COMMIT_SPAN: &str = "commit outcome";

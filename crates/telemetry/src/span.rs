@@ -15,10 +15,15 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SdkTracer, Span as SdkSpan};
 
-use crate::{export, trace_context::TraceContext};
+use crate::{export, messaging_names, trace_context::TraceContext};
 
 /// The attribute that names what went wrong. OpenTelemetry semantic conventions 1.44.0.
 const ERROR_TYPE: &str = "error.type";
+
+/// The longest text of a span, in bytes. Longer ones are cut.
+const TEXT_BYTES_MAX: usize = 256;
+/// The most texts of one attribute.
+const TEXTS_MAX: usize = 16;
 
 /// The role of a span among the processes of its trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +63,8 @@ pub struct NewSpan {
 }
 
 impl NewSpan {
-    /// A span that begins a new trace. The name has few different values.
+    /// A span that begins a new trace. Its name has few different values, except that of a call, which contains the
+    /// model.
     #[must_use]
     pub fn new(kind: SpanKind, name: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -96,7 +102,11 @@ impl NewSpan {
             Some(parent) => Context::new().with_remote_span_context(to_api(parent)),
             None => Context::new(),
         };
-        let mut builder = SpanBuilder::from_name(self.name).with_kind(self.kind.of_api());
+        let name = match self.name {
+            Cow::Owned(name) => Cow::Owned(bounded(name)),
+            Cow::Borrowed(_) => self.name,
+        };
+        let mut builder = SpanBuilder::from_name(name).with_kind(self.kind.of_api());
         if !self.age.is_zero() {
             builder.start_time = SystemTime::now().checked_sub(self.age);
         }
@@ -114,6 +124,12 @@ pub struct Span(Option<Box<Mutex<SdkSpan>>>);
 impl Span {
     /// No span.
     pub const NONE: Self = Self(None);
+
+    /// Whether traces are exported.
+    #[must_use]
+    pub fn is_exported() -> bool {
+        export::tracer().is_some()
+    }
 
     /// Starts a span, if traces are exported. `new` is called only then.
     #[must_use]
@@ -148,12 +164,20 @@ impl Span {
         }
     }
 
+    /// Sets the attributes of a span that sends or handles a message of this queue.
+    pub fn set_message(&self, operation: &'static str, queue: String) {
+        self.set(messaging_names::SYSTEM, messaging_names::FOREBAY);
+        self.set(messaging_names::OPERATION_NAME, operation);
+        self.set(messaging_names::OPERATION_TYPE, operation);
+        self.set(messaging_names::DESTINATION, queue);
+    }
+
     /// Marks the span as failed. `error_type` has few different values.
     pub fn fail(&self, error_type: &str) {
         if let Some(mut span) = self.lock()
             && span.is_recording()
         {
-            span.set_attribute(KeyValue::new(ERROR_TYPE, error_type.to_owned()));
+            span.set_attribute(KeyValue::new(ERROR_TYPE, bounded(error_type.to_owned())));
             span.set_status(Status::error(""));
         }
     }
@@ -176,13 +200,14 @@ impl From<&'static str> for Attribute {
 
 impl From<String> for Attribute {
     fn from(text: String) -> Self {
-        Self(Value::from(text))
+        Self(Value::from(bounded(text)))
     }
 }
 
 impl From<Vec<String>> for Attribute {
     fn from(texts: Vec<String>) -> Self {
-        let texts: Vec<StringValue> = texts.into_iter().map(StringValue::from).collect();
+        let texts = texts.into_iter().take(TEXTS_MAX);
+        let texts: Vec<StringValue> = texts.map(|text| bounded(text).into()).collect();
         Self(Value::Array(texts.into()))
     }
 }
@@ -193,10 +218,25 @@ impl From<u64> for Attribute {
     }
 }
 
+impl From<bool> for Attribute {
+    fn from(flag: bool) -> Self {
+        Self(Value::Bool(flag))
+    }
+}
+
 impl From<f64> for Attribute {
     fn from(number: f64) -> Self {
         Self(Value::F64(number))
     }
+}
+
+/// Cuts a text to the length that a span keeps, because spans wait in memory and a client chooses some of their texts.
+fn bounded(text: String) -> String {
+    if text.len() <= TEXT_BYTES_MAX {
+        return text;
+    }
+    // A new text, because the cut one would keep its memory.
+    text[..text.floor_char_boundary(TEXT_BYTES_MAX)].to_owned()
 }
 
 fn to_api(context: &TraceContext) -> SpanContext {
@@ -211,7 +251,15 @@ fn to_api(context: &TraceContext) -> SpanContext {
 
 #[cfg(test)]
 mod tests {
-    use super::{NewSpan, Span, SpanKind};
+    use super::{NewSpan, Span, SpanKind, TEXT_BYTES_MAX, bounded};
+
+    #[test]
+    fn a_long_text_is_cut_between_two_characters() {
+        assert_eq!(bounded("é".repeat(128)), "é".repeat(128));
+        let cut = bounded(format!("a{}", "é".repeat(60_000)));
+        assert_eq!(cut.len(), TEXT_BYTES_MAX - 1);
+        assert!(cut.capacity() <= TEXT_BYTES_MAX);
+    }
 
     #[test]
     fn without_an_export_a_span_is_never_built() {

@@ -3,18 +3,18 @@
 //! The context belongs to a task and not to a span of the log, so it costs nothing until a line is written, and no filter of
 //! the log removes it.
 
-use std::{cell::RefCell, fmt, future::Future, sync::Arc};
+use std::{cell::RefCell, fmt, future::Future};
 
 use forebay_shared::ids::{JobId, SessionId};
 use tokio::task::futures::TaskLocalFuture;
 
-use crate::trace_context::TraceContext;
+use crate::{request_id::RequestId, trace_context::TraceContext};
 
 /// What a task works on. Its log lines show all that is known of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskContext {
     /// The id of the HTTP request (`x-request-id`).
-    pub request_id: Option<Arc<str>>,
+    pub request_id: Option<RequestId>,
     /// The job.
     pub job: Option<JobId>,
     /// The session of the job or of the request.
@@ -117,7 +117,7 @@ mod tests {
         assert!(current().is_empty());
 
         let context = TaskContext {
-            request_id: Some("r-1".into()),
+            request_id: Some(RequestId::random([0x11; 16])),
             ..TaskContext::default()
         };
         let changed = async {
@@ -127,7 +127,13 @@ mod tests {
         };
         let other = scope(TaskContext::default(), async { current() });
         let (changed, other) = tokio::join!(scope(context, changed), other);
-        assert_eq!(fields(&changed), ["request_id=r-1", "session_id=chat"]);
+        assert_eq!(
+            fields(&changed),
+            [
+                "request_id=11111111111111111111111111111111",
+                "session_id=chat"
+            ]
+        );
         assert!(other.is_empty());
     }
 

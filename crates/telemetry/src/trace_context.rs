@@ -11,6 +11,9 @@ const FLAGS_DIGITS: usize = 2;
 /// The flag of a trace that is recorded.
 const SAMPLED: u8 = 0x01;
 
+/// The flags that are passed on: those of level 1, and the one of level 2 for a random trace id.
+const FLAGS_KNOWN: u8 = SAMPLED | 0x02;
+
 /// A trace and one of its spans. Its text form is the value of a `traceparent` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceContext {
@@ -32,7 +35,8 @@ impl TraceContext {
     }
 
     /// Reads the form `version-traceid-parentid-flags` in lower-case hex. `None` if the text has another form, if one of the ids
-    /// is zero, or if the version is `ff`.
+    /// is zero, or if the version is `ff`. A later version than `00` may have further parts, which are ignored. So are flags that
+    /// version `00` does not define, because they must not be passed on.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
@@ -40,13 +44,14 @@ impl TraceContext {
         let trace_id = hex(parts.next()?, TRACE_ID_DIGITS)?;
         let span_id = hex(parts.next()?, SPAN_ID_DIGITS)?;
         let flags = hex(parts.next()?, FLAGS_DIGITS)?;
-        if parts.next().is_some() || version == 0xff || trace_id == 0 || span_id == 0 {
+        let has_more = parts.next().is_some();
+        if (has_more && version == 0) || version == 0xff || trace_id == 0 || span_id == 0 {
             return None;
         }
         Some(Self {
             trace_id,
             span_id: u64::try_from(span_id).ok()?,
-            flags: u8::try_from(flags).ok()?,
+            flags: u8::try_from(flags).ok()? & FLAGS_KNOWN,
             is_remote: true,
         })
     }
@@ -116,6 +121,26 @@ mod tests {
         let context = TraceContext::parse(&unsampled).expect("the text is valid");
         assert!(!context.is_sampled());
         assert_eq!(context.to_string(), unsampled);
+    }
+
+    #[test]
+    fn a_later_version_is_read_by_its_first_parts() {
+        for later in ["01-x", "cc-", "fe-1-2"].map(|text| text.split_at(2)) {
+            let (version, more) = later;
+            let text = format!("{version}{}{more}", &SAMPLED[2..]);
+            let context = TraceContext::parse(&text).expect("a later version");
+            assert_eq!(context.to_string(), SAMPLED);
+        }
+        let text = SAMPLED.replacen("00", "01", 1);
+        assert!(TraceContext::parse(&text).is_some());
+        assert_eq!(TraceContext::parse(&format!("{text}x")), None);
+    }
+
+    #[test]
+    fn unknown_flags_are_not_passed_on() {
+        let text = SAMPLED.replace("-01", "-ff");
+        let context = TraceContext::parse(&text).expect("the text is valid");
+        assert_eq!(context.to_string(), SAMPLED.replace("-01", "-03"));
     }
 
     #[test]

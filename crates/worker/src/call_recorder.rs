@@ -35,7 +35,7 @@ impl CallRecorder {
         let _in_flight = GaugeGuard::new(&self.metrics.worker.calls_in_flight);
         let mut running = RunningCall {
             metrics: &self.metrics.calls,
-            operation: provider.operation(),
+            operation: provider.target().operation,
             provider: provider.name(),
             model,
             began: Instant::now(),

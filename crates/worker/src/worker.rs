@@ -1,6 +1,6 @@
 //! Runs a worker from its start until it has drained.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use forebay_runtime::member::Member;
 use tokio::sync::Semaphore;
@@ -10,8 +10,14 @@ use tokio_util::{
 };
 
 use crate::{
-    accounts, call_notices, call_recorder::CallRecorder, drain::drain, in_flight::InFlightJobs,
-    intake::Intake, provider::simulated, providers::Providers, settings::WorkerSettings,
+    accounts, call_notices,
+    call_recorder::CallRecorder,
+    drain::drain,
+    in_flight::InFlightJobs,
+    intake::Intake,
+    provider::simulated,
+    providers::Providers,
+    settings::{COMMIT_MARGIN_MS, WorkerSettings},
     worker_context::WorkerContext,
 };
 
@@ -31,6 +37,18 @@ pub async fn run(
     settings: WorkerSettings,
     stop: CancellationToken,
 ) {
+    // The observer starts before anything that could hang.
+    let observed = Arc::clone(&member);
+    let call_max_ms = settings.call_timeout_ms.saturating_add(COMMIT_MARGIN_MS);
+    let observe = async move {
+        let (gauge, presence, queue) = (&observed.gauge, &observed.presence, &*observed.queue);
+        let call_max = Duration::from_millis(call_max_ms);
+        let health = &observed.worker_health;
+        health
+            .observe(settings.concurrency, call_max, gauge, presence, queue)
+            .await;
+    };
+    let observe = AbortOnDropHandle::new(tokio::spawn(observe));
     let mut presence = member.presence.clone();
     if stop
         .run_until_cancelled(presence.renewed_once())
@@ -71,16 +89,6 @@ pub async fn run(
     let _limits = AbortOnDropHandle::new(tokio::spawn(limits));
     let notices = call_notices::run(Arc::clone(&worker.member), Arc::clone(&worker.in_flight));
     let _notices = AbortOnDropHandle::new(tokio::spawn(notices));
-    let observed = Arc::clone(&worker);
-    let observe = async move {
-        let member = &observed.member;
-        let (gauge, presence, queue) = (&member.gauge, &member.presence, &*member.queue);
-        let health = &member.worker_health;
-        health
-            .observe(settings.concurrency, gauge, presence, queue)
-            .await;
-    };
-    let observe = AbortOnDropHandle::new(tokio::spawn(observe));
     Intake::new(Arc::clone(&worker), missed_wakes).run().await;
     drop(observe);
     drain(&worker).await;

@@ -6,7 +6,13 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Bytes, extract::State, http::StatusCode, routing::post};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode},
+    routing::post,
+};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{AnyValue, KeyValue, any_value::Value},
@@ -25,6 +31,8 @@ pub struct Collector {
 
 struct Spans {
     received: Mutex<Vec<ReceivedSpan>>,
+    /// The header `authorization` that exports must have.
+    required_key: Mutex<Option<String>>,
     count: watch::Sender<usize>,
 }
 
@@ -33,6 +41,8 @@ struct Spans {
 pub struct ReceivedSpan {
     /// The name of the service (`service.name`).
     pub service: String,
+    /// The attributes of the process.
+    resource: Vec<KeyValue>,
     /// The span.
     pub span: Span,
 }
@@ -70,6 +80,12 @@ impl ReceivedSpan {
     pub fn attribute(&self, name: &str) -> String {
         text_of(&self.span.attributes, name)
     }
+
+    /// The value of an attribute of the process as text; empty if the process does not have it.
+    #[must_use]
+    pub fn resource_attribute(&self, name: &str) -> String {
+        text_of(&self.resource, name)
+    }
 }
 
 impl Collector {
@@ -83,6 +99,7 @@ impl Collector {
         let address = listener.local_addr().expect("the port is known");
         let spans = Arc::new(Spans {
             received: Mutex::default(),
+            required_key: Mutex::default(),
             count: watch::Sender::new(0),
         });
         let router = Router::new()
@@ -103,6 +120,12 @@ impl Collector {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// From now on, accepts only exports with this value of the header `authorization`. Any other gets status 401.
+    pub fn require_key(&self, key: &str) {
+        let required = self.spans.required_key.lock();
+        *required.unwrap_or_else(PoisonError::into_inner) = Some(key.to_owned());
     }
 
     /// The spans so far.
@@ -133,7 +156,19 @@ impl Collector {
     }
 }
 
-async fn receive(State(spans): State<Arc<Spans>>, body: Bytes) -> StatusCode {
+async fn receive(State(spans): State<Arc<Spans>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let required = spans.required_key.lock();
+    let required = required.unwrap_or_else(PoisonError::into_inner).clone();
+    let key = headers.get("authorization").map(HeaderValue::as_bytes);
+    if required.is_some_and(|required| key != Some(required.as_bytes())) {
+        return StatusCode::UNAUTHORIZED;
+    }
+    if headers
+        .get("content-type")
+        .is_none_or(|kind| kind != "application/x-protobuf")
+    {
+        return StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    }
     let Ok(request) = ExportTraceServiceRequest::decode(body) else {
         return StatusCode::BAD_REQUEST;
     };
@@ -145,6 +180,7 @@ async fn receive(State(spans): State<Arc<Spans>>, body: Bytes) -> StatusCode {
             .flat_map(|scope| scope.spans)
             .map(move |span| ReceivedSpan {
                 service: service.clone(),
+                resource: attributes.clone(),
                 span,
             })
     });
@@ -172,6 +208,7 @@ fn text(value: &AnyValue) -> String {
     match &value.value {
         Some(Value::StringValue(text)) => text.clone(),
         Some(Value::IntValue(number)) => number.to_string(),
+        Some(Value::BoolValue(flag)) => flag.to_string(),
         Some(Value::DoubleValue(number)) => number.to_string(),
         Some(Value::ArrayValue(list)) => {
             let texts: Vec<String> = list.values.iter().map(text).collect();

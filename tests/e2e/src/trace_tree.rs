@@ -100,8 +100,8 @@ pub fn assert_complete(
     services: [&str; 2],
     llm: &ScriptedLlm,
 ) {
-    assert_eq!(spans.len(), OF_JOB.len(), "the spans: {spans:?}");
     let [submit, wake, attempt, call, commit] = OF_JOB.map(|name| named(spans, name));
+    assert_eq!(spans.len(), OF_JOB.len(), "the spans: {spans:?}");
     for (span, parent_id, kind, service) in [
         (submit, client.span_id, SERVER, services[0]),
         (wake, &submit.id(), PRODUCER, services[0]),

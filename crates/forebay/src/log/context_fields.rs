@@ -1,9 +1,13 @@
 //! Adds what the task works on to its log lines: the ids of the request, the job, the session and the trace.
 //!
-//! A field that the line has already is not repeated.
+//! A field that the line has already is not repeated. A line needs no memory of its own: it is built in a buffer of its thread.
 
-use std::fmt::{self, Debug, Display, Write};
+use std::{
+    cell::RefCell,
+    fmt::{self, Debug, Write},
+};
 
+use forebay_shared::ids::JobId;
 use forebay_telemetry::{TaskContext, task_context};
 use tracing::{
     Event, Subscriber,
@@ -14,10 +18,20 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::LogFormat;
+use super::{LogFormat, field_value::write_value};
 
 /// The field that says which job a line is about.
 const JOB_ID: &str = "job_id";
+/// The field that a line about another job than the task's gets as well.
+const REQUEST_ID: &str = "request_id";
+/// All fields that are added.
+const FIELDS: [&str; 5] = [REQUEST_ID, JOB_ID, "session_id", "trace_id", "span_id"];
+/// The largest buffer that a thread keeps for its next line.
+const KEPT_BYTES_MAX: usize = 16 * 1024;
+
+thread_local! {
+    static LINE: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 /// Formats lines with another formatter, and adds the fields of the task.
 pub(super) struct WithContextFields<F> {
@@ -43,110 +57,136 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let context = task_context::current();
-        if context.is_empty() {
+        let has_fields = task_context::with_current(|context| !context.is_empty());
+        if has_fields != Some(true) {
             return self.formatter.format_event(ctx, writer, event);
         }
-        let mut line = String::new();
+        // A line that is written while another one is formatted finds an empty buffer.
+        let mut line = LINE.take();
+        line.clear();
         self.formatter
             .format_event(ctx, Writer::new(&mut line), event)?;
-        writer.write_str(&with_fields(line, &fields(&context, event), self.format))
+        let added = task_context::with_current(|context| {
+            add_fields(&mut line, context, event, self.format)
+        });
+        added.unwrap_or(Ok(()))?;
+        let written = writer.write_str(&line);
+        if line.capacity() <= KEPT_BYTES_MAX {
+            LINE.set(line);
+        }
+        written
     }
 }
 
-/// The fields of the task that the line does not have. A line about another job than the task's gets only the id of the request.
-fn fields(context: &TaskContext, event: &Event<'_>) -> Vec<(&'static str, String)> {
-    let mut shown_job = ShownJob::default();
-    event.record(&mut shown_job);
-    let job = context.job.map(|job| job.to_string());
-    let is_other_job = shown_job.0.is_some() && job.is_some() && shown_job.0 != job;
-    let request_only;
-    let context = if is_other_job {
-        request_only = TaskContext {
-            request_id: context.request_id.clone(),
-            ..TaskContext::default()
-        };
-        &request_only
-    } else {
-        context
-    };
-    let is_shown = |name: &str| {
-        let mut fields = event.metadata().fields().iter();
-        fields.any(|field| field.name() == name)
-    };
-    let mut fields = Vec::new();
-    let collected = context.write_fields(|name, value| {
-        if !is_shown(name) {
-            fields.push((name, value.to_string()));
-        }
-        Ok(())
-    });
-    debug_assert!(collected.is_ok(), "collecting fields never fails");
-    fields
-}
-
-/// Adds fields to a complete line.
-fn with_fields(mut line: String, fields: &[(&'static str, String)], format: LogFormat) -> String {
+/// Adds the fields of the task that a complete line does not have. A line about another job than the task's gets only the id of
+/// the request.
+fn add_fields(
+    line: &mut String,
+    context: &TaskContext,
+    event: &Event<'_>,
+    format: LogFormat,
+) -> fmt::Result {
     let end = match format {
         LogFormat::Text => "\n",
         LogFormat::Json => "}\n",
     };
     // Every line has this end. A line without it is written as it is.
     let Some(length) = line.strip_suffix(end).map(str::len) else {
-        return line;
+        return Ok(());
     };
+    let mut shown = ShownFields::new(context.job);
+    event.record(&mut shown);
     line.truncate(length);
-    for (name, value) in fields {
-        let written = match format {
-            LogFormat::Text => write!(line, " {name}={value}"),
-            LogFormat::Json => write!(line, ",\"{name}\":{}", JsonText(value)),
-        };
-        debug_assert!(written.is_ok(), "writing to a string never fails");
-    }
+    context.write_fields(|name, value| {
+        if shown.has(name) || (shown.is_other_job && name != REQUEST_ID) {
+            return Ok(());
+        }
+        match format {
+            LogFormat::Text => write!(line, " {name}=")?,
+            LogFormat::Json => write!(line, ",\"{name}\":")?,
+        }
+        write_value(line, value, format)
+    })?;
     line.push_str(end);
-    line
+    Ok(())
 }
 
-/// A text without control characters, as a JSON string. No id has control characters.
-struct JsonText<'a>(&'a str);
+/// The fields that a line has already.
+struct ShownFields {
+    job: Option<JobId>,
+    shown: [bool; FIELDS.len()],
+    /// Whether the line is about another job than the task's.
+    is_other_job: bool,
+}
 
-impl Display for JsonText<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_char('"')?;
-        for character in self.0.chars() {
-            if matches!(character, '"' | '\\') {
-                f.write_char('\\')?;
-            }
-            f.write_char(character)?;
+impl ShownFields {
+    const fn new(job: Option<JobId>) -> Self {
+        Self {
+            job,
+            shown: [false; FIELDS.len()],
+            is_other_job: false,
         }
-        f.write_char('"')
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let mut fields = FIELDS.iter().zip(self.shown);
+        fields.any(|(field, is_shown)| is_shown && *field == name)
     }
 }
 
-/// The job that a line is about.
-#[derive(Default)]
-struct ShownJob(Option<String>);
+impl Visit for ShownFields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
 
-impl Visit for ShownJob {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if field.name() == JOB_ID {
-            self.0 = Some(format!("{value:?}"));
+        let fields = FIELDS.iter().zip(&mut self.shown);
+        for (_, is_shown) in fields.filter(|(name, _)| **name == field.name()) {
+            *is_shown = true;
         }
+        if field.name() == JOB_ID
+            && let Some(job) = self.job
+        {
+            self.is_other_job = !is_id_of(value, job);
+        }
+    }
+}
+
+/// Whether a value of a log line is the id of this job.
+fn is_id_of(value: &dyn Debug, job: JobId) -> bool {
+    let (mut expected, mut shown) = (ShortText::new(), ShortText::new());
+    let is_short = write!(expected, "{job}").is_ok() && write!(shown, "{value:?}").is_ok();
+    is_short && expected.text() == shown.text()
+}
+
+/// A text that is at most as long as the id of a job.
+struct ShortText {
+    bytes: [u8; 40],
+    length: usize,
+}
+
+impl ShortText {
+    const fn new() -> Self {
+        Self {
+            bytes: [0; 40],
+            length: 0,
+        }
+    }
+
+    fn text(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl Write for ShortText {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.length + text.len();
+        let free = self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?;
+        free.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{LogFormat, with_fields};
-
-    #[test]
-    fn fields_are_added_at_the_end_of_a_line() {
-        let fields = [("request_id", String::from("a\"b\\c"))];
-        let text = with_fields(String::from("INFO done n=1\n"), &fields, LogFormat::Text);
-        assert_eq!(text, "INFO done n=1 request_id=a\"b\\c\n");
-        let json = with_fields(String::from("{\"n\":1}\n"), &fields, LogFormat::Json);
-        assert_eq!(json, "{\"n\":1,\"request_id\":\"a\\\"b\\\\c\"}\n");
-        let none = with_fields(String::from("{}\n"), &[], LogFormat::Json);
-        assert_eq!(none, "{}\n");
-    }
-}
+mod tests;

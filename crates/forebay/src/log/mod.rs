@@ -1,9 +1,12 @@
 //! Log lines, on standard error.
 //!
-//! `context_fields` adds the ids of the task to its lines. `output` writes the lines, `dropped_lines` makes the report of those that could not be written, and `panic_log` logs panics. Neither ends or delays the process, whatever happens to standard error.
+//! `context_fields` adds the ids of the task to its lines, with `field_value`. `output` writes the lines, `dropped_lines` makes the
+//! report of those that could not be written, and `panic_log` logs panics. None of them ends or delays the process, whatever
+//! happens to standard error.
 
 mod context_fields;
 mod dropped_lines;
+mod field_value;
 mod format;
 mod output;
 mod panic_log;

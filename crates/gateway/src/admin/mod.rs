@@ -18,6 +18,7 @@ use crate::{
     problem::Problem,
     problem_code::ProblemCode,
     readiness::Requirements,
+    request_context,
     router::panic_response,
     server::{self, ServerLimits, WhenFull, is_loopback},
     web_guard::{self, AllowedHosts, AllowedOrigins, WebGuard},
@@ -109,6 +110,7 @@ fn router(state: Arc<AdminState>, web_guard: WebGuard) -> Router {
             Arc::new(web_guard),
             web_guard::guard,
         ))
+        .layer(middleware::from_fn(request_context::with_id))
 }
 
 async fn unknown_route(_uri: Uri) -> Problem {

@@ -16,7 +16,7 @@ use super::{
     unreadable_request::{self, UnreadableRequest},
     write_timeout::WriteTimeoutStream,
 };
-use crate::request_id::RequestId;
+use crate::request_id;
 
 /// The most bytes of a request's headers, and of body data that is buffered before the handler reads it.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
@@ -112,8 +112,7 @@ async fn answer_unreadable<S>(
     head_timeout: Duration,
 ) {
     // What could not be read may contain an id, but it cannot be trusted.
-    let id = RequestId::fresh();
-    let request_id = id.text();
+    let request_id = request_id::fresh();
     // The client disconnected, was too slow, or does not speak HTTP.
     tracing::debug!(%request_id, %error, "connection ended with an error");
     let (stream, status) = parts.io.into_inner().into_parts();
@@ -125,7 +124,7 @@ async fn answer_unreadable<S>(
         head_timeout,
     };
     if let Some(problem) = request.problem()
-        && let Err(error) = unreadable_request::send(stream, problem, &id).await
+        && let Err(error) = unreadable_request::send(stream, problem, &request_id).await
     {
         tracing::debug!(%request_id, %error, "the response to an unreadable request was not sent");
     }

@@ -11,7 +11,9 @@ use http_body_util::BodyExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::{problem::Problem, problem_code::ProblemCode, request_id::RequestId};
+use forebay_telemetry::RequestId;
+
+use crate::{problem::Problem, problem_code::ProblemCode, request_id};
 
 /// The limits on reading what the client still sends. If it were not read, the client might not see the response.
 const DISCARD_BYTES_MAX: usize = 1024 * 1024;
@@ -119,7 +121,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut parts, body) = problem.into_response().into_parts();
-    id.add_to(&mut parts.headers);
+    parts.headers.insert(request_id::HEADER, id.header_value());
     let body = collected(body).await;
     let mut head = format!("HTTP/1.1 {}\r\n", parts.status);
     push_headers(&mut head, &parts.headers);

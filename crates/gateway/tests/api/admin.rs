@@ -80,6 +80,15 @@ impl Admin {
         (status, kind, response.text().await.expect("a body"))
     }
 
+    /// The id that the answer to a request with this id has.
+    async fn answered_id(&self, path: &str, id: &str) -> Option<String> {
+        let request = self.http.get(format!("{}{path}", self.url));
+        let request = request.header("x-request-id", id);
+        let response = request.send().await.expect("the server responds");
+        let answered = response.headers().get("x-request-id")?.to_str();
+        Some(answered.expect("the id is text").to_owned())
+    }
+
     async fn metrics(&self) -> String {
         self.get("/metrics", None).await.2
     }
@@ -388,4 +397,16 @@ async fn without_recent_counts_values_of_the_fleet_are_left_out() {
     shown([None, None, None]).await;
     gateway.store.set_mode(StoreMode::Up);
     shown([Some(1.0), Some(0.0), Some(0.0)]).await;
+}
+
+#[tokio::test]
+async fn every_answer_of_the_admin_listener_has_a_request_id() {
+    let gateway = Fixture::start().await;
+    let admin = Admin::start(&gateway, true).await;
+    for path in ["/metrics", "/healthz", "/readyz", "/nowhere"] {
+        let answered = admin.answered_id(path, "my-id").await;
+        assert_eq!(answered.as_deref(), Some("my-id"), "{path}");
+        let new = admin.answered_id(path, "not valid").await;
+        assert_eq!(new.map(|id| id.len()), Some(32), "{path}");
+    }
 }

@@ -174,7 +174,14 @@ impl Committer {
         };
         for _ in 0..CONFLICTS_MAX {
             let mut draft = CommitDraft::new(&base, &self.settings, self.store.now());
-            let apply = |pending: &Pending| draft.apply(&pending.change.action);
+            let apply = |pending: &Pending| {
+                let verdict = draft.apply(&pending.change.action);
+                // Several changes have no common context, so the wake gets the trace of its own change.
+                if let Some(wake) = draft.wake.as_mut().filter(|wake| wake.trace.is_none()) {
+                    wake.trace = pending.context.trace;
+                }
+                verdict
+            };
             let verdicts: Vec<Verdict> = batch.iter().map(apply).collect();
             if is_guess && (verdicts.iter().any(Result::is_err) || !draft.is_changed()) {
                 // Only a commit verifies the guess. A refused change and a batch without effect need no commit. So the

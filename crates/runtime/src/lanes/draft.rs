@@ -14,6 +14,7 @@ use forebay_shared::{
     turn::Turn,
     wake::WakePermit,
 };
+use forebay_telemetry::TraceContext;
 
 /// Settings that apply to every commit of this process.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +53,8 @@ pub(super) struct HeadWake {
     pub(super) job: JobId,
     /// The permit that the sweeper has taken for this job.
     pub(super) permit: Option<WakePermit>,
+    /// The trace of the change that makes the head ready, if it is known.
+    pub(super) trace: Option<TraceContext>,
 }
 
 /// The turns that one job adds to the session.
@@ -149,7 +152,11 @@ impl<'a> CommitDraft<'a> {
             self.timers.push((job, timer));
         }
         if let Some(job) = effects.wake {
-            self.wake = Some(HeadWake { job, permit });
+            self.wake = Some(HeadWake {
+                job,
+                permit,
+                trace: None,
+            });
         }
         if let Action::Admit { job, .. } = action {
             self.admitted.push(Arc::clone(job));

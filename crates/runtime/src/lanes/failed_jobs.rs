@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use forebay_shared::{
+    ids::SessionId,
     job::Status,
     lane::Lane,
     store::{Commit, EndedJob},
@@ -69,7 +70,7 @@ fn log_job(commit: &Commit, before: &Lane, ended: &EndedJob) {
     let message = error.map_or("", |error| error.message.as_str());
     tracing::warn!(
         job_id = %ended.job,
-        session_id = commit.lane.session().map(tracing::field::display),
+        session_id = commit.lane.session().map(SessionId::as_str),
         provider = outcome.provider,
         model = entry.and_then(|entry| entry.model.as_deref()),
         attempts = outcome.attempts.len(),

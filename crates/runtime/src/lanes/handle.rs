@@ -140,10 +140,10 @@ async fn run_lane(shared: Arc<Shared>, lane: LaneKey) {
         shared: &shared,
         lane: &lane,
     };
-    while let Some(batch) = shared.next_batch(&lane) {
+    while let Some(mut batch) = shared.next_batch(&lane) {
         // The log lines of a change show the request or the job that it is for. Several changes have no common one.
-        let context = match batch.as_slice() {
-            [only] => only.context.clone(),
+        let context = match batch.as_mut_slice() {
+            [only] => std::mem::take(&mut only.context),
             _ => TaskContext::default(),
         };
         // Boxed, because tokio copies a task's future several times, and this one is several KiB large.

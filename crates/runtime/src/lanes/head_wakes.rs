@@ -21,14 +21,16 @@ use forebay_shared::{
     time::TimeMs,
     wake::{Wake, WakePermit},
 };
-use forebay_telemetry::task_context;
+use forebay_telemetry::{TraceContext, task_context};
 
 /// The trace of the change that wakes a head: of the submit that admits the job, or of the attempt that ends the job before it.
 /// The sweeper's wakes have none.
-fn publisher_trace(meta: Option<&JobMeta>) -> Option<String> {
+fn wake_trace(meta: Option<&JobMeta>, of_change: Option<TraceContext>) -> Option<String> {
     match meta {
         Some(meta) => meta.traceparent.clone(),
-        None => task_context::current_trace().map(|trace| trace.to_string()),
+        None => of_change
+            .or_else(task_context::current_trace)
+            .map(|trace| trace.to_string()),
     }
 }
 
@@ -86,7 +88,8 @@ impl HeadWakes {
         if let Some((_, Some(timer))) = timer {
             let admitted = commit.admitted.iter().find(|new| new.meta.id == head.job);
             let meta = admitted.map(|new| &new.meta);
-            self.request_wake(&head, *timer, meta, wake.permit);
+            let trace = wake_trace(meta, wake.trace);
+            self.request_wake(&head, *timer, trace, wake.permit);
         }
     }
 
@@ -118,7 +121,7 @@ impl HeadWakes {
                 && is_moved
                 && let Some(head) = ReadyHead::of(key, lane, tick.timer.job)
             {
-                self.request_wake(&head, tick.timer.to, None, None);
+                self.request_wake(&head, tick.timer.to, wake_trace(None, None), None);
             }
         }
         Ok(())
@@ -143,7 +146,7 @@ impl HeadWakes {
         let moved = self.store.move_timers(&timers).await?;
         for ((head, tick), is_moved) in heads.iter().zip(moved) {
             if tick.wakes_head && is_moved {
-                self.request_wake(head, tick.timer.to, None, None);
+                self.request_wake(head, tick.timer.to, wake_trace(None, None), None);
             }
         }
         Ok(())
@@ -155,7 +158,7 @@ impl HeadWakes {
             let listed = ReadyHead::listed(class, head);
             self.wakes.request(WakeRequest {
                 is_refill: true,
-                ..self.wake_request(&listed, head.timer, None, None)
+                ..self.wake_request(&listed, head.timer, wake_trace(None, None), None)
             });
         }
     }
@@ -185,10 +188,10 @@ impl HeadWakes {
         &self,
         head: &ReadyHead<'_>,
         timer: TimeMs,
-        meta: Option<&JobMeta>,
+        traceparent: Option<String>,
         permit: Option<WakePermit>,
     ) {
-        let request = self.wake_request(head, timer, meta, permit);
+        let request = self.wake_request(head, timer, traceparent, permit);
         self.wakes.request(request);
     }
 
@@ -196,7 +199,7 @@ impl HeadWakes {
         &self,
         head: &ReadyHead<'_>,
         timer: TimeMs,
-        meta: Option<&JobMeta>,
+        traceparent: Option<String>,
         permit: Option<WakePermit>,
     ) -> WakeRequest {
         let wake = Wake {
@@ -209,7 +212,7 @@ impl HeadWakes {
             permit,
             admitted_at: head.admitted_at,
             sent_at: self.store.now(),
-            traceparent: publisher_trace(meta),
+            traceparent,
         };
         WakeRequest {
             wake,

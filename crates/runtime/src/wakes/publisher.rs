@@ -1,6 +1,6 @@
 //! The loop that publishes wakes and parks timers.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
@@ -14,12 +14,13 @@ use super::{
 use crate::gauge::Gauge;
 use forebay_shared::{
     class::Class,
+    ids::SessionId,
     queue::{Queue, QueueError},
     store::{Store, TimerMove},
     time::TimeMs,
     wake::Wake,
 };
-use forebay_telemetry::{NewSpan, Span, SpanKind, TraceContext, job_names};
+use forebay_telemetry::{NewSpan, Span, SpanKind, TraceContext, job_names, messaging_names};
 
 /// The most publishes in flight.
 const BATCH_MAX: usize = 512;
@@ -115,7 +116,8 @@ impl WakePublisher {
         }
         let span = send_span(&request.wake);
         let wake = sent_by(&span, &request.wake);
-        let result = timeout(CONFIRM_TIMEOUT, self.queue.publish(&wake)).await;
+        let wake = wake.as_deref().unwrap_or(&request.wake);
+        let result = timeout(CONFIRM_TIMEOUT, self.queue.publish(wake)).await;
         let is_confirmed = matches!(result, Ok(Ok(())));
         let is_full = matches!(result, Ok(Err(QueueError::Full)));
         // A full queue is healthy.
@@ -133,7 +135,7 @@ impl WakePublisher {
         span.fail("not_confirmed");
         tracing::debug!(
             job_id = %request.wake.job,
-            session_id = request.wake.session.as_ref().map(tracing::field::display),
+            session_id = request.wake.session.as_ref().map(SessionId::as_str),
             "a wake was not confirmed"
         );
         Published::Unconfirmed
@@ -155,6 +157,9 @@ impl WakePublisher {
 
 /// The span of a wake that belongs to a trace.
 fn send_span(wake: &Wake) -> Span {
+    if !Span::is_exported() {
+        return Span::NONE;
+    }
     let trace = wake.traceparent.as_deref().and_then(TraceContext::parse);
     if trace.is_none() {
         return Span::NONE;
@@ -164,19 +169,19 @@ fn send_span(wake: &Wake) -> Span {
     if span.is_recording() {
         span.set(job_names::JOB_ID, wake.job.to_string());
         span.set(job_names::CLASS, wake.class.to_string());
+        span.set_message(messaging_names::SEND, wake.class.to_string());
     }
     span
 }
 
-/// The wake as the span sends it. The attempt that it starts links to this span.
-fn sent_by<'a>(span: &Span, wake: &'a Wake) -> Cow<'a, Wake> {
-    match span.context() {
-        None => Cow::Borrowed(wake),
-        Some(context) => Cow::Owned(Wake {
-            traceparent: Some(context.to_string()),
-            ..wake.clone()
-        }),
-    }
+/// The wake as the span sends it; `None` without a span. The attempt that the wake starts links to this span. Boxed, because many
+/// wakes are published at once, and most have no span.
+fn sent_by(span: &Span, wake: &Wake) -> Option<Box<Wake>> {
+    let context = span.context()?;
+    Some(Box::new(Wake {
+        traceparent: Some(context.to_string()),
+        ..wake.clone()
+    }))
 }
 
 async fn park(store: Arc<dyn Store>, moves: Vec<TimerMove>) {

@@ -1,4 +1,4 @@
-//! Reads a list of names and values: `name=value,other=value`, with percent-encoded values (the format of W3C Baggage).
+//! Reads a list of names and values: `name=value,other=value`, with percent-encoded names and values.
 
 use percent_encoding::percent_decode_str;
 
@@ -14,12 +14,15 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, &'static str> {
 fn pair(text: &str) -> Result<(String, String), &'static str> {
     const FORM: &str = "must be a list such as name=value,other=value, with percent-encoded values";
     let (name, value) = text.split_once('=').ok_or(FORM)?;
-    let value = percent_decode_str(value.trim()).decode_utf8();
-    let name = name.trim();
+    let decode = |text: &str| match percent_decode_str(text.trim()).decode_utf8() {
+        Ok(text) => Ok(text.into_owned()),
+        Err(_) => Err(FORM),
+    };
+    let (name, value) = (decode(name)?, decode(value)?);
     if name.is_empty() {
         return Err(FORM);
     }
-    Ok((name.to_owned(), value.map_err(|_| FORM)?.into_owned()))
+    Ok((name, value))
 }
 
 #[cfg(test)]
@@ -27,9 +30,9 @@ mod tests {
     use super::parse;
 
     #[test]
-    fn values_are_decoded() {
-        let pairs = parse("a=1, b = x%20y%3D,c=k=v,").expect("the list is valid");
-        let expected = [("a", "1"), ("b", "x y="), ("c", "k=v")];
+    fn names_and_values_are_decoded() {
+        let pairs = parse("a=1, b = x%20y%3D,c=k=v,d%2Ce=1,").expect("the list is valid");
+        let expected = [("a", "1"), ("b", "x y="), ("c", "k=v"), ("d,e", "1")];
         assert_eq!(pairs, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
         assert_eq!(parse(""), Ok(Vec::new()));
         for bad in ["a", "=1", "a=1,b", "a=%ff"] {

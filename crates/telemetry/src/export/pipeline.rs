@@ -1,16 +1,22 @@
 //! Makes the tracer from the settings: sampler, bounded queue, exporter and HTTP client.
 
-use std::{fs, io, path::Path, thread};
+use std::{fs, io, path::Path, sync::Arc, thread};
 
 use opentelemetry::{InstrumentationScope, KeyValue, trace::TracerProvider};
 use opentelemetry_otlp::{ExporterBuildError, Protocol, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
+    resource::TelemetryResourceDetector,
     trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider},
 };
 use reqwest::{Certificate, blocking::Client, redirect::Policy};
 
-use super::{failure_log::LoggingExporter, service::Service, settings::TraceSettings};
+use super::{
+    counted::{CountedExporter, CountedQueue},
+    service::Service,
+    settings::TraceSettings,
+    span_counts::SpanCounts,
+};
 
 /// Why the export could not start.
 #[derive(Debug, thiserror::Error)]
@@ -33,13 +39,14 @@ pub enum StartError {
 pub(super) fn build(
     settings: &TraceSettings,
     service: Service<'_>,
+    counts: Arc<SpanCounts>,
 ) -> Result<SdkTracerProvider, StartError> {
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(settings.endpoint.as_str())
         .with_timeout(settings.timeout)
-        .with_headers(settings.headers.iter().cloned().collect())
+        .with_headers(settings.headers.exposed())
         .with_http_client(client_off_async_threads(settings)?)
         .build()
         .map_err(StartError::Exporter)?;
@@ -48,11 +55,12 @@ pub(super) fn build(
         .with_max_export_batch_size(settings.batch_max)
         .with_scheduled_delay(settings.delay)
         .build();
-    let exporter = LoggingExporter::new(exporter, settings.collector());
+    let exporter = CountedExporter::new(exporter, Arc::clone(&counts));
+    let queue = BatchSpanProcessor::new(exporter, batches);
     Ok(SdkTracerProvider::builder()
         .with_sampler(settings.sampler.clone())
         .with_resource(resource(settings, service))
-        .with_span_processor(BatchSpanProcessor::new(exporter, batches))
+        .with_span_processor(CountedQueue::new(queue, counts))
         .build())
 }
 
@@ -74,7 +82,9 @@ fn resource(settings: &TraceSettings, service: Service<'_>) -> Resource {
     let configured = configured.map(|(name, value)| KeyValue::new(name, value));
     let name = settings.service_name.clone();
     let name = name.map(|name| KeyValue::new("service.name", name));
+    // The attributes `telemetry.sdk.*`, which the specification requires.
     Resource::builder_empty()
+        .with_detector(Box::new(TelemetryResourceDetector))
         .with_attributes(own.into_iter().chain(configured).chain(name))
         .build()
 }

@@ -17,6 +17,19 @@ impl AttemptEnd {
         Self { outcome, code }
     }
 
+    /// Whether the attempt got no reply because of an error. The job may have another try.
+    pub(super) const fn is_error(&self) -> bool {
+        matches!(
+            self.outcome,
+            AttemptOutcome::Failed | AttemptOutcome::Retried
+        )
+    }
+
+    /// Whether the job is queued for another try.
+    pub(super) const fn is_retried(&self) -> bool {
+        matches!(self.outcome, AttemptOutcome::Retried)
+    }
+
     pub(super) fn completed(code: &str) -> Self {
         Self::new(AttemptOutcome::Completed, code.to_owned())
     }

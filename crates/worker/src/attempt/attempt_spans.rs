@@ -5,10 +5,10 @@
 
 use forebay_shared::{job::JobMeta, wake::Wake};
 use forebay_telemetry::{
-    NewSpan, Span, SpanKind, TaskContext, TraceContext, job_names, task_context,
+    NewSpan, Span, SpanKind, TaskContext, TraceContext, job_names, messaging_names, task_context,
 };
 
-use super::{call_outcome::CallOutcome, claimed_job::ClaimedJob};
+use super::{attempt_end::AttemptEnd, call_outcome::CallOutcome, claimed_job::ClaimedJob};
 
 /// What the log lines of an attempt show before its job is read.
 pub(super) fn task_context(wake: &Wake) -> TaskContext {
@@ -19,9 +19,11 @@ pub(super) fn task_context(wake: &Wake) -> TaskContext {
     }
 }
 
-/// Begins the span of an attempt. `wake` is `None` if the message went back to the queue.
-pub(super) fn begin(job: &mut ClaimedJob, meta: &JobMeta, wake: Option<&Wake>) {
-    let submit = meta.traceparent.as_deref().and_then(TraceContext::parse);
+/// Begins the span of an attempt. `meta` is `None` if the job could not be read: then the span begins a trace of its own. `wake`
+/// is `None` if the message went back to the queue.
+pub(super) fn begin(job: &mut ClaimedJob, meta: Option<&JobMeta>, wake: Option<&Wake>) {
+    let submit = meta.and_then(|meta| meta.traceparent.as_deref());
+    let submit = submit.and_then(TraceContext::parse);
     job.span = Span::start(|| {
         let wake = wake.and_then(|wake| wake.traceparent.as_deref());
         NewSpan::new(SpanKind::Consumer, job_names::ATTEMPT_SPAN)
@@ -29,22 +31,38 @@ pub(super) fn begin(job: &mut ClaimedJob, meta: &JobMeta, wake: Option<&Wake>) {
             .linked_to(wake.and_then(TraceContext::parse))
             .begun_before(job.began.elapsed())
     });
-    job.trace = job.span.context().or(submit);
-    task_context::update(|context| context.trace = job.trace);
+    let trace = job.span.context().or(submit);
+    task_context::update(|context| context.trace = trace);
     if job.span.is_recording() {
-        job.span.set(job_names::JOB_ID, meta.id.to_string());
-        job.span.set(job_names::CLASS, meta.class.to_string());
+        job.span.set(job_names::JOB_ID, job.job.to_string());
         job.span.set(job_names::ATTEMPT, u64::from(job.attempt));
-        if let Some(session) = &meta.session {
+        let class = meta.map(|meta| meta.class);
+        if let Some(class) = class.or(wake.map(|wake| wake.class)) {
+            job.span.set(job_names::CLASS, class.to_string());
+            let process = messaging_names::PROCESS;
+            job.span.set_message(process, class.to_string());
+        }
+        if let Some(session) = job.lane.session() {
             job.span.set(job_names::SESSION_ID, session.to_string());
         }
     }
 }
 
+/// The outcome of an attempt whose job was cancelled, has expired or belongs to another worker.
+const DROPPED: &str = "dropped";
+/// The outcome of an attempt whose end the store did not take.
+const NOT_COMMITTED: &str = "not_committed";
+
+/// Marks the attempt as failed, because its outcome is lost.
+pub(super) fn fail_uncommitted(job: &ClaimedJob) {
+    job.span.fail(NOT_COMMITTED);
+}
+
 /// The span of the commit that ends an attempt.
 pub(super) struct CommitSpan {
     span: Span,
-    has_failed: bool,
+    /// The outcome of the attempt if nothing is committed.
+    uncommitted: &'static str,
 }
 
 impl CommitSpan {
@@ -56,23 +74,27 @@ impl CommitSpan {
                 NewSpan::new(SpanKind::Internal, job_names::COMMIT_SPAN).child_of(attempt)
             }),
         };
+        let is_dropped = matches!(outcome, CallOutcome::Dropped { .. });
         Self {
             span,
-            has_failed: matches!(outcome, CallOutcome::Failed { .. }),
+            uncommitted: if is_dropped { DROPPED } else { NOT_COMMITTED },
         }
     }
 
-    /// Ends the span. `end` is how the attempt ended; `None` if its outcome was dropped.
-    pub(super) fn end(self, job: &ClaimedJob, end: Option<&str>) {
-        let Some(code) = end else {
-            self.span.fail("not_committed");
+    /// Ends the span, and writes the outcome into the span of the attempt. `end` is how the attempt ended; `None` if its outcome
+    /// was not committed.
+    pub(super) fn end(self, job: &ClaimedJob, end: Option<&AttemptEnd>) {
+        let Some(end) = end else {
+            job.span.set(job_names::OUTCOME, self.uncommitted);
+            self.span.fail(NOT_COMMITTED);
             return;
         };
         if job.span.is_recording() {
-            self.span.set(job_names::OUTCOME, code.to_owned());
-            job.span.set(job_names::OUTCOME, code.to_owned());
-            if self.has_failed {
-                job.span.fail(code);
+            self.span.set(job_names::OUTCOME, end.code.clone());
+            job.span.set(job_names::OUTCOME, end.code.clone());
+            job.span.set(job_names::IS_RETRIED, end.is_retried());
+            if end.is_error() {
+                job.span.fail(&end.code);
             }
         }
     }

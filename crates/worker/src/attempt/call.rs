@@ -96,7 +96,6 @@ fn prepare(
         model,
         context_limits: Arc::clone(&worker.context_limits),
         recorder: Arc::clone(&worker.call_recorder),
-        trace: job.trace,
     };
     call.fit_known_limit();
     Ok((Box::new(call), limits))

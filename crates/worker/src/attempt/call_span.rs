@@ -62,6 +62,12 @@ impl CallSpan {
         if let Some(usage) = &answer.usage {
             self.span.set(genai::INPUT_TOKENS, usage.input_tokens);
             self.span.set(genai::OUTPUT_TOKENS, usage.output_tokens);
+            if let Some(tokens) = usage.cached_input_tokens {
+                self.span.set(genai::CACHED_INPUT_TOKENS, tokens);
+            }
+            if let Some(tokens) = usage.reasoning_tokens {
+                self.span.set(genai::REASONING_TOKENS, tokens);
+            }
         }
     }
 }

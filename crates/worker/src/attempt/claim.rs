@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use forebay_metrics::worker::ClaimOutcome;
 use forebay_runtime::lanes::{Applied, ClaimKey, LaneChange, LaneError};
 use forebay_shared::{
     ids::{JobId, LaneKey},
@@ -15,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     claimed_job::ClaimedJob,
     input_memory::{self, InputMemory},
+    wake_end::WakeEnd,
 };
 use crate::{settings::COMMIT_MARGIN_MS, worker_context::WorkerContext};
 
@@ -29,8 +31,8 @@ const CLAIM_RETRY_DELAY: Duration = Duration::from_millis(500);
 pub(super) enum ClaimEnd {
     /// The job is claimed.
     Claimed(Claimed),
-    /// There is nothing to run.
-    NotClaimed,
+    /// The job is not claimed. `None` if the worker stops, so that nothing is known of the wake.
+    NotClaimed(Option<WakeEnd>),
     /// The job has inputs of this many bytes, as stored, and there is no memory for them now. It is not claimed.
     NeedsMemory(u64),
 }
@@ -57,7 +59,7 @@ pub(super) async fn claim(
     mut memory: Option<InputMemory>,
 ) -> ClaimEnd {
     let Some(wake) = delivery.as_ref().map(|delivery| &delivery.wake) else {
-        return ClaimEnd::NotClaimed;
+        return ClaimEnd::NotClaimed(None);
     };
     let (lane, job) = (wake.lane(), wake.job);
     let limit_ms = worker
@@ -68,6 +70,8 @@ pub(super) async fn claim(
     // sweeper queues the job again.
     let deadline = Instant::now() + Duration::from_millis(limit_ms);
     let mut may_have_claimed = false;
+    // Reports to the health check that the claim waits for memory of lanes, or for other changes of its lane.
+    let mut wait = None;
     while !worker.stop.is_cancelled() && Instant::now() < deadline {
         let began = Instant::now();
         let inputs_bytes_max = memory
@@ -99,7 +103,6 @@ pub(super) async fn claim(
                     tries,
                     began,
                     span: Span::NONE,
-                    trace: None,
                 };
                 return ClaimEnd::Claimed(Claimed {
                     job: Box::new(claimed),
@@ -115,12 +118,13 @@ pub(super) async fn claim(
                 }
                 continue;
             }
-            Ok(Applied::Done | Applied::NotTriedAgain | Applied::NotDue) => {
-                return ClaimEnd::NotClaimed;
-            }
+            Ok(Applied::Done | Applied::NotTriedAgain | Applied::NotDue) => return not_due(),
             Err(LaneError::Refused(Refused::Running)) if may_have_claimed => {
                 match release_unanswered_claim(worker, &lane, job).await {
-                    Ok(()) => return ClaimEnd::NotClaimed,
+                    Ok(()) => {
+                        let end = WakeEnd::unanswered(ClaimOutcome::Failed);
+                        return ClaimEnd::NotClaimed(Some(end));
+                    }
                     Err(error) => {
                         tracing::debug!(job_id = %job, %error, "a claim whose response was lost could not be released; trying again");
                     }
@@ -128,7 +132,7 @@ pub(super) async fn claim(
             }
             Err(LaneError::Refused(refused)) => {
                 tracing::debug!(job_id = %job, %refused, "a wake was dropped: the job cannot run now");
-                return ClaimEnd::NotClaimed;
+                return not_due();
             }
             Err(LaneError::Store(StoreError::Newer(document))) => {
                 tracing::debug!(job_id = %job, %document, "the message of a job is requeued: only a worker of a newer release can run the job");
@@ -136,7 +140,8 @@ pub(super) async fn claim(
                     .stop
                     .run_until_cancelled(sleep(NEWER_RELEASE_REQUEUE_DELAY))
                     .await;
-                break;
+                requeue(delivery);
+                return refused();
             }
             Err(LaneError::Store(error)) if !error.is_transient() => {
                 tracing::error!(
@@ -144,10 +149,13 @@ pub(super) async fn claim(
                     %error,
                     "a job could not be claimed; its timer leads to another attempt"
                 );
-                return ClaimEnd::NotClaimed;
+                return refused();
             }
             Err(error @ (LaneError::Store(_) | LaneError::NoMemory | LaneError::Contended)) => {
                 may_have_claimed = true;
+                // Only the store's silence shows that the worker does not get through.
+                wait = (!matches!(error, LaneError::Store(_)))
+                    .then(|| worker.member.worker_health.wait_for_memory());
                 tracing::debug!(job_id = %job, %error, "a claim got no response from the store; trying again");
                 requeue(delivery);
             }
@@ -158,7 +166,19 @@ pub(super) async fn claim(
             .await;
     }
     requeue(delivery);
-    ClaimEnd::NotClaimed
+    drop(wait);
+    let end = WakeEnd::unanswered(ClaimOutcome::Failed);
+    ClaimEnd::NotClaimed((!worker.stop.is_cancelled()).then_some(end))
+}
+
+/// The job has ended, runs already, or is not due.
+const fn not_due() -> ClaimEnd {
+    ClaimEnd::NotClaimed(Some(WakeEnd::answered(ClaimOutcome::NotDue)))
+}
+
+/// The store has answered that this worker cannot claim the job.
+const fn refused() -> ClaimEnd {
+    ClaimEnd::NotClaimed(Some(WakeEnd::answered(ClaimOutcome::Failed)))
 }
 
 fn requeue(delivery: &mut Option<Delivery>) {

@@ -5,7 +5,7 @@ use forebay_shared::{
     ids::{JobId, LaneKey},
     time::TimeMs,
 };
-use forebay_telemetry::{Span, TraceContext};
+use forebay_telemetry::Span;
 use tokio::time::Instant;
 
 /// A job that this worker has claimed.
@@ -28,8 +28,6 @@ pub(super) struct ClaimedJob {
     pub(super) began: Instant,
     /// The span of the attempt.
     pub(super) span: Span,
-    /// The span of the attempt, or that of the client if no traces are exported.
-    pub(super) trace: Option<TraceContext>,
 }
 
 impl ClaimedJob {

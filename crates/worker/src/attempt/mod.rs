@@ -6,6 +6,7 @@
 //! - `prepared_call` calls the provider; `out_of_files` pauses it while this process has no file left for the call; `watch` ends a
 //!   call that is no longer needed.
 //! - `attempt_spans` and `call_span` are the spans of an attempt and of its call, for traces.
+//! - `wake_end` counts how a wake ended before a call.
 //! - `claimed_job` and `call_outcome` are the data that one step passes to the next.
 //!
 //! The commit publishes the wake of the lane's next head in the background. If the process ends in the
@@ -29,6 +30,7 @@ mod prepared_call;
 mod results_wait;
 mod run;
 mod settle;
+mod wake_end;
 mod watch;
 
 pub(crate) use run::run;

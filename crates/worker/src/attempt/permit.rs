@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use forebay_metrics::worker::ClaimOutcome;
 use forebay_runtime::{
     accounts::{CallPermits, Denied, HeldPermit},
     lanes::{LaneChange, LaneError, ProviderWait},
@@ -15,6 +16,7 @@ use forebay_shared::{
 };
 use tokio::time::sleep;
 
+use super::wake_end::WakeEnd;
 use crate::{provider::CallAccounts, worker_context::WorkerContext};
 
 /// The timeout of one deferral.
@@ -124,29 +126,43 @@ pub(super) fn waited_for<'a>(worker: &WorkerContext, accounts: &'a CallAccounts)
     limited.unwrap_or(&accounts.provider)
 }
 
-/// Defers the job of a wake that has no permit. If the store does not respond, the wake is requeued.
-pub(super) async fn defer(worker: &WorkerContext, delivery: &mut Option<Delivery>, denied: Denied) {
-    let Some(wake) = delivery.as_ref().map(|delivery| &delivery.wake) else {
-        return;
-    };
+/// Defers the job of a wake that has no permit. If the store does not respond, the wake is requeued. Returns how the wake ended;
+/// `None` if there is none.
+pub(super) async fn defer(
+    worker: &WorkerContext,
+    delivery: &mut Option<Delivery>,
+    denied: Denied,
+) -> Option<WakeEnd> {
+    let wake = delivery.as_ref().map(|delivery| &delivery.wake)?;
     let job = wake.job;
     let code = denied.error.code.clone();
     let defer = LaneChange::defer(wake.lane(), job, provider_wait(denied));
     match worker.member.lanes.apply(defer, DEFER_TIMEOUT).await {
-        Ok(_) => worker.member.metrics.worker.count_deferral(&code),
+        Ok(_) => {
+            worker.member.metrics.worker.count_deferral(&code);
+            Some(WakeEnd::answered(ClaimOutcome::Denied))
+        }
         // The lane has changed since the wake, so there is nothing to defer.
         Err(LaneError::Refused(refused)) => {
             tracing::debug!(job_id = %job, %refused, "a wake was dropped: the job cannot be deferred now");
+            Some(WakeEnd::answered(ClaimOutcome::NotDue))
         }
         Err(LaneError::Store(error @ StoreError::Broken(_))) => {
             tracing::error!(job_id = %job, %error, "a job could not be deferred; its timer leads to another attempt");
+            Some(WakeEnd::answered(ClaimOutcome::Failed))
         }
         Err(error) => {
             tracing::debug!(job_id = %job, %error, "a job without a permit could not be deferred; its message is requeued");
+            let is_answered = matches!(&error, LaneError::Store(error) if !error.is_transient());
             worker.stop.run_until_cancelled(sleep(REQUEUE_DELAY)).await;
             if let Some(delivery) = delivery.take() {
                 delivery.requeue();
             }
+            Some(if is_answered {
+                WakeEnd::answered(ClaimOutcome::Failed)
+            } else {
+                WakeEnd::unanswered(ClaimOutcome::Failed)
+            })
         }
     }
 }

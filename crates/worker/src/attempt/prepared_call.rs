@@ -4,7 +4,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use forebay_shared::{ids::JobId, job::Request, turn::TOOL_CALLS_MAX};
-use forebay_telemetry::TraceContext;
+use forebay_telemetry::{TraceContext, task_context};
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
@@ -38,8 +38,6 @@ pub(super) struct PreparedCall {
     /// The known limits, to which a refused call adds the limit of its model.
     pub(super) context_limits: Arc<ContextLimits>,
     pub(super) recorder: Arc<CallRecorder>,
-    /// The span of the attempt, or that of the client if no traces are exported.
-    pub(super) trace: Option<TraceContext>,
 }
 
 impl PreparedCall {
@@ -150,10 +148,10 @@ impl PreparedCall {
     }
 
     async fn send(&self, deadline: Instant) -> Result<Answer, Failure> {
-        let span = CallSpan::start(&*self.provider, &self.model, &self.request, self.trace);
-        let result = self
-            .send_with(span.context().or(self.trace), deadline)
-            .await;
+        // The span of the attempt, or that of the client if no traces are exported.
+        let attempt = task_context::current_trace();
+        let span = CallSpan::start(&*self.provider, &self.model, &self.request, attempt);
+        let result = self.send_with(span.context().or(attempt), deadline).await;
         span.end(result.as_ref());
         result
     }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use forebay_metrics::worker::ClaimOutcome;
+use forebay_runtime::worker_health::HeldWake;
 use forebay_shared::{ids::JobId, job::JobMeta, queue::Delivery};
 use forebay_telemetry::task_context;
 
@@ -16,6 +17,7 @@ use super::{
     permit::{self, Permission},
     results_wait::ResultsWait,
     settle::settle,
+    wake_end::WakeEnd,
 };
 use crate::{in_flight::InFlightGuard, slot_guard::SlotGuard, worker_context::WorkerContext};
 
@@ -25,18 +27,20 @@ use crate::{in_flight::InFlightGuard, slot_guard::SlotGuard, worker_context::Wor
 pub(crate) fn run(
     worker: Arc<WorkerContext>,
     delivery: Delivery,
+    held: HeldWake,
     in_flight: InFlightGuard,
     slot: SlotGuard,
 ) -> impl Future<Output = ()> + Send {
     let context = attempt_spans::task_context(&delivery.wake);
-    // Boxed, because the wrapper would copy a future of several KiB.
-    let attempt = Box::pin(run_in_context(worker, delivery, in_flight, slot));
+    // Boxed, because this wrapper and those of the caller would copy a future of several KiB.
+    let attempt = Box::pin(run_in_context(worker, delivery, held, in_flight, slot));
     task_context::scope(context, attempt)
 }
 
 fn run_in_context(
     worker: Arc<WorkerContext>,
     delivery: Delivery,
+    held: HeldWake,
     in_flight: InFlightGuard,
     slot: SlotGuard,
 ) -> impl Future<Output = ()> + Send {
@@ -44,7 +48,9 @@ fn run_in_context(
     async move {
         let _panic_log = PanicLog(in_flight.job());
         // Boxed, so that an attempt needs no memory for the claim and the commit during its call.
-        let (permission, claimed) = match Box::pin(begin(&worker, &mut delivery)).await {
+        let begun = Box::pin(begin(&worker, &mut delivery)).await;
+        drop(held);
+        let (permission, claimed) = match begun {
             Begin::Claimed(begun) => *begun,
             Begin::NotClaimed => {
                 ack(delivery);
@@ -73,6 +79,8 @@ fn run_in_context(
         let mut run_inputs = match read {
             Ok(run_inputs) => run_inputs,
             Err(outcome) => {
+                let wake = delivery.as_ref().map(|delivery| &delivery.wake);
+                attempt_spans::begin(&mut job, None, wake);
                 if let Some(call) = permission.call {
                     Box::pin(call.permits.not_used()).await;
                 }
@@ -85,7 +93,7 @@ fn run_in_context(
         };
         record_queue_wait(&worker, &job, &run_inputs.meta);
         let wake = delivery.as_ref().map(|delivery| &delivery.wake);
-        attempt_spans::begin(&mut job, &run_inputs.meta, wake);
+        attempt_spans::begin(&mut job, Some(&run_inputs.meta), wake);
         let begin = ReportedCall::begin(&worker, &job, &run_inputs, permission);
         let (call_report, needed) = match Box::pin(begin).await {
             Ok(call_report) => {
@@ -151,48 +159,48 @@ async fn begin(worker: &WorkerContext, delivery: &mut Option<Delivery>) -> Begin
         let permission = match permit::of_wake(worker, wake, is_permit_used).await {
             Ok(permission) => permission,
             Err(denied) => {
-                permit::defer(worker, delivery, denied).await;
-                count_claim(worker, ClaimOutcome::Denied);
+                if let Some(end) = permit::defer(worker, delivery, denied).await {
+                    end.count(worker);
+                }
                 return Begin::NotClaimed;
             }
         };
         let needed_bytes = match claim(worker, delivery, memory.take()).await {
             ClaimEnd::Claimed(claimed) => {
-                count_claim(worker, ClaimOutcome::Granted);
+                WakeEnd::answered(ClaimOutcome::Granted).count(worker);
                 return Begin::Claimed(Box::new((permission, claimed)));
             }
-            ClaimEnd::NotClaimed => None,
-            ClaimEnd::NeedsMemory(bytes) => Some(bytes),
+            ClaimEnd::NotClaimed(end) => Err(end),
+            ClaimEnd::NeedsMemory(bytes) => Ok(bytes),
         };
         if let Some(call) = permission.call {
             call.permits.not_used().await;
             is_permit_used = true;
         }
         // A claim whose response was lost requeues the message. Then the job waits for its next message.
-        let Some(bytes) = needed_bytes.filter(|_| delivery.is_some()) else {
-            let is_answered = delivery.is_some();
-            count_claim(
-                worker,
-                if is_answered {
-                    ClaimOutcome::NotDue
-                } else {
-                    ClaimOutcome::Failed
-                },
-            );
-            return Begin::NotClaimed;
+        let bytes = match needed_bytes {
+            Ok(bytes) if delivery.is_some() => bytes,
+            Ok(_) => {
+                WakeEnd::unanswered(ClaimOutcome::Failed).count(worker);
+                return Begin::NotClaimed;
+            }
+            Err(end) => {
+                if let Some(end) = end {
+                    end.count(worker);
+                }
+                return Begin::NotClaimed;
+            }
         };
+        let wait = worker.member.worker_health.wait_for_memory();
         memory = input_memory::reserve(worker, bytes).await;
+        drop(wait);
         if memory.is_none() {
-            count_claim(worker, ClaimOutcome::NoMemory);
+            if !worker.stop.is_cancelled() {
+                WakeEnd::unanswered(ClaimOutcome::NoMemory).count(worker);
+            }
             return Begin::NoMemory;
         }
     }
-}
-
-/// Counts a wake that this worker has handled.
-fn count_claim(worker: &WorkerContext, outcome: ClaimOutcome) {
-    worker.member.metrics.worker.count_claim(outcome);
-    worker.member.worker_health.record_handled_wake();
 }
 
 /// Records how long a job waited for its first claim.

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use super::{
     attempt_end::{self, AttemptEnd},
-    attempt_spans::CommitSpan,
+    attempt_spans::{self, CommitSpan},
     call_outcome::{CallOutcome, CallResult},
     claimed_job::ClaimedJob,
 };
@@ -59,7 +59,7 @@ pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: Ca
             None
         }
     };
-    span.end(job, end.as_ref().map(|end| &*end.code));
+    span.end(job, end.as_ref());
     let has_ended = ends_job && end.is_some();
     attempt_end::count(worker, end.as_ref());
     if let Some(AttemptEnd { code, .. }) = end {
@@ -247,6 +247,7 @@ async fn try_commit(
             LaneError::Store(StoreError::Broken(_) | StoreError::Newer(_))
         );
         if is_permanent || worker.member.store.now() >= job.claimed_until {
+            attempt_spans::fail_uncommitted(job);
             tracing::error!(
                 %job_id,
                 attempt,

@@ -74,7 +74,10 @@ impl Intake {
                 Some(wake) = self.missed_wakes.recv() => self.buffer(wake.wake.class).add_missed(wake),
                 () = self.interactive.fill() => {}
                 () = self.batch.fill() => {}
-                _ = check.tick() => self.check(),
+                _ = check.tick() => {
+                    self.worker.member.worker_health.record_intake();
+                    self.check();
+                }
             }
         }
     }
@@ -101,21 +104,15 @@ impl Intake {
                 continue;
             }
             let BufferedWake { delivery, held } = buffered;
-            drop(held);
             let Some(in_flight) = self.worker.in_flight.insert(&delivery.wake) else {
                 delivery.ack();
+                self.worker.member.worker_health.record_handled_wake();
                 continue;
             };
             self.slots.take(class);
             let used = self.worker.member.worker_health.use_slot();
             let slot = SlotGuard::new(class, self.freed_sender.clone(), used);
-            // Boxed, because otherwise each of the wrappers below would need twice the memory of the future.
-            let attempt = Box::pin(attempt::run(
-                Arc::clone(&self.worker),
-                delivery,
-                in_flight,
-                slot,
-            ));
+            let attempt = attempt::run(Arc::clone(&self.worker), delivery, held, in_flight, slot);
             let abort = self.worker.abort_attempts.clone();
             self.worker
                 .attempts

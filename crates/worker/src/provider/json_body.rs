@@ -42,10 +42,12 @@ pub(super) fn read(body: &[u8]) -> Result<Value, Failure> {
 }
 
 /// A name in an answer. `None` if it is no text, or longer than any name.
-pub(super) fn short_text(value: &Value) -> Option<String> {
+pub(super) fn short_text(value: Value) -> Option<String> {
     const BYTES_MAX: usize = 256;
-    let text = value.as_str().filter(|text| text.len() <= BYTES_MAX)?;
-    Some(text.to_owned())
+    match value {
+        Value::String(text) if text.len() <= BYTES_MAX => Some(text),
+        _ => None,
+    }
 }
 
 /// The body without the byte order mark.

@@ -85,11 +85,6 @@ pub trait Provider: Send + Sync {
     /// The name that a job's `provider` shows.
     fn name(&self) -> &str;
 
-    /// The name of the operation, by OpenTelemetry's conventions for generative AI.
-    fn operation(&self) -> &'static str {
-        "chat"
-    }
-
     /// Makes one call. Dropping the future cancels the call: its connection is closed, or its stream is reset where
     /// calls share a connection (HTTP/2).
     ///
@@ -97,7 +92,7 @@ pub trait Provider: Send + Sync {
     /// [`Failure`]: the error for the client, and whether another try can help.
     async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure>;
 
-    /// What a call does and where it goes, for traces.
+    /// What a call does and where it goes, for traces and metrics.
     fn target(&self) -> CallTarget<'_> {
         CallTarget::default()
     }
@@ -127,7 +122,7 @@ pub struct Call<'a> {
     pub trace: Option<TraceContext>,
 }
 
-/// What a call does and where it goes, for traces.
+/// What a call does and where it goes, for traces and metrics.
 #[derive(Clone, Copy, Debug)]
 pub struct CallTarget<'a> {
     /// The operation, as OpenTelemetry's conventions name it.

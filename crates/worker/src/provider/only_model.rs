@@ -58,10 +58,6 @@ impl Provider for OnlyModel {
         self.provider.name()
     }
 
-    fn operation(&self) -> &'static str {
-        self.provider.operation()
-    }
-
     async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
         let started = Instant::now();
         let model = self.model(call.timeout).await?;

@@ -9,11 +9,7 @@ pub struct Member {
     forebay: Forebay,
     name: String,
     builder: Builder,
-    may_be_wedged: bool,
 }
-
-/// What a worker logs when its `/healthz` begins to fail.
-const WEDGED: &str = "/healthz fails";
 
 impl Member {
     pub(super) async fn start(builder: Builder) -> Self {
@@ -23,7 +19,6 @@ impl Member {
             forebay,
             name,
             builder,
-            may_be_wedged: false,
         }
     }
 
@@ -34,11 +29,6 @@ impl Member {
         &self.name
     }
 
-    /// Permits that the `/healthz` of this worker fails during the test.
-    pub fn allow_wedged(&mut self) {
-        self.may_be_wedged = true;
-    }
-
     pub(super) async fn restart(&mut self) {
         assert!(
             !self.forebay.is_running(),
@@ -46,21 +36,6 @@ impl Member {
             self.name
         );
         *self = Self::start(self.builder.clone()).await;
-    }
-}
-
-/// No fault of a test may make a worker look wedged.
-impl Drop for Member {
-    fn drop(&mut self) {
-        if self.may_be_wedged || std::thread::panicking() {
-            return;
-        }
-        let logs = self.forebay.logs();
-        assert!(
-            !logs.contains(WEDGED),
-            "the /healthz of {} failed:\n{logs}",
-            self.name
-        );
     }
 }
 

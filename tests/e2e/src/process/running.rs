@@ -17,6 +17,8 @@ use super::{
 const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a process may take to stop after SIGSTOP.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// What a worker logs when its `/healthz` begins to fail.
+const WEDGED: &str = "/healthz fails";
 /// How often a test asks the kernel whether a process has stopped.
 const STATE_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -28,6 +30,7 @@ pub struct Forebay {
     lines: Lines,
     readers: Vec<JoinHandle<()>>,
     print_on_panic: bool,
+    may_be_wedged: bool,
     /// The data folder, if it is temporary. It is declared after `child`, so it is dropped after the child.
     _own_dir: Option<Arc<TempDir>>,
     /// It is removed after the child has ended, too.
@@ -53,6 +56,7 @@ impl Forebay {
             lines,
             readers,
             print_on_panic: true,
+            may_be_wedged: false,
             _own_dir: own_dir,
             _cgroup: cgroup,
         })
@@ -65,6 +69,11 @@ impl Forebay {
     /// Reads the URL from the log so far.
     pub(super) fn read_url_from_log(&mut self) {
         self.url = self.logs().lines().find_map(listening_url);
+    }
+
+    /// Permits that the `/healthz` of this worker fails during the test.
+    pub const fn allow_wedged(&mut self) {
+        self.may_be_wedged = true;
     }
 
     pub(super) fn disable_print_on_panic(&mut self) {
@@ -303,5 +312,15 @@ impl Drop for Forebay {
         if self.print_on_panic && std::thread::panicking() {
             eprintln!("the log of forebay (pid {}):\n{}", self.pid, self.logs());
         }
+        if self.may_be_wedged || std::thread::panicking() {
+            return;
+        }
+        // No fault of a test may make a worker look wedged.
+        let logs = self.logs();
+        assert!(
+            !logs.contains(WEDGED),
+            "the /healthz of forebay (pid {}) failed:\n{logs}",
+            self.pid
+        );
     }
 }

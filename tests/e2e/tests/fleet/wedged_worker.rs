@@ -11,23 +11,23 @@ use tokio::time::Instant;
 
 use crate::test_lock;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "long: runs in .ci/full"]
-async fn healthz_of_a_wedged_worker_fails_within_90_s() {
-    let _guard = test_lock::shared().await;
+/// Makes a worker take messages and run no job.
+const DROPS_WAKES: [(&str, &str); 1] = [("FOREBAY_TEST_DROP_WAKES", "true")];
+
+/// A gateway, and one worker that takes messages and runs no job.
+async fn start_wedged() -> (Fleet, Admin) {
     let (name, value) = Admin::SETTING;
     let fleet = Fleet::builder().gateways(1).workers(0);
     let mut fleet = fleet.env(name, value).start().await;
-    let wedged = fleet
-        .add_worker_with(&[("FOREBAY_TEST_DROP_WAKES", "true")])
-        .await;
-    wedged.allow_wedged();
+    fleet.add_worker_with(&DROPS_WAKES).await.allow_wedged();
     let admin = Admin::of(&fleet.workers[0]).await;
     let idle = admin.try_get("/healthz").await.expect("an answer");
     assert_eq!(idle.0, 200, "no job waits: {}", idle.1);
+    (fleet, admin)
+}
 
-    let began = Instant::now();
-    let id = fleet.client.submit_ok(&json!({"input": "Hi."})).await["id"].clone();
+/// Waits until `/healthz` of the wedged worker fails, and checks that this takes 60 to 90 s.
+async fn fails_in_time(admin: &Admin, began: Instant) {
     let mut last = (0, String::new());
     let has_failed = async || {
         last = admin.try_get("/healthz").await.expect("an answer");
@@ -51,6 +51,16 @@ async fn healthz_of_a_wedged_worker_fails_within_90_s() {
         admin.scrape().await.value("forebay_worker_wedged"),
         Some(1.0)
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: runs in .ci/full"]
+async fn healthz_of_a_wedged_worker_fails_within_90_s() {
+    let _guard = test_lock::shared().await;
+    let (mut fleet, admin) = start_wedged().await;
+    let began = Instant::now();
+    let id = fleet.client.submit_ok(&json!({"input": "Hi."})).await["id"].clone();
+    fails_in_time(&admin, began).await;
 
     // The process works otherwise: another worker gets the job once the wedged one is gone.
     fleet.workers[0].kill9().await;
@@ -58,4 +68,40 @@ async fn healthz_of_a_wedged_worker_fails_within_90_s() {
     let id = id.as_str().expect("an id");
     let job = fleet.client.wait(id, TIMEOUT).await;
     assert_eq!(job["status"], "completed", "{job}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: runs in .ci/full"]
+async fn a_wedged_worker_is_found_beside_a_healthy_one_that_runs_all_jobs() {
+    let _guard = test_lock::shared().await;
+    let (mut fleet, wedged) = start_wedged().await;
+    fleet.add_worker().await;
+    let healthy = Admin::of(&fleet.workers[1]).await;
+
+    // RabbitMQ delivers to both workers in turn. The healthy one runs the jobs of lost messages too, after the sweeper has
+    // published them again. So most of the time no job is ready.
+    let client = fleet.client.clone();
+    let jobs = async {
+        loop {
+            let id = client.submit_ok(&json!({"input": "Hi."})).await["id"].clone();
+            let job = client.wait(id.as_str().expect("an id"), TIMEOUT).await;
+            assert_eq!(job["status"], "completed", "{job}");
+        }
+    };
+    let stays_healthy = async {
+        let has_failed = async || healthy.try_get("/healthz").await.expect("an answer").0 != 200;
+        while !poll_until(Duration::from_secs(1), has_failed).await {}
+        panic!("/healthz of the healthy worker failed");
+    };
+    let two_clients = async { tokio::join!(jobs, stays_healthy) };
+    tokio::select! {
+        () = fails_in_time(&wedged, Instant::now()) => {}
+        _ = two_clients => unreachable!("both run until the test ends"),
+    }
+    let granted = async |admin: &Admin| {
+        let claims = admin.scrape().await;
+        claims.value("forebay_claims_total{result=\"granted\"}")
+    };
+    assert_eq!(granted(&wedged).await, Some(0.0));
+    assert!(granted(&healthy).await > Some(1.0));
 }

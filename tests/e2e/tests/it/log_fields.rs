@@ -24,7 +24,7 @@ fn lines(fixture: &Fixture, message: &str) -> Vec<Value> {
     let log = fixture.forebay.logs();
     let lines = log
         .lines()
-        .filter_map(|line| serde_json::from_str(line).ok());
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")));
     lines
         .filter(|line: &Value| line["message"] == message)
         .collect()

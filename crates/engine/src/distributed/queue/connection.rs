@@ -1,8 +1,13 @@
 //! One connection to the broker, which several tasks use. The first failure of any task ends the connection for
 //! all tasks. A failed connection is never repaired: the supervisor opens a new one.
 
-use std::{future::Future, sync::atomic::AtomicU64, time::Duration};
+use std::{
+    future::Future,
+    sync::atomic::{AtomicU64, AtomicUsize},
+    time::Duration,
+};
 
+use forebay_shared::class::Class;
 use futures_util::StreamExt as _;
 use lapin::{
     AsyncTcpStream, Channel, Connection, ConnectionProperties, Event,
@@ -40,6 +45,19 @@ pub(super) struct BrokerConfig {
     pub(super) process_name: String,
     /// The connections that were lost since the start.
     pub(super) connections_lost: AtomicU64,
+    /// How many consumers of each class are registered at the broker, in the order of [`Class::ALL`].
+    pub(super) registered: [AtomicUsize; Class::ALL.len()],
+}
+
+impl BrokerConfig {
+    /// How many consumers of the class are registered.
+    pub(super) const fn count_of(&self, class: Class) -> &AtomicUsize {
+        let [interactive, batch] = &self.registered;
+        match class {
+            Class::Interactive => interactive,
+            Class::Batch => batch,
+        }
+    }
 }
 
 /// What a connection is for. Publishing and consuming never share a connection, because an alarm blocks every

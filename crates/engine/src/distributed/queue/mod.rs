@@ -111,6 +111,7 @@ impl RabbitQueue {
             queues: QueueNames::with_prefix(&settings.prefix),
             process_name: settings.process_name.clone(),
             connections_lost: AtomicU64::new(0),
+            registered: Default::default(),
         });
         let closing = CancellationToken::new();
         let closed = CancellationToken::new();
@@ -246,6 +247,13 @@ impl Queue for RabbitQueue {
         let is_publishing = publishing.is_some_and(|connection| !connection.is_blocked());
         let consuming = self.consuming.get();
         is_publishing && consuming.is_none_or(|consuming| consuming.get().is_some())
+    }
+
+    fn is_consuming(&self) -> bool {
+        let registered = self.config.registered.iter();
+        registered
+            .map(|count| count.load(Ordering::Relaxed))
+            .all(|count| count > 0)
     }
 
     fn survives_restart(&self) -> bool {

@@ -4,7 +4,10 @@
 //! Each channel has one lapin consumer. If the stream of a lapin consumer ends and the subscription has not
 //! cancelled it, the connection counts as failed, whatever lapin reports.
 
-use std::{pin::pin, sync::Arc};
+use std::{
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
+};
 
 use forebay_shared::{
     class::Class,
@@ -68,6 +71,29 @@ enum StopReason {
     Disconnected,
 }
 
+/// Counts a consumer that is registered at the broker, until this value is dropped.
+struct Registered {
+    config: Arc<BrokerConfig>,
+    class: Class,
+}
+
+impl Registered {
+    fn new(config: &Arc<BrokerConfig>, class: Class) -> Self {
+        config.count_of(class).fetch_add(1, Ordering::Relaxed);
+        Self {
+            config: Arc::clone(config),
+            class,
+        }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let count = self.config.count_of(self.class);
+        count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Subscription {
     pub(super) async fn run(mut self) {
         loop {
@@ -102,7 +128,9 @@ impl Subscription {
             // subscription.
             let _dropped = started.send(());
         }
+        let registered = Registered::new(&self.config, self.class);
         let reason = self.forward(&mut consuming).await?;
+        drop(registered);
         if reason != StopReason::Disconnected {
             // Prefetched messages go back to the queue at once. The channel stays open until all forwarded
             // deliveries are settled.

@@ -1,6 +1,6 @@
 use super::*;
 
-fn read(variables: &[(&str, &str)]) -> Result<Option<TraceSettings>, SettingError> {
+fn read(variables: &[(&str, &str)]) -> Result<ReadSettings, SettingError> {
     TraceSettings::read(&|name: &str| {
         let found = variables.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| (*value).to_owned())
@@ -9,7 +9,8 @@ fn read(variables: &[(&str, &str)]) -> Result<Option<TraceSettings>, SettingErro
 
 fn settings(variables: &[(&str, &str)]) -> TraceSettings {
     let read = read(variables).expect("the variables are valid");
-    read.expect("spans are exported")
+    assert_eq!(read.ignored, []);
+    read.settings.expect("spans are exported")
 }
 
 fn error(variables: &[(&str, &str)]) -> String {
@@ -31,12 +32,15 @@ fn the_export_is_off_unless_an_endpoint_or_the_exporter_is_set() {
         // The settings of an export that is off are not checked.
         &[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
     ] {
-        assert!(read(off).expect("valid").is_none(), "{off:?} turns it on");
+        let read = read(off).expect("valid");
+        assert!(read.settings.is_none(), "{off:?} turns it on");
+        assert_eq!(read.ignored, []);
     }
     let default = settings(&[("OTEL_TRACES_EXPORTER", "otlp")]);
     assert_eq!(default.endpoint.as_str(), "http://localhost:4318/v1/traces");
     assert_eq!((default.queue_max, default.batch_max), (2_048, 512));
     settings(&[ENDPOINT, ("OTEL_SDK_DISABLED", "false")]);
+    settings(&[("OTEL_TRACES_EXPORTER", "OTLP")]);
 }
 
 #[test]
@@ -78,10 +82,11 @@ fn the_variables_for_traces_are_preferred() {
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
     ]);
-    assert_eq!(
-        settings.headers,
-        [(String::from("x-team"), String::from("a,b"))]
-    );
+    let headers = settings.headers.exposed();
+    assert_eq!(headers.len(), 1);
+    assert_eq!(headers.get("x-team").map(String::as_str), Some("a,b"));
+    // Nothing prints a header's value.
+    assert!(!format!("{settings:?}").contains("a,b"));
     assert_eq!(settings.timeout, Duration::from_secs(2));
     assert_eq!((settings.queue_max, settings.batch_max), (100, 100));
     assert_eq!(settings.delay, Duration::from_millis(50));
@@ -91,16 +96,9 @@ fn the_variables_for_traces_are_preferred() {
 }
 
 #[test]
-fn a_variable_that_cannot_be_used_is_refused_with_what_to_set() {
+fn what_would_make_every_export_fail_is_refused_with_what_to_set() {
     for (variable, value, words) in [
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf"),
-        (
-            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-            "http/json",
-            "http/protobuf",
-        ),
-        ("OTEL_TRACES_EXPORTER", "jaeger", "otlp or none"),
-        ("OTEL_SDK_DISABLED", "yes", "true or false"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "gRPC", "http/protobuf"),
         (
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
             "collector:4318",
@@ -111,25 +109,15 @@ fn a_variable_that_cannot_be_used_is_refused_with_what_to_set() {
             "grpc://c:4317",
             "http:",
         ),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "http://me:secret@c:4318",
+            "OTEL_EXPORTER_OTLP_HEADERS",
+        ),
         ("OTEL_EXPORTER_OTLP_HEADERS", "secret", "name=value"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a b=secret", "name=value"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=secret%0A", "name=value"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "milliseconds"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "none"),
         ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/key.pem", "not supported"),
-        ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "1 to 1000000"),
-        (
-            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-            "4096",
-            "OTEL_BSP_MAX_QUEUE_SIZE",
-        ),
-        ("OTEL_BSP_SCHEDULE_DELAY", "-1", "milliseconds"),
-        (
-            "OTEL_TRACES_SAMPLER",
-            "sometimes",
-            "parentbased_traceidratio",
-        ),
-        ("OTEL_RESOURCE_ATTRIBUTES", "x", "name=value"),
     ] {
         let message = error(&[ENDPOINT, (variable, value)]);
         assert!(message.starts_with(variable), "{message}");
@@ -139,14 +127,63 @@ fn a_variable_that_cannot_be_used_is_refused_with_what_to_set() {
 }
 
 #[test]
+fn any_other_value_that_cannot_be_read_is_ignored_with_a_warning() {
+    let default = format!("{:?}", settings(&[ENDPOINT]));
+    for (variable, value, words) in [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "http/protobuf"),
+        ("OTEL_TRACES_EXPORTER", "jaeger", "otlp or none"),
+        ("OTEL_TRACES_EXPORTER", "otlp,console", "otlp or none"),
+        ("OTEL_SDK_DISABLED", "yes", "true or false"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "milliseconds"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "none"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "1 to 1000000"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "-1", "milliseconds"),
+        (
+            "OTEL_TRACES_SAMPLER",
+            "jaeger_remote",
+            "parentbased_traceidratio",
+        ),
+        ("OTEL_RESOURCE_ATTRIBUTES", "x", "name=value"),
+    ] {
+        let read = read(&[ENDPOINT, (variable, value)]).expect("the value is ignored");
+        let [ignored] = &*read.ignored else {
+            panic!("{variable}={value}: {:?}", read.ignored);
+        };
+        assert_eq!(ignored.variable, variable);
+        assert!(ignored.allowed.contains(words), "{ignored}");
+        let settings = read.settings.expect("spans are exported");
+        assert_eq!(format!("{settings:?}"), default, "{variable}={value}");
+    }
+    let large_batch = [ENDPOINT, ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4096")];
+    let read = read(&large_batch).expect("the value is ignored");
+    assert_eq!(read.ignored.len(), 1);
+    assert_eq!(read.settings.expect("on").batch_max, 2_048);
+}
+
+#[test]
+fn a_time_of_zero_is_no_limit_and_no_delay() {
+    let settings = settings(&[
+        ENDPOINT,
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "0"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "0"),
+    ]);
+    assert_eq!(settings.timeout, Duration::from_secs(600));
+    assert_eq!(settings.delay, Duration::from_millis(1));
+}
+
+#[test]
 fn the_share_of_recorded_traces_is_checked() {
-    let sampler = ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio");
-    let of = |share: &'static str| {
-        settings(&[ENDPOINT, sampler, ("OTEL_TRACES_SAMPLER_ARG", share)]).sampler
-    };
-    assert!(format!("{:?}", of("0.25")).contains("0.25"));
+    let sampler = ("OTEL_TRACES_SAMPLER", "ParentBased_TraceIdRatio");
+    let read = |share| read(&[ENDPOINT, sampler, ("OTEL_TRACES_SAMPLER_ARG", share)]);
+    let of = |share| read(share).expect("valid");
+    let good = of("0.25");
+    assert_eq!(good.ignored, []);
+    assert!(format!("{:?}", good.settings.expect("on").sampler).contains("0.25"));
     for bad in ["1.1", "-0.1", "half", "NaN"] {
-        let message = error(&[ENDPOINT, sampler, ("OTEL_TRACES_SAMPLER_ARG", bad)]);
-        assert!(message.starts_with("OTEL_TRACES_SAMPLER_ARG"), "{message}");
+        let read = of(bad);
+        assert_eq!(read.ignored.len(), 1, "{bad}");
+        let sampler = format!("{:?}", read.settings.expect("on").sampler);
+        assert!(sampler.contains("1.0"), "{sampler}");
     }
 }

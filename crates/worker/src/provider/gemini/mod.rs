@@ -119,10 +119,6 @@ impl Provider for Gemini {
         &self.name
     }
 
-    fn operation(&self) -> &'static str {
-        "generate_content"
-    }
-
     async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
         let body = large_body::build(call, || request::body(call))?;
         // A client chooses the model's name. As one segment of the path, the name cannot lead to another path.

@@ -68,7 +68,7 @@ pub(super) fn read(received: &Received, turns: &[Turn]) -> Result<Answer, Failur
         reasoning,
         finish_reason,
         usage: usage(&body["usageMetadata"]),
-        model: json_body::short_text(&body["modelVersion"]),
+        model: json_body::short_text(json_body::take(&mut body, "modelVersion")),
         limits: received.limits.clone(),
     })
 }

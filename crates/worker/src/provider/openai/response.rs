@@ -27,6 +27,7 @@ use crate::provider::{
 /// A [`Failure`] when the body holds an error or no finished reply.
 pub(super) fn read(received: &Received, turns: &[Turn], provider: &str) -> Result<Answer, Failure> {
     let mut body = json_body::read(&received.body)?;
+    let model = json_body::short_text(json_body::take(&mut body, "model"));
     let mut choice = first_reply::take(&mut body, "choices").unwrap_or_default();
     let mut message = match json_body::take(&mut choice, "message") {
         message @ Value::Object(_) => message,
@@ -85,7 +86,7 @@ pub(super) fn read(received: &Received, turns: &[Turn], provider: &str) -> Resul
         reasoning,
         finish_reason,
         usage: usage::read(&body["usage"]),
-        model: json_body::short_text(&body["model"]),
+        model,
         limits: received.limits.clone(),
     })
 }
