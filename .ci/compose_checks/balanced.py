@@ -12,7 +12,7 @@ NGINX = "nginx:1"
 # As the default of FOREBAY_BODY_BYTES_MAX.
 BODY_BYTES_MAX = 10_485_760
 # A gateway: an nginx that answers /N with the status N. Both /read and /lost read the whole request; /lost then closes the
-# connection without an answer. Its log shows what it got.
+# connection without an answer. Both /slow and /stream send a body at 1,000 bytes a second. Its log shows what it got.
 GATEWAY = """
 pid /tmp/pid; error_log /dev/stderr; worker_rlimit_nofile 4096; events {}
 http {
@@ -24,12 +24,14 @@ http {
     listen 8080;
     location / { return 200; }
     location = /500 { return 500; } location = /502 { return 502; } location = /503 { return 503; }
+    location = /slow { limit_rate 1000; return 200 "SLOW_BODY"; }
+    location = /stream { limit_rate 1000; add_header X-Accel-Buffering no; return 200 "SLOW_BODY"; }
     location = /read { proxy_pass http://127.0.0.1:8081/; }
     location = /lost { proxy_pass http://127.0.0.1:1; error_page 502 = @lost; }
     location @lost { return 444; }
   }
 }
-"""
+""".replace("SLOW_BODY", "x" * 3000)
 
 
 def docker(*arguments):

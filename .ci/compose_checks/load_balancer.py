@@ -3,6 +3,7 @@
 import http.client
 import json
 import threading
+import time
 import uuid
 
 from .balanced import BODY_BYTES_MAX, Balanced
@@ -40,6 +41,7 @@ def check():
         limits(balanced)
         own_errors(balanced)
         slow_bodies(balanced)
+        buffering(balanced)
         lost_gateway(balanced)
 
 
@@ -158,12 +160,33 @@ def slow_bodies(balanced):
     print(f"  {SLOW_BODIES} slow bodies of {SLOW_BODY_BYTES} bytes arrive at the same time")
 
 
+def buffering(balanced):
+    """An answer with `X-Accel-Buffering: no` is passed on as it comes. Others are passed on in larger parts."""
+    for path, is_passed_on in (("/slow", False), ("/stream", True)):
+        connection = balanced.connection()
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            response.read(1)
+            first = time.monotonic()
+            response.read()
+            # The gateway sends for two seconds after the first bytes.
+            came_early = time.monotonic() - first > 1
+        finally:
+            connection.close()
+        if came_early != is_passed_on:
+            raise Failure(f"{path}: the first bytes came {'' if came_early else 'not '}before the last ones")
+    print("  X-Accel-Buffering: no turns buffering off")
+
+
 def lost_gateway(balanced):
     """While a gateway is deleted and another one starts, no request fails."""
     balanced.remove_gateway()
-    statuses = [balanced.status("GET", "/200?lost") for _ in range(40)]
-    if statuses != [200] * 40:
-        raise Failure(f"after a gateway was deleted, requests got {statuses}")
+    # A connection that failed has sent nothing, so a POST without a key is tried again too.
+    for method in ("GET", "POST"):
+        statuses = [balanced.status(method, "/200?lost") for _ in range(40)]
+        if statuses != [200] * 40:
+            raise Failure(f"after a gateway was deleted, {method} requests got {statuses}")
     balanced.add_gateway()
     balanced.uses_all_gateways()
     print("  no request fails while a gateway is deleted; a new one is found")

@@ -1,6 +1,6 @@
 //! Sends spans to a collector over OTLP. The `OTEL_*` variables of OpenTelemetry set it up, and nothing else does.
 //!
-//! - [`settings`]: reads and checks the variables; `variables` reads single ones, `pairs` lists of names and values,
+//! - `settings`: reads and checks the variables; `variables` reads single ones, `pairs` lists of names and values,
 //!   `headers` the headers of each export, `sampling` the sampler.
 //! - `pipeline`: makes the tracer from the settings.
 //! - `counted`: the bounded queue and the exporter. `span_counts`: their counts, and a log line at long intervals about lost spans.
