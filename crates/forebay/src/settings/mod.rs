@@ -124,12 +124,12 @@ pub struct Settings {
     )]
     pub data_dir: PathBuf,
 
-    /// The model of jobs that name no model. Without it, the only model that the server at
-    /// OPENAI_BASE_URL lists.
+    /// The model of jobs that name no model. Without it: the only model of the server at OPENAI_BASE_URL, if that is not
+    /// OpenAI's own; or of the only entry of FOREBAY_PROVIDERS_FILE; or simulated without any provider.
     #[arg(long, env = "FOREBAY_MODEL", global = true, value_parser = printable_word("FOREBAY_MODEL"))]
     pub model: Option<String>,
 
-    /// The most calls in flight in one worker, 1 to 100000.
+    /// The most jobs that one worker runs at a time (its slots), 1 to 100000.
     #[arg(long, env = "FOREBAY_CONCURRENCY", global = true, default_value = "256", value_parser = integer_in("FOREBAY_CONCURRENCY", 1..=100_000))]
     pub concurrency: u64,
 
@@ -157,7 +157,7 @@ pub struct Settings {
     pub result_ttl_s: u64,
 
     /// The most live jobs, 1 to 100000000. At this number submits get 503 with Retry-After. Half of them may wait for one
-    /// provider.
+    /// account.
     #[arg(long, env = "FOREBAY_BACKLOG_MAX", global = true, default_value = "100000", value_parser = integer_in("FOREBAY_BACKLOG_MAX", 1..=100_000_000))]
     pub backlog_max: u64,
 
