@@ -23,7 +23,8 @@ MODELS = ["simulated", "metered-large", "metered-small", "flaky-model", "unknown
 
 
 class Provider(BaseHTTPRequestHandler):
-    """Speaks the part of OpenAI's API that Forebay calls. Of `flaky-*`, it refuses the calls that `refusals` names."""
+    """Speaks the part of OpenAI's API that Forebay calls. Of each ten calls of `flaky-*`, it refuses those in
+    `refusals`."""
 
     protocol_version = "HTTP/1.1"
     calls = count()
@@ -93,8 +94,8 @@ def one_round(urls, number):
     return jobs
 
 
-def run(urls, stop):
-    """Runs rounds in two threads until `stop` is set."""
+def start_clients(urls, stop):
+    """Starts two threads that run rounds until `stop` is set. Returns the threads."""
     numbers = count()
 
     def rounds():

@@ -1,6 +1,6 @@
 """Starts the processes that monitoring-run needs: Forebay, Prometheus, and for a fleet Redis and RabbitMQ.
 
-All listen on free ports of 127.0.0.1 and keep their files in one temporary folder. All are ended at the end.
+All listen on free ports of 127.0.0.1 and keep their files in one temporary folder. All are stopped at the end.
 """
 
 import os
@@ -34,14 +34,14 @@ def get(url, timeout_s=5):
         return None
 
 
-def until(what, ready, timeout_s=START_S):
-    """Waits until `ready` returns something, and returns it."""
+def until(description, check, timeout_s=START_S):
+    """Waits until `check` returns something, and returns it."""
     ends_at = time.monotonic() + timeout_s
     while time.monotonic() < ends_at:
-        if value := ready():
+        if value := check():
             return value
         time.sleep(0.1)
-    raise TimeoutError(f"{what}: not within {timeout_s} s")
+    raise TimeoutError(f"{description}: not within {timeout_s} s")
 
 
 class Servers:

@@ -1,6 +1,7 @@
-"""Reads what the files of deploy/ say to Prometheus: the queries of the dashboard and of the alerts, and their metrics.
+"""Reads the queries in deploy/: those of the dashboard and of the alerts, and their metrics.
 
-The reader is textual. promtool checks the syntax; this module only finds names, so it refuses what it does not know.
+The reader is textual. promtool checks the syntax; this module only finds names. It fails on an unknown variable of
+Grafana. An unknown keyword counts as a metric, so .ci/monitoring reports it.
 """
 
 import json
@@ -34,7 +35,7 @@ def metrics_of(query):
 
 
 def without_variables(query):
-    """The query as Prometheus gets it while each variable of the dashboard stands for all values."""
+    """The query with Grafana's variables replaced, so that it selects everything."""
     for variable, value in GRAFANA.items():
         query = query.replace(variable, value)
     if "$" in query:
@@ -66,7 +67,7 @@ def panels_of(dashboard):
 
 
 def alerts_of(path):
-    """`{name: fields}` of each alert of a rules file: its `expr`, `severity`, `runbook_url` and the other lines' texts.
+    """`{name: fields}` of each alert of a rules file: its `expr`, `severity`, `summary`, `description` and `runbook_url`.
 
     Knows the form that alerts.yml has: two spaces for each level, and `expr` as a plain or a literal (`|`) scalar.
     """

@@ -60,7 +60,7 @@ class Balanced:
             )
             self.containers.append(self.balancer)
             self.port = int(docker("port", self.balancer, "8080").rsplit(":", 1)[1])
-            until("the load balancer answers", 20, lambda: self.status("GET", "/200") == 200)
+            until("the load balancer answers", lambda: self.status("GET", "/200") == 200, 20)
         except BaseException:
             self.__exit__()
             raise
@@ -113,7 +113,7 @@ class Balanced:
             self.status("GET", query)
             return all(query in self.log(gateway) for gateway in self.gateways)
 
-        until("all gateways are used", 20, is_used)
+        until("all gateways are used", is_used, 20)
 
     def log(self, gateway):
         """The requests that a gateway got, one a line."""

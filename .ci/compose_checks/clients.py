@@ -23,17 +23,20 @@ class Client:
         self.local = threading.local()
 
     def request(self, method, path, body=None, headers=None):
-        """The status, the headers in lower case and the JSON body of a response. A lost connection is an error."""
+        """The status, the headers with lower-case names, and the body: parsed if it is JSON, otherwise a string.
+
+        Raises an error if the connection is lost.
+        """
         connection = getattr(self.local, "connection", None)
         if connection is None:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=REQUEST_S_MAX)
             self.local.connection = connection
-        sent = self.headers | (headers or {})
+        all_headers = self.headers | (headers or {})
         if body is not None:
             body = json.dumps(body).encode()
-            sent = sent | {"Content-Type": "application/json"}
+            all_headers = all_headers | {"Content-Type": "application/json"}
         try:
-            connection.request(method, path, body, sent)
+            connection.request(method, path, body, all_headers)
             response = connection.getresponse()
             text = response.read()
         except (OSError, http.client.HTTPException):
@@ -43,8 +46,9 @@ class Client:
         if response.will_close:
             connection.close()
             self.local.connection = None
-        fields = {name.lower(): value for name, value in response.getheaders()}
-        return response.status, fields, json.loads(text) if text.startswith((b"{", b"[")) else text.decode()
+        lower_case_headers = {name.lower(): value for name, value in response.getheaders()}
+        body = json.loads(text) if text.startswith((b"{", b"[")) else text.decode()
+        return response.status, lower_case_headers, body
 
     def get(self, path):
         """The JSON body of a response with status 200.
@@ -70,14 +74,14 @@ class Api(Client):
             raise Failure(f"POST /v1/jobs: {status} {answer}")
         return answer["id"]
 
-    def result(self, job, deadline_s=120):
+    def result(self, job_id, timeout_s=120):
         """The job, once it has ended."""
-        deadline = time.monotonic() + deadline_s
+        deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            shown = self.get(f"/v1/jobs/{job}?wait_s=20")
-            if shown["ended_at"] is not None:
-                return shown
-        raise Failure(f"the job {job} has not ended within {deadline_s} s")
+            job = self.get(f"/v1/jobs/{job_id}?wait_s=20")
+            if job["ended_at"] is not None:
+                return job
+        raise Failure(f"the job {job_id} has not ended within {timeout_s} s")
 
     def session(self, name):
         """A session with its turns."""
@@ -109,13 +113,13 @@ def in_parallel(function, items):
         return list(pool.map(function, items))
 
 
-def until(description, deadline_s, check):
+def until(description, check, timeout_s):
     """Calls `check` until it returns something true, and returns that."""
-    deadline = time.monotonic() + deadline_s
+    deadline = time.monotonic() + timeout_s
     while True:
         found = check()
         if found:
             return found
         if time.monotonic() > deadline:
-            raise Failure(f"not within {deadline_s} s: {description}")
+            raise Failure(f"not within {timeout_s} s: {description}")
         time.sleep(0.1)

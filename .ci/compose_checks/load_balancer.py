@@ -1,4 +1,7 @@
-"""Checks what the load balancer does with requests, with two gateways that answer as they are asked."""
+"""Checks what the load balancer does with requests, with two scripted gateways.
+
+/N answers with the status N, /read reads the body, and /lost reads it and closes the connection (balanced.py).
+"""
 
 import http.client
 import json
@@ -25,7 +28,7 @@ CASES = (
     ("POST", "/lost", True, 502, 2),
     ("GET", "/lost", False, 502, 2),
 )
-# More than these do not fit into a folder in memory.
+# Together 300 MB, more than the container's /tmp in memory (16 MiB), so nginx must store bodies on the volume.
 SLOW_BODIES = 30
 SLOW_BODY_BYTES = 10_000_000
 LAST_BYTES = 100_000
@@ -42,7 +45,7 @@ def check():
         own_errors(balanced)
         slow_bodies(balanced)
         buffering(balanced)
-        lost_gateway(balanced)
+        deleted_and_added_gateway(balanced)
 
 
 def key(has_key):
@@ -53,12 +56,12 @@ def cases(balanced):
     """Which requests a second gateway gets."""
     balanced.uses_all_gateways()
     for method, path, has_key, status, gateways in CASES:
-
-        query = f"{path}?case={uuid.uuid4().hex}"
-        answer, headers, _ = balanced.request(method, query, key(has_key) | {"X-Request-Id": "id-of-the-check"})
-        # After two failures, a gateway is left out for some seconds. A later line in each log means that the log is complete.
+        target = f"{path}?case={uuid.uuid4().hex}"
+        answer, headers, _ = balanced.request(method, target, key(has_key) | {"X-Request-Id": "id-of-the-check"})
+        # Waits until nginx uses both gateways again: it leaves one out after two failures. Their logs are complete then,
+        # because each has a later line.
         balanced.uses_all_gateways()
-        got = balanced.got(query)
+        got = balanced.got(target)
         ids = {line.split(" id=")[1].split(" host=")[0] for line in got} | set(headers.get_all("X-Request-Id", []))
         found = (answer, len(got), ids)
         if found != (status, gateways, {"id-of-the-check"}):
@@ -81,7 +84,7 @@ def raw_paths(balanced):
 
 
 def limits(balanced):
-    """nginx takes what the gateway takes."""
+    """nginx accepts headers and URIs up to the gateway's limit."""
     for what, path, headers in (
         ("header", "/200", {"X-Long": "x" * LONG_BYTES}),
         ("URI", "/200?" + "x" * LONG_BYTES, {}),
@@ -99,7 +102,7 @@ def own_errors(balanced):
     expect_problem(431, "headers_too_large", balanced.request("GET", "/200", {"X-Long": "x" * 70_000}))
     expect_problem(405, "invalid_http", balanced.request("TRACE", "/200"))
     expect_problem(400, "invalid_http", balanced.request("GET", "/200", {"Host": "a b"}))
-    # This line is no valid HTTP, so nginx has no location for it. It still has a request id.
+    # This line is not valid HTTP, so nginx has no location for it. It still has a request id.
     _, headers, _ = balanced.request("GET", "/%00")
     if not headers.get("X-Request-Id"):
         raise Failure("the answer to an invalid request line has no request id")
@@ -179,8 +182,8 @@ def buffering(balanced):
     print("  X-Accel-Buffering: no turns buffering off")
 
 
-def lost_gateway(balanced):
-    """While a gateway is deleted and another one starts, no request fails."""
+def deleted_and_added_gateway(balanced):
+    """After a gateway was deleted, no request fails. A gateway that is added later gets requests."""
     balanced.remove_gateway()
     # A connection that failed has sent nothing, so a POST without a key is tried again too.
     for method in ("GET", "POST"):
@@ -189,4 +192,4 @@ def lost_gateway(balanced):
             raise Failure(f"after a gateway was deleted, {method} requests got {statuses}")
     balanced.add_gateway()
     balanced.uses_all_gateways()
-    print("  no request fails while a gateway is deleted; a new one is found")
+    print("  no request fails after a gateway was deleted; an added one gets requests")

@@ -51,7 +51,7 @@ def check_targets(prometheus, count):
         targets = prometheus.get("/api/v1/targets")["data"]["activeTargets"]
         return len(targets) == count and all(target["health"] == "up" for target in targets)
 
-    until(f"Prometheus scrapes {count} targets", TARGETS_S_MAX, all_up)
+    until(f"Prometheus scrapes {count} targets", all_up, TARGETS_S_MAX)
     rules = prometheus.get("/api/v1/rules")["data"]["groups"]
     if not rules or any(rule["health"] == "err" for group in rules for rule in group["rules"]):
         raise Failure(f"Prometheus does not evaluate the alert rules: {json.dumps(rules)[:500]}")

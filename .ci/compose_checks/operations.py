@@ -92,5 +92,5 @@ def upgrade(stack, image):
         raise Failure(f"after the upgrade, {len(left)} old containers run, and the numbers are {numbers}")
     if failed:
         raise Failure(f"during the upgrade, {len(failed)} of {count} submits failed: {failed[0]}")
-    until("all jobs have ended", 120, lambda: Api(stack.api_port).count("live") == 0)
+    until("all jobs have ended", lambda: Api(stack.api_port).count("live") == 0, 120)
     print(f"  all gateways and workers were replaced during {count} submits, and none failed")

@@ -24,7 +24,7 @@ def commands(marker, path="README.md"):
 
 
 def command(marker):
-    """The only command of such a block in README.md."""
+    """The only command of the block after the comment `<!-- marker -->` of README.md."""
     found = commands(marker)
     if len(found) != 1:
         raise Failure(f"the block after <!-- {marker} --> has {len(found)} commands")
@@ -44,12 +44,12 @@ def steps():
     return [(command, "\n".join(output)) for command, output in found]
 
 
-def shape(value):
-    """A JSON value without what differs from run to run: strings and numbers that hold ids, times and counts."""
+def normalized(value):
+    """A JSON value in which job ids, worker ids and times are replaced by words. Numbers stay."""
     if isinstance(value, dict):
-        return {name: shape(item) for name, item in value.items()}
+        return {name: normalized(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [shape(item) for item in value]
+        return [normalized(item) for item in value]
     if isinstance(value, str):
         value = re.sub(r"job_[0-9a-f]{34}", "JOB", value)
         value = re.sub(r"(forebay|worker)-[0-9a-f]{32}", "WORKER", value)
@@ -65,7 +65,7 @@ def comparable(output):
     parts = []
     for line in output.replace("\r", "").strip().splitlines():
         if line.startswith("{"):
-            body = shape(json.loads(line))
+            body = normalized(json.loads(line))
             # Jobs may still run when the walkthrough reads the queues.
             if "classes" in body:
                 body = {name: sorted(counts) for name, counts in body["classes"].items()}
@@ -73,7 +73,7 @@ def comparable(output):
         elif header := re.match(r"([A-Za-z-]+): (.*)", line):
             name = header[1].lower()
             if name in ("content-type", "location", "retry-after", "idempotency-replayed"):
-                parts.append(f"{name}: {shape(header[2])}")
+                parts.append(f"{name}: {normalized(header[2])}")
         elif line:
             parts.append(line)
     return sorted(parts)

@@ -128,7 +128,7 @@ class Scenarios:
         print(f"  {submits} submits in {took:.1f} s, {before} by the killed gateway, {repeated} sent to a second one")
 
         self.stack.shell(readme.command("compose-scale"))
-        until("all jobs have ended", 180, lambda: self.api.count("live") == 0)
+        until("all jobs have ended", lambda: self.api.count("live") == 0, 180)
 
         def turns(number):
             session = self.api.session(f"killed-{number}")
@@ -147,7 +147,7 @@ class Scenarios:
             self.api.count("live")
             return addresses <= {gateway for _, gateway in self.stack.gateways_since(lines)}
 
-        until(f"nginx uses the gateways {addresses}", 30, all_used)
+        until(f"nginx uses the gateways {addresses}", all_used, 30)
         print(f"  {submits} sessions with one message and one reply; both gateways are used again")
 
     def depth_without_workers(self, submits_max):
@@ -187,7 +187,7 @@ class Scenarios:
             return shown == (len(submitted),) * 3
 
         try:
-            until("the same depth everywhere", DEPTH_S_MAX, are_equal)
+            until("the same depth everywhere", are_equal, DEPTH_S_MAX)
         except Failure:
             raise Failure(f"after {DEPTH_S_MAX} s: RabbitMQ, ready and live show {shown}, not {len(submitted)}") from None
         print(f"  RabbitMQ and /v1/queues show {len(submitted)} after {time.monotonic() - began:.1f} s")
@@ -196,14 +196,14 @@ class Scenarios:
     def stop_during_work(self, jobs):
         """The README's `stop` during work, then `down` and `up`: nothing is lost, and no try is spent."""
         self.stack.shell(readme.command("compose-up"))
-        until("calls are in flight", 60, lambda: self.api.count("in_flight") > 0)
+        until("calls are in flight", lambda: self.api.count("in_flight") > 0, 60)
         began = time.monotonic()
         self.stack.shell(readme.command("compose-stop"), timeout_s=240)
         print(f"  stopped in {time.monotonic() - began:.1f} s")
         operations.check_profile_is_stopped(self.stack)
         self.stack.shell(readme.command("compose-down"))
         self.stack.shell(readme.command("compose-up"))
-        results = in_parallel(lambda job: self.api.result(job, deadline_s=240), jobs)
+        results = in_parallel(lambda job: self.api.result(job, timeout_s=240), jobs)
         # FOREBAY_TRIES_MAX is 1, so a job with a spent try would have failed.
         failed = [result for result in results if result["status"] != "completed"]
         if failed:
@@ -221,7 +221,7 @@ class Scenarios:
         # Its connections are new; those from before the restart may be closed.
         api = Api(self.stack.api_port)
         submitted = [api.submit({"input": f"drain {number}"}) for number in range(jobs)]
-        until("all calls are in flight", 30, lambda: self.api.count("in_flight") == jobs)
+        until("all calls are in flight", lambda: self.api.count("in_flight") == jobs, 30)
         self.stack.shell(readme.command("compose-stop"))
         self.stack.set()
         self.stack.shell(readme.command("compose-up"))

@@ -1,7 +1,8 @@
-"""Finds things in rendered documents. The checks share these."""
+"""Finds documents, pods, containers and variables in rendered manifests."""
 
-# The kinds with a pod template, and where the pod's spec is in them.
+# The kinds whose pod template is `spec.template`. `pod_of` also handles Pod and CronJob.
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
+# The fields of a pod's spec that list containers.
 CONTAINER_FIELDS = ("containers", "initContainers", "ephemeralContainers")
 
 
@@ -48,5 +49,5 @@ def containers(spec):
 
 
 def environment(container):
-    """The variables that a container sets itself, with their values; none for values from elsewhere."""
+    """The variables that a container sets itself, with their values; `None` for a value from a Secret or ConfigMap."""
     return {variable["name"]: variable.get("value") for variable in container.get("env") or []}

@@ -28,12 +28,13 @@ def faults(documents):
 
 @functools.cache
 def faults_of(text, version):
-    """The faults of a document, which is in JSON. The tests check the same documents many times."""
+    """The faults of a document. `text` is the document as JSON, so that it can be the key of the cache: the tests check the
+    same documents many times."""
     document = json.loads(text)
     validator = validator_of(version, document.get("kind", ""), document.get("apiVersion", ""))
     if validator is None:
-        known = f"{document.get('apiVersion')} {document.get('kind')}"
-        return [f"{label(document)}: Kubernetes {version} has no {known}"]
+        missing_kind = f"{document.get('apiVersion')} {document.get('kind')}"
+        return [f"{label(document)}: Kubernetes {version} has no {missing_kind}"]
     return [
         f"{label(document)}: {'.'.join(str(step) for step in error.absolute_path)}: {error.message[:200]}"
         f" (Kubernetes {version})"
@@ -45,8 +46,8 @@ def faults_of(text, version):
 def validator_of(version, kind, api_version):
     """The validator of a kind, or none if Kubernetes has no such kind. kubernetes-validate reads all definitions again
     for each document, which takes a second; here they are read once."""
-    group, _, word = api_version.rpartition("/")
-    name = f"{kind.lower()}-{group.split('.')[0] + '-' if group else ''}{word}"
+    api_group, _, group_version = api_version.rpartition("/")
+    name = f"{kind.lower()}-{api_group.split('.')[0] + '-' if api_group else ''}{group_version}"
     try:
         schema = utils.schema_contents(f"{folder(version)}/{name}.json", version)
     except FileNotFoundError:

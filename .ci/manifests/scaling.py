@@ -1,4 +1,4 @@
-"""What the manifests promise about scaling: deploy/kubernetes/SERVICES.md gives the reasons."""
+"""Checks of the scaling in the manifests: deploy/kubernetes/SERVICES.md gives the reasons."""
 
 import math
 import urllib.parse
@@ -61,21 +61,21 @@ def scaled_object_faults(document, documents):
     if "fallback" not in spec:
         yield "fallback is missing"
     elif spec["fallback"].get("behavior") != "currentReplicasIfHigher":
-        yield "fallback.behavior must be currentReplicasIfHigher, or workers are taken away"
+        yield "fallback.behavior must be currentReplicasIfHigher, or a failed trigger removes workers"
     target = named(documents, "Deployment", spec.get("scaleTargetRef", {}).get("name"))
     if target is None:
         return
     variables = environment(target["spec"]["template"]["spec"]["containers"][0])
-    drain_s = int(variables.get("FOREBAY_DRAIN_S") or 0) + workloads.STOP_S
+    stop_s = int(variables.get("FOREBAY_DRAIN_S") or 0) + workloads.STOP_S
     behavior = (spec.get("advanced") or {}).get("horizontalPodAutoscalerConfig", {}).get("behavior", {})
-    if behavior.get("scaleDown", {}).get("stabilizationWindowSeconds", 0) < drain_s:
-        yield f"scaleDown.stabilizationWindowSeconds must be at least {drain_s}, the time of a drain"
+    if behavior.get("scaleDown", {}).get("stabilizationWindowSeconds", 0) < stop_s:
+        yield f"scaleDown.stabilizationWindowSeconds must be at least {stop_s}, the time of a stop"
     yield from host_faults(spec.get("triggers") or [], documents)
     yield from triggers_faults(spec.get("triggers") or [], int(variables.get("FOREBAY_CONCURRENCY") or 256), spec)
 
 
 def host_faults(triggers, documents):
-    """The address of RabbitMQ's management API, and its virtual host."""
+    """Faults of the address of RabbitMQ's management API, and of its virtual host."""
     for trigger in triggers:
         if trigger.get("type") != "rabbitmq":
             continue
@@ -86,8 +86,8 @@ def host_faults(triggers, documents):
         if host.scheme not in ("http", "https") or not host.hostname:
             yield "the trigger's host must be a URL of the management API"
         elif host.scheme == "http" and host.port != MANAGEMENT_PORT:
-            yield f"the trigger's host must have the port {MANAGEMENT_PORT}, that of the management API"
-        # If RabbitMQ is part of the variant, it is meant.
+            yield f"the trigger's host must have the port {MANAGEMENT_PORT} of the management API"
+        # If these manifests contain RabbitMQ, the trigger must use its Service.
         offering = [
             f"{service['metadata']['name']}.{service['metadata'].get('namespace')}.svc"
             for service in of_kind(documents, "Service")
@@ -98,10 +98,10 @@ def host_faults(triggers, documents):
 
 
 def triggers_faults(triggers, concurrency, spec):
-    """One trigger on jobs, either of RabbitMQ or of Prometheus, and those on CPU and memory."""
+    """Faults of the trigger on jobs, either of RabbitMQ or of Prometheus, and of the triggers on CPU and memory."""
     kinds = [trigger.get("type") for trigger in triggers]
     if sorted(kinds) not in (["cpu", "memory", "rabbitmq"], ["cpu", "memory", "prometheus"]):
-        yield f"the triggers must be one of jobs, cpu and memory, not {kinds}"
+        yield f"the triggers must be exactly three: cpu, memory, and rabbitmq or prometheus; found {kinds}"
         return
     [jobs] = [trigger for trigger in triggers if trigger["type"] in ("rabbitmq", "prometheus")]
     metadata = jobs.get("metadata") or {}
@@ -117,6 +117,7 @@ def triggers_faults(triggers, concurrency, spec):
         yield "the trigger rabbitmq must get its user and password by authenticationRef"
     if "@" in metadata.get("host", ""):
         yield "the trigger's host must have no password"
-    # KEDA refuses a fallback if no trigger has this type of metric. KEDA 2.17.0 does not know that it is the default.
+    # With a fallback, KEDA requires a trigger with metricType AverageValue. That is the default, but KEDA 2.17.0 requires it to
+    # be written.
     if "fallback" in spec and jobs.get("metricType") != "AverageValue":
         yield "the trigger's metricType must be AverageValue, because of the fallback"

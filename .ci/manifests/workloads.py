@@ -1,4 +1,4 @@
-"""What the manifests promise about pods beyond the schemas: probes, resources, drains, secrets, names of settings."""
+"""Checks of pods beyond the schemas: probes, resources, drains, secrets, names of settings."""
 
 import functools
 import re
@@ -24,11 +24,11 @@ def faults(documents):
 
 
 def settings_faults(documents):
-    """The variables that both roles get from the ConfigMap."""
+    """Faults of the variables that both roles get from the ConfigMap."""
     for document in of_kind(documents, "ConfigMap"):
         if document["metadata"]["name"].startswith("forebay-settings"):
             for name in sorted(set(document.get("data") or {}) - known_variables()):
-                yield f"{label(document)}: {name} is no setting of Forebay"
+                yield f"{label(document)}: {name} is not a setting of Forebay"
 
 
 def is_forebay(metadata):
@@ -36,7 +36,7 @@ def is_forebay(metadata):
 
 
 def pod_faults(spec):
-    """What holds for all pods, those of RabbitMQ and Redis included."""
+    """Faults that any pod can have, those of RabbitMQ and Redis included."""
     if spec.get("automountServiceAccountToken") is not False:
         yield "automountServiceAccountToken must be false"
     if spec.get("enableServiceLinks") is not False:
@@ -56,7 +56,7 @@ def pod_faults(spec):
 
 
 def forebay_faults(document, metadata, spec):
-    """What holds for gateways and workers."""
+    """Faults that only gateways and workers can have."""
     component = metadata["labels"].get("app.kubernetes.io/component")
     if component not in ("gateway", "worker"):
         yield f"app.kubernetes.io/component must be gateway or worker, not {component}"
@@ -88,7 +88,7 @@ def container_faults(container, component, spec):
             yield f"{name} must request {path} at the port admin"
     yield from stop_faults(container, component, spec, variables)
     for name in sorted(set(variables) - known_variables()):
-        yield f"{name} is no setting of Forebay"
+        yield f"{name} is not a setting of Forebay"
 
 
 def stop_faults(container, component, spec, variables):

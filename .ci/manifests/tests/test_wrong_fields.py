@@ -83,7 +83,7 @@ WRONG = [
     (GATEWAY, POD + "topologySpreadConstraints", REMOVED, "kubernetes.io/hostname"),
     (WORKER, POD + "terminationGracePeriodSeconds", 124, "must be above 124"),
     (WORKER, POD + "terminationGracePeriodSeconds", REMOVED, "must be above 124"),
-    (WORKER, MAIN + "env.0.name", "FOREBAY_ADMIN_LISTENS", "FOREBAY_ADMIN_LISTENS is no setting"),
+    (WORKER, MAIN + "env.0.name", "FOREBAY_ADMIN_LISTENS", "FOREBAY_ADMIN_LISTENS is not a setting"),
     (WORKER, MAIN + "env.0.value", "127.0.0.1:9090", "FOREBAY_ADMIN_LISTEN must be"),
     (WORKER, MAIN + "env.3", {"name": "AMQP_URL", "value": "amqp://u:p@rabbitmq"}, "must come from a Secret"),
     (WORKER, MAIN + "env.1.value", "100", "value must be 70"),
@@ -112,7 +112,7 @@ WRONG = [
     (SCALED, "spec.fallback", REMOVED, "fallback is missing"),
     (SCALED, "spec.triggers.0.metricType", REMOVED, "metricType must be one of"),
     (SCALED, "spec.triggers.0.authenticationRef", REMOVED, "authenticationRef"),
-    (SCALED, "spec.triggers.2", REMOVED, "one of jobs, cpu and memory"),
+    (SCALED, "spec.triggers.2", REMOVED, "exactly three: cpu, memory"),
     (POLICY, "spec.egress.0.ports", REMOVED, "must name its ports"),
     (POLICY, "spec.ingress.0.from", REMOVED, "must name its peers"),
     (("NetworkPolicy", "default-deny"), "spec.policyTypes", ["Ingress"], "denies all traffic"),
@@ -197,7 +197,7 @@ class WrongFields(unittest.TestCase):
         documents = copy.deepcopy(self.base)
         [settings] = [d for d in documents if d["metadata"]["name"].startswith("forebay-settings")]
         settings["data"]["FOREBAY_LOG_FORMATS"] = "json"
-        self.assertTrue(any("FOREBAY_LOG_FORMATS is no setting" in fault for fault in faults.of(documents)))
+        self.assertTrue(any("FOREBAY_LOG_FORMATS is not a setting" in fault for fault in faults.of(documents)))
 
     def test_kustomize_refuses_an_unknown_field_of_its_own_files(self):
         with self.assertRaises(rendering.RenderError):
