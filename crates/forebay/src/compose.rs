@@ -8,7 +8,7 @@ use forebay_gateway::{AdminSettings, GatewaySettings, ModelAccounts};
 use forebay_metrics::{Metrics, Roles};
 use forebay_runtime::{lanes::LaneSettings, member::MemberSettings, memory::MemoryShares};
 use forebay_shared::session::SessionBounds;
-use forebay_telemetry::export::{ReadSettings, TraceSettings};
+use forebay_telemetry::export::{ParsedSettings, TraceSettings};
 use forebay_worker::{
     WorkerSettings,
     provider::{
@@ -38,7 +38,7 @@ const BACKOFF_MS_MAX: u64 = 60_000;
 pub(crate) struct Plan {
     pub(crate) log: LogSettings,
     /// How traces are exported; `None` if they are not.
-    pub(crate) traces: ReadSettings,
+    pub(crate) traces: ParsedSettings,
     pub(crate) engine: engine::Choice,
     pub(crate) member: MemberSettings,
     /// The settings of the HTTP API; `None` for a worker.

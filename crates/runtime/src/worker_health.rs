@@ -113,9 +113,9 @@ impl WorkerHealth {
         self.shared.handled.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Records that an attempt waits for memory that running calls hold, until the result is dropped.
+    /// Records that an attempt waits for memory, or for other changes of its lane, until the result is dropped.
     #[must_use]
-    pub fn wait_for_memory(&self) -> MemoryWait {
+    pub fn record_wait(&self) -> MemoryWait {
         self.shared.reports().waiting += 1;
         MemoryWait(Arc::clone(&self.shared))
     }

@@ -24,7 +24,7 @@ mod drain;
 mod in_flight;
 mod intake;
 pub mod provider;
-mod providers;
+mod provider_lookup;
 mod retry_delay;
 mod settings;
 mod slot_guard;
@@ -32,6 +32,6 @@ mod slots;
 mod worker;
 mod worker_context;
 
-pub use providers::Providers;
+pub use provider_lookup::ProviderLookup;
 pub use settings::{RELEASING_MS_MAX, WorkerSettings};
 pub use worker::run;

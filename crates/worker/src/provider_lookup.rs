@@ -10,14 +10,15 @@ use forebay_shared::{
 use crate::provider::{CallAccounts, Provider, ProviderRegistry};
 
 /// Finds the provider of a model.
-pub trait Providers: Send + Sync {
+pub trait ProviderLookup: Send + Sync {
     /// The provider, and the name of the model that is sent to it.
     ///
     /// # Errors
     /// The error with which the job fails if no provider can answer, such as `provider_not_configured`.
     fn resolve(&self, model: &str) -> Result<(Arc<dyn Provider>, String), JobError>;
 
-    /// The accounts that a call of this model needs permits of. It makes no call. `None` if there is nothing to call.
+    /// The accounts whose permits a call of this model needs. `None` if the model is empty or its provider is not configured.
+    /// Sends no request.
     fn accounts_of(&self, model: &str) -> Option<CallAccounts>;
 
     /// Whether a provider of this name is configured.
@@ -35,7 +36,7 @@ pub trait Providers: Send + Sync {
     }
 }
 
-impl Providers for ProviderRegistry {
+impl ProviderLookup for ProviderRegistry {
     fn resolve(&self, model: &str) -> Result<(Arc<dyn Provider>, String), JobError> {
         Self::resolve(self, model)
     }

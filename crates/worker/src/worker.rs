@@ -16,7 +16,7 @@ use crate::{
     in_flight::InFlightJobs,
     intake::Intake,
     provider::simulated,
-    providers::Providers,
+    provider_lookup::ProviderLookup,
     settings::{COMMIT_MARGIN_MS, WorkerSettings},
     worker_context::WorkerContext,
 };
@@ -33,7 +33,7 @@ const RESULTS_READS_MAX: usize = 4;
 /// requeue its jobs.
 pub async fn run(
     member: Arc<Member>,
-    providers: Arc<dyn Providers>,
+    providers: Arc<dyn ProviderLookup>,
     settings: WorkerSettings,
     stop: CancellationToken,
 ) {

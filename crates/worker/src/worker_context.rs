@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     call_recorder::CallRecorder, context_limits::ContextLimits, in_flight::InFlightJobs,
-    providers::Providers, settings::WorkerSettings,
+    provider_lookup::ProviderLookup, settings::WorkerSettings,
 };
 
 /// What the intake, the attempts and the drain of one worker share.
@@ -17,7 +17,7 @@ pub(crate) struct WorkerContext {
     /// The process that the worker runs in, with its store and queue.
     pub(crate) member: Arc<Member>,
     /// The providers that jobs can be sent to.
-    pub(crate) providers: Arc<dyn Providers>,
+    pub(crate) providers: Arc<dyn ProviderLookup>,
     pub(crate) settings: WorkerSettings,
     /// The jobs that this process works on.
     pub(crate) in_flight: Arc<InFlightJobs>,

@@ -40,7 +40,7 @@ struct FieldsBefore<'a> {
 #[derive(Serialize)]
 struct FieldsAfter {
     turn_count: u64,
-    /// In a page only: where the next page begins; null on the last page.
+    /// In a page only: the number of its last turn, after which the next page begins; null on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_after: Option<Option<u64>>,
     created_at: String,

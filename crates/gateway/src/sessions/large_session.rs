@@ -1,5 +1,5 @@
 //! Reads the turns of a large session: all of them, or a page. The store returns them in parts, and the session may change
-//! between two parts. All parts of a read are of the session as it was at its beginning.
+//! between two parts. All parts show the session as it was when the read began.
 
 use forebay_runtime::byte_budget::ReservedBytes;
 use forebay_shared::{
@@ -18,13 +18,14 @@ use crate::{
 
 /// The most bytes of turns that one read of the store returns, and that a page has. A larger turn is alone.
 const PAGE_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// The most bytes of a turn that a provider sends. A turn that a client sends is at most as large as its body.
-const REPLY_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// The most bytes of a reply with the default of `FOREBAY_RESPONSE_BYTES_MAX`. The gateway does not know the setting of the
+/// workers. A larger turn extends the reservation. A turn that a client sends is at most as large as its body.
+const REPLY_BYTES_EXPECTED: u64 = 16 * 1024 * 1024;
 
 /// The turns of a response, and the memory that is reserved for them.
 pub(super) struct ReadTurns {
     pub(super) turns: Vec<StoredTurn>,
-    /// For a page: where the next one begins.
+    /// For a page: the number of its last turn, after which the next page begins. The inner `None`: this is the last page.
     pub(super) next_after: Option<Option<u64>>,
     pub(super) reserved: Option<ReservedBytes>,
 }
@@ -39,7 +40,8 @@ pub(super) async fn read_info(
     store_call::with_timeout(read).await
 }
 
-/// Reads the turns, once there is memory for them. `None` if the session has lost turns since `info` was read.
+/// Reads the turns, once there is memory for them. `None` if the session has changed since `info` was read so that the parts do
+/// not fit together: it lost turns, was deleted or created again, or has more bytes. The caller begins again.
 pub(super) async fn read(
     state: &ApiState,
     id: &SessionId,
@@ -73,7 +75,7 @@ pub(super) async fn read(
         if !is_next || (page.is_none() && read_bytes > bytes) {
             return Ok(None);
         }
-        // A turn may be larger if it was stored under other limits.
+        // A turn may be larger than expected if the workers or an earlier process have other limits.
         if !reserved.try_extend(read_bytes) {
             return Err(no_read_memory());
         }
@@ -103,7 +105,8 @@ pub(super) async fn read(
 
 /// The bytes to reserve for all turns.
 fn all_bytes(state: &ApiState, info: &SessionInfo) -> Result<u64, Problem> {
-    // Besides the turns that were read, the reply of the store with the next ones is in memory.
+    // A quarter more for the JSON around the turns. Besides the turns that were read, the reply of the store with the next ones
+    // is in memory.
     let bytes = info.turns_bytes + info.turns_bytes / 4 + PAGE_BYTES_MAX;
     if bytes > state.member.memory.reads.total() {
         let detail = format!(
@@ -119,7 +122,8 @@ fn all_bytes(state: &ApiState, info: &SessionInfo) -> Result<u64, Problem> {
 /// The bytes to reserve for a page, before it is known how large its turns are.
 fn page_bytes(state: &ApiState, info: &SessionInfo) -> u64 {
     let body_bytes_max = u64::try_from(state.settings.body_bytes_max).unwrap_or(u64::MAX);
-    let turn_bytes_max = REPLY_BYTES_MAX.max(body_bytes_max);
+    // A page has at most `PAGE_BYTES_MAX`, or one larger turn. The reply of the store is in memory beside it.
+    let turn_bytes_max = REPLY_BYTES_EXPECTED.max(body_bytes_max);
     info.turns_bytes
         .min(turn_bytes_max.saturating_add(PAGE_BYTES_MAX))
 }

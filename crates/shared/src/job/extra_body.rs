@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// Why `extra_body` must not set this field to this value. `None` if it may.
 ///
-/// A provider's request has these fields already: the messages as `messages` or `contents`, and the model.
+/// Forebay sets `messages` or `contents`, and `model`, from the job. `stream` may only be `false`.
 #[must_use]
 pub fn extra_body_refusal(field: &str, value: &Value) -> Option<&'static str> {
     match field {
@@ -21,7 +21,7 @@ mod tests {
     use super::extra_body_refusal;
 
     #[test]
-    fn fields_that_a_request_has_already_are_refused() {
+    fn fields_that_forebay_sets_are_refused() {
         for (field, value) in [
             ("messages", json!([])),
             ("contents", json!(null)),

@@ -79,7 +79,7 @@ impl Configuration {
             lost_wakes: 0,
             duplicated_wakes: 0,
             lost_responses: 0,
-            false_absences: 0,
+            live_counted_as_gone: 0,
             cancels: 0,
             expiries: 0,
             repairs: 0,

@@ -16,7 +16,7 @@ pub(crate) const DEFERRALS: Configuration = Configuration {
     faults: FaultCounts {
         crashes: 1,
         lost_responses: 1,
-        false_absences: 1,
+        live_counted_as_gone: 1,
         deferrals: 2,
         ..NO_FAULTS.faults
     },
@@ -35,7 +35,7 @@ fn the_end_of_a_deferred_job_does_no_harm() {
         jobs_may_fail: true,
         repairs_cancelled_and_expired_jobs: true,
         faults: FaultCounts {
-            false_absences: 1,
+            live_counted_as_gone: 1,
             cancels: 1,
             expiries: 1,
             repairs: 1,
@@ -68,7 +68,7 @@ fn a_displaced_deferred_job_does_no_harm() {
         replies_may_call_tools: true,
         faults: FaultCounts {
             lost_responses: 1,
-            false_absences: 1,
+            live_counted_as_gone: 1,
             deferrals: 2,
             ..NO_FAULTS.faults
         },
@@ -83,7 +83,7 @@ const RESUMES: Configuration = Configuration {
     liveness_ignores_parked_timers: true,
     faults: FaultCounts {
         crashes: 1,
-        false_absences: 1,
+        live_counted_as_gone: 1,
         deferrals: 2,
         ..NO_FAULTS.faults
     },

@@ -77,7 +77,7 @@ const SMALL_REPAIR: Configuration = Configuration {
     jobs_may_fail: true,
     repairs_cancelled_and_expired_jobs: true,
     faults: FaultCounts {
-        false_absences: 1,
+        live_counted_as_gone: 1,
         cancels: 1,
         repairs: 1,
         ..NO_FAULTS.faults
@@ -89,7 +89,7 @@ const SMALL_REPAIR: Configuration = Configuration {
 fn without_a_check_of_the_fence_an_older_attempt_takes_effect() {
     let expected = ExpectedFailure::Unsafe("the settlement by an older attempt");
     assert_failure(
-        guarantees::CRASH_LOSS_ABSENCE,
+        guarantees::CRASH_LOSS_FALSELY_GONE,
         &[Mutation::SettlementsIgnoreTheFence],
         &expected,
     );
@@ -99,7 +99,7 @@ fn without_a_check_of_the_fence_an_older_attempt_takes_effect() {
 fn the_search_finds_an_older_attempt_also_without_merging_states() {
     let configuration = Configuration {
         merges_states: false,
-        ..guarantees::CRASH_LOSS_ABSENCE
+        ..guarantees::CRASH_LOSS_FALSELY_GONE
     };
     let expected = ExpectedFailure::Unsafe("the settlement by an older attempt");
     assert_failure(
@@ -205,7 +205,7 @@ fn tool_results_that_displace_a_claimed_head_make_its_context_outdated() {
     let configuration = Configuration {
         submit_kinds: [&[SubmitKind::Message, SubmitKind::ToolResults]; JOBS],
         faults: FaultCounts {
-            false_absences: 1,
+            live_counted_as_gone: 1,
             ..NO_FAULTS.faults
         },
         ..NO_FAULTS
@@ -233,7 +233,7 @@ const REPEATED_CLAIM: Configuration = Configuration {
     faults: FaultCounts {
         crashes: 1,
         lost_responses: 1,
-        false_absences: 1,
+        live_counted_as_gone: 1,
         ..NO_FAULTS.faults
     },
     ..NO_FAULTS
@@ -287,7 +287,7 @@ const SMALL_NO_LOST_WAKES: Configuration = Configuration {
     liveness_ignores_parked_timers: true,
     faults: FaultCounts {
         crashes: 1,
-        false_absences: 1,
+        live_counted_as_gone: 1,
         ..NO_FAULTS.faults
     },
     ..NO_FAULTS
@@ -327,7 +327,7 @@ fn either_tick_or_an_early_claim_prevents_a_delay() {
         ..SMALL_NO_LOST_WAKES
     };
     assert_holds(
-        "an early claim leaves the timer, delays allowed",
+        "tick keeps not_before and an early claim leaves the timer, delays allowed",
         allows_delays,
         StatesMin(23_000),
     );

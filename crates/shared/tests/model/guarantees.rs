@@ -45,8 +45,8 @@ pub(crate) fn assert_holds(name: &str, configuration: Configuration, states_min:
 
 const NO_FAULTS: Configuration = Configuration::NO_FAULTS;
 
-/// Two jobs, two workers; crashes, a lost and a duplicated wake, and false absences.
-pub(crate) const CRASH_LOSS_ABSENCE: Configuration = Configuration {
+/// Two jobs, two workers; crashes, a lost and a duplicated wake, and live workers that count as gone.
+pub(crate) const CRASH_LOSS_FALSELY_GONE: Configuration = Configuration {
     sweepers: 2,
     retries: 1,
     jobs_may_fail: true,
@@ -54,17 +54,17 @@ pub(crate) const CRASH_LOSS_ABSENCE: Configuration = Configuration {
         crashes: 2,
         lost_wakes: 1,
         duplicated_wakes: 1,
-        false_absences: 2,
+        live_counted_as_gone: 2,
         ..NO_FAULTS.faults
     },
     ..NO_FAULTS
 };
 
 #[test]
-fn crashes_a_lost_wake_and_false_absences_do_no_harm() {
+fn crashes_a_lost_wake_and_live_workers_counted_as_gone_do_no_harm() {
     assert_holds(
-        "crashes, a lost wake and false absences",
-        CRASH_LOSS_ABSENCE,
+        "crashes, a lost wake and live workers counted as gone",
+        CRASH_LOSS_FALSELY_GONE,
         StatesMin(250_000),
     );
 }
@@ -76,7 +76,7 @@ pub(crate) const LOST_RESPONSES: Configuration = Configuration {
     faults: FaultCounts {
         crashes: 1,
         lost_responses: 2,
-        false_absences: 1,
+        live_counted_as_gone: 1,
         releases: 1,
         ..NO_FAULTS.faults
     },
@@ -99,7 +99,7 @@ pub(crate) const REQUEUED_WAKES: Configuration = Configuration {
         crashes: 1,
         lost_wakes: 1,
         lost_responses: 2,
-        false_absences: 1,
+        live_counted_as_gone: 1,
         ..NO_FAULTS.faults
     },
     ..NO_FAULTS
@@ -122,7 +122,7 @@ pub(crate) const ONE_PROCESS: Configuration = Configuration {
         crashes: 1,
         duplicated_wakes: 1,
         lost_responses: 2,
-        false_absences: 1,
+        live_counted_as_gone: 1,
         releases: 1,
         ..NO_FAULTS.faults
     },
@@ -143,7 +143,7 @@ pub(crate) const TWO_SWEEPERS: Configuration = Configuration {
         crashes: 2,
         lost_wakes: 1,
         duplicated_wakes: 1,
-        false_absences: 1,
+        live_counted_as_gone: 1,
         ..NO_FAULTS.faults
     },
     ..NO_FAULTS
@@ -163,7 +163,7 @@ pub(crate) const CANCEL_AND_EXPIRY: Configuration = Configuration {
     faults: FaultCounts {
         crashes: 1,
         lost_wakes: 1,
-        false_absences: 1,
+        live_counted_as_gone: 1,
         lost_responses: 1,
         cancels: 1,
         expiries: 1,
@@ -186,7 +186,7 @@ pub(crate) const RELEASES_RETRIES_EARLY_CLAIMS: Configuration = Configuration {
         lost_wakes: 1,
         duplicated_wakes: 1,
         lost_responses: 1,
-        false_absences: 1,
+        live_counted_as_gone: 1,
         releases: 1,
         ..NO_FAULTS.faults
     },
@@ -210,7 +210,7 @@ pub(crate) const REPAIR: Configuration = Configuration {
     faults: FaultCounts {
         crashes: 1,
         lost_responses: 1,
-        false_absences: 1,
+        live_counted_as_gone: 1,
         cancels: 1,
         repairs: 1,
         ..NO_FAULTS.faults
@@ -250,7 +250,7 @@ pub(crate) const IF_BUSY: Configuration = Configuration {
         crashes: 1,
         lost_wakes: 1,
         lost_responses: 1,
-        false_absences: 1,
+        live_counted_as_gone: 1,
         ..NO_FAULTS.faults
     },
     ..NO_FAULTS
@@ -281,7 +281,7 @@ pub(crate) const TOOLS: Configuration = Configuration {
     retries: 1,
     faults: FaultCounts {
         crashes: 1,
-        false_absences: 1,
+        live_counted_as_gone: 1,
         lost_wakes: 1,
         cancels: 1,
         ..NO_FAULTS.faults
@@ -304,7 +304,7 @@ pub(crate) const NO_LOST_WAKES: Configuration = Configuration {
     faults: FaultCounts {
         crashes: 1,
         duplicated_wakes: 1,
-        false_absences: 1,
+        live_counted_as_gone: 1,
         releases: 1,
         ..NO_FAULTS.faults
     },
@@ -340,7 +340,7 @@ fn a_small_configuration_is_safe_and_live_with_and_without_merged_states() {
     let configuration = Configuration {
         faults: FaultCounts {
             lost_responses: 1,
-            false_absences: 1,
+            live_counted_as_gone: 1,
             ..NO_FAULTS.faults
         },
         ..NO_FAULTS

@@ -24,7 +24,7 @@ fn large_all_faults() {
             lost_wakes: 1,
             duplicated_wakes: 1,
             lost_responses: 1,
-            false_absences: 1,
+            live_counted_as_gone: 1,
             releases: 1,
             ..NO_FAULTS.faults
         },
@@ -65,7 +65,7 @@ fn large_three_jobs() {
         faults: FaultCounts {
             crashes: 1,
             lost_responses: 1,
-            false_absences: 1,
+            live_counted_as_gone: 1,
             cancels: 1,
             expiries: 1,
             ..NO_FAULTS.faults

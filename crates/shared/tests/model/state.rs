@@ -269,7 +269,7 @@ pub(crate) struct FaultCounts {
     /// A claim or a settlement, or the response to it, is lost.
     pub(crate) lost_responses: u8,
     /// A live worker counts as gone.
-    pub(crate) false_absences: u8,
+    pub(crate) live_counted_as_gone: u8,
     /// A client cancels a job.
     pub(crate) cancels: u8,
     /// A deadline passes.

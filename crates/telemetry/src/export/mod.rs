@@ -28,7 +28,7 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 pub use pipeline::StartError;
 pub use service::Service;
 pub use setting_error::SettingError;
-pub use settings::{ReadSettings, TraceSettings};
+pub use settings::{ParsedSettings, TraceSettings};
 
 use span_counts::SpanCounts;
 

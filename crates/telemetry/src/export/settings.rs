@@ -23,7 +23,7 @@ const BATCH_TIMEOUT: &str = "OTEL_BSP_EXPORT_TIMEOUT";
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
 /// What follows `OTEL_EXPORTER_OTLP_ENDPOINT`.
 const TRACES_PATH: &str = "v1/traces";
-/// The most spans that may wait.
+/// The highest value of OTEL_BSP_MAX_QUEUE_SIZE and OTEL_BSP_MAX_EXPORT_BATCH_SIZE.
 const QUEUE_MAX_ALLOWED: u64 = 1_000_000;
 
 /// How spans are exported.
@@ -31,7 +31,7 @@ const QUEUE_MAX_ALLOWED: u64 = 1_000_000;
 pub struct TraceSettings {
     pub(super) endpoint: Url,
     pub(super) headers: Headers,
-    /// A PEM file with the certificates of the collector, instead of the system's.
+    /// A PEM file with certificates to trust for the collector, instead of the system's.
     pub(super) certificate: Option<PathBuf>,
     /// The timeout of one export, its retries included.
     pub(super) timeout: Duration,
@@ -43,12 +43,13 @@ pub struct TraceSettings {
     /// The time between two exports, unless a batch is full.
     pub(super) delay: Duration,
     pub(super) service_name: Option<String>,
+    /// Further attributes of the process: names and values.
     pub(super) resource: Vec<(String, String)>,
 }
 
-/// What the variables ask for.
+/// The settings in the variables.
 #[derive(Clone, Debug)]
-pub struct ReadSettings {
+pub struct ParsedSettings {
     /// How spans are exported; `None` if they are not.
     pub settings: Option<TraceSettings>,
     /// The variables whose values are ignored.
@@ -62,14 +63,14 @@ impl TraceSettings {
     /// # Errors
     /// [`SettingError`]: the first variable that would make every export fail. While the export is off, only the variables that
     /// turn it on and off are read.
-    pub fn read(source: &dyn Fn(&str) -> Option<String>) -> Result<ReadSettings, SettingError> {
+    pub fn read(source: &dyn Fn(&str) -> Option<String>) -> Result<ParsedSettings, SettingError> {
         let variables = Variables::new(source);
         let settings = if is_on(&variables) {
             Some(Self::read_all(&variables)?)
         } else {
             None
         };
-        Ok(ReadSettings {
+        Ok(ParsedSettings {
             settings,
             ignored: variables.into_ignored(),
         })
@@ -139,7 +140,7 @@ fn sizes(variables: &Variables<'_>) -> (usize, usize) {
     if batch_max > queue_max {
         variables.ignore(
             BATCH_MAX,
-            "must be at most OTEL_BSP_MAX_QUEUE_SIZE, which is 2048 by default",
+            "must be at most OTEL_BSP_MAX_QUEUE_SIZE (2048 by default), which is used instead",
         );
     }
     let to_usize = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
@@ -166,7 +167,7 @@ fn check_protocol(variables: &Variables<'_>) -> Result<(), SettingError> {
         "http/protobuf" => {}
         "grpc" => return Err(SettingError::new(&name, GRPC)),
         // A collector accepts protobuf at the same port.
-        _ => variables.ignore(&name, "must be http/protobuf, which is used"),
+        _ => variables.ignore(&name, "must be http/protobuf, which is used instead"),
     }
     Ok(())
 }
@@ -175,8 +176,8 @@ fn check_protocol(variables: &Variables<'_>) -> Result<(), SettingError> {
 fn check_unsupported(variables: &Variables<'_>) -> Result<(), SettingError> {
     for suffix in ["CLIENT_KEY", "CLIENT_CERTIFICATE"] {
         if let Some((name, _)) = variables.of_traces(suffix) {
-            let allowed = "must not be set: client certificates are not supported";
-            return Err(SettingError::new(&name, allowed));
+            let problem = "must not be set: client certificates are not supported";
+            return Err(SettingError::new(&name, problem));
         }
     }
     if let Some((name, compression)) = variables.of_traces("COMPRESSION")
@@ -201,9 +202,9 @@ fn endpoint(variables: &Variables<'_>) -> Result<Url, SettingError> {
         return Err(refused());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        let allowed = "must not contain a user or a password, which would not be sent: set the header authorization in \
+        let problem = "must not contain a user or a password, which would not be sent: set the header authorization in \
                        OTEL_EXPORTER_OTLP_HEADERS";
-        return Err(SettingError::new(&name, allowed));
+        return Err(SettingError::new(&name, problem));
     }
     if !name.ends_with("_TRACES_ENDPOINT") {
         let mut segments = url.path_segments_mut().map_err(|()| refused())?;

@@ -31,7 +31,7 @@ const CLAIM_RETRY_DELAY: Duration = Duration::from_millis(500);
 pub(super) enum ClaimEnd {
     /// The job is claimed.
     Claimed(Claimed),
-    /// The job is not claimed. `None` if the worker stops, so that nothing is known of the wake.
+    /// The job is not claimed. `None` if the worker stops, or if there was no delivery: then nothing is counted.
     NotClaimed(Option<WakeEnd>),
     /// The job has inputs of this many bytes, as stored, and there is no memory for them now. It is not claimed.
     NeedsMemory(u64),
@@ -50,9 +50,9 @@ pub(super) struct Claimed {
 ///
 /// If the message must be acknowledged after the attempt, it stays in `delivery`.
 ///
-/// When the store does not respond, the message is requeued, because another worker may reach the store. The claim may
-/// still have succeeded, with only its response lost. Then no other worker can run the job, so this function repeats the
-/// claim until the store responds.
+/// When the store does not respond, or the claim finds no memory or too many other changes of its lane, the message is
+/// requeued, because another worker may be able to claim the job. The claim may still have succeeded, with only its response
+/// lost. Then no other worker can run the job, so this function repeats the claim until the store responds.
 pub(super) async fn claim(
     worker: &WorkerContext,
     delivery: &mut Option<Delivery>,
@@ -70,7 +70,8 @@ pub(super) async fn claim(
     // sweeper queues the job again.
     let deadline = Instant::now() + Duration::from_millis(limit_ms);
     let mut may_have_claimed = false;
-    // Reports to the health check that the claim waits for memory of lanes, or for other changes of its lane.
+    // Records for the health check that the claim waits for memory of lanes, or for other changes of its lane, until this is
+    // dropped.
     let mut wait = None;
     while !worker.stop.is_cancelled() && Instant::now() < deadline {
         let began = Instant::now();
@@ -122,6 +123,7 @@ pub(super) async fn claim(
             Err(LaneError::Refused(Refused::Running)) if may_have_claimed => {
                 match release_unanswered_claim(worker, &lane, job).await {
                     Ok(()) => {
+                        // The claim itself got no answer, and the job did not run. So the wake does not count as handled.
                         let end = WakeEnd::unanswered(ClaimOutcome::Failed);
                         return ClaimEnd::NotClaimed(Some(end));
                     }
@@ -152,11 +154,14 @@ pub(super) async fn claim(
                 return refused();
             }
             Err(error @ (LaneError::Store(_) | LaneError::NoMemory | LaneError::Contended)) => {
+                // `NoMemory` and `Contended` count as unknown too, because an earlier commit of this claim may have been made
+                // without a response.
                 may_have_claimed = true;
-                // Only the store's silence shows that the worker does not get through.
+                // A wait for memory or for other changes is no sign of a wedged worker. A store that does not respond may be
+                // one.
                 wait = (!matches!(error, LaneError::Store(_)))
-                    .then(|| worker.member.worker_health.wait_for_memory());
-                tracing::debug!(job_id = %job, %error, "a claim got no response from the store; trying again");
+                    .then(|| worker.member.worker_health.record_wait());
+                tracing::debug!(job_id = %job, %error, "a claim was not confirmed; its message is requeued and the claim is repeated");
                 requeue(delivery);
             }
         }

@@ -66,7 +66,7 @@ impl PreparedCall {
                     Err(failure) => failure,
                 };
                 if failure.fault == Fault::OutOfFiles {
-                    // The job keeps its slot, so that the worker begins no further calls. No try is spent.
+                    // The job keeps its slot, so this slot begins no other call, which would lack a file too. No try is spent.
                     if Box::pin(out_of_files::wait(failure, deadline)).await {
                         continue;
                     }
@@ -130,7 +130,7 @@ impl PreparedCall {
             .remember(self.provider.name(), &self.model, result.limit);
         let turns_refused = self.context.turns_sent();
         // A second refusal shows that the estimate is wrong. From then on, each call sends at most half.
-        let is_estimate_usable = result.is_explained && refused_calls == 1;
+        let is_estimate_usable = result.refused_input_is_above_limit && refused_calls == 1;
         let was_cut_to_limit = is_estimate_usable && self.fit(&result.limit);
         let is_shorter = was_cut_to_limit || self.context.halve();
         if !is_shorter {
@@ -148,10 +148,10 @@ impl PreparedCall {
     }
 
     async fn send(&self, deadline: Instant) -> Result<Answer, Failure> {
-        // The span of the attempt, or that of the client if no traces are exported.
-        let attempt = task_context::current_trace();
-        let span = CallSpan::start(&*self.provider, &self.model, &self.request, attempt);
-        let result = self.send_with(span.context().or(attempt), deadline).await;
+        // The span of the attempt, or the client's span if no traces are exported.
+        let parent = task_context::current_trace();
+        let span = CallSpan::start(&*self.provider, &self.model, &self.request, parent);
+        let result = self.send_with(span.context().or(parent), deadline).await;
         span.end(result.as_ref());
         result
     }
@@ -170,9 +170,9 @@ impl PreparedCall {
         };
         // A panic counts as a failed call. If it ended this task instead, the job would stay `in_progress` until the
         // time limit of its claim, at every attempt.
-        let answer = AssertUnwindSafe(self.provider.call(&call)).catch_unwind();
-        let answer = async {
-            answer.await.unwrap_or_else(|_panic| {
+        let calling = AssertUnwindSafe(self.provider.call(&call)).catch_unwind();
+        let without_panic = async {
+            calling.await.unwrap_or_else(|_panic| {
                 tracing::error!(
                     job_id = %self.job,
                     provider = self.provider(),
@@ -187,14 +187,14 @@ impl PreparedCall {
         };
         let recorder = &self.recorder;
         let answer = recorder
-            .record(&*self.provider, &self.model, answer)
+            .record(&*self.provider, &self.model, without_panic)
             .await?;
-        let calls = answer.turn.tool_calls.len();
-        if calls > TOOL_CALLS_MAX {
+        let tool_calls = answer.turn.tool_calls.len();
+        if tool_calls > TOOL_CALLS_MAX {
             return Err(Failure::new(
                 "invalid_response",
                 format!(
-                    "the provider's answer has {calls} tool calls; Forebay accepts at most {TOOL_CALLS_MAX}"
+                    "the provider's answer has {tool_calls} tool calls; Forebay accepts at most {TOOL_CALLS_MAX}"
                 ),
                 Retry::Never,
             ));
@@ -226,6 +226,7 @@ fn shortest_is_too_long(limit: ContextLimit, message: &str) -> String {
     };
     format!(
         "even the last message, with the instructions and tools, does not fit into the model's context{tokens}: shorten \
-         them or max_output_tokens; a lower context.max_input_tokens leaves out only earlier messages. {message}"
+         the message, the instructions or the tools, or lower max_output_tokens; a lower context.max_input_tokens leaves out \
+         only earlier messages. {message}"
     )
 }

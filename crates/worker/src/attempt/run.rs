@@ -191,7 +191,7 @@ async fn begin(worker: &WorkerContext, delivery: &mut Option<Delivery>) -> Begin
                 return Begin::NotClaimed;
             }
         };
-        let wait = worker.member.worker_health.wait_for_memory();
+        let wait = worker.member.worker_health.record_wait();
         memory = input_memory::reserve(worker, bytes).await;
         drop(wait);
         if memory.is_none() {

@@ -1,14 +1,15 @@
-//! How a wake ended without an attempt, or with a claim: for the metrics, and for the health of the worker.
+//! What became of a wake: whether its job was claimed, for the metrics; and whether the store answered, for the health of the
+//! worker.
 
 use forebay_metrics::worker::ClaimOutcome;
 
 use crate::worker_context::WorkerContext;
 
-/// How a wake ended.
+/// What became of a wake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WakeEnd {
     outcome: ClaimOutcome,
-    /// Whether the store has answered, be it with a refusal. A restart of the worker would then not help.
+    /// Whether the claim or the deferral got a final answer, be it a refusal. A restart of the worker would then not help.
     is_answered: bool,
 }
 
@@ -21,7 +22,8 @@ impl WakeEnd {
         }
     }
 
-    /// The store has not answered, or was not asked.
+    /// The claim or the deferral got no final answer, so the worker has not handled the wake. The store may have answered other
+    /// requests.
     pub(super) const fn unanswered(outcome: ClaimOutcome) -> Self {
         Self {
             outcome,

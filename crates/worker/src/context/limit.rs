@@ -53,7 +53,7 @@ pub(crate) struct RefusalResult {
     pub(crate) limit: ContextLimit,
     /// Whether the refused input is above the limit by its count or estimate. Otherwise the estimate cannot show which input
     /// fits.
-    pub(crate) is_explained: bool,
+    pub(crate) refused_input_is_above_limit: bool,
 }
 
 impl RefusedCall {
@@ -70,12 +70,13 @@ impl RefusedCall {
         let input_tokens = stated_input.unwrap_or_else(|| self.input.tokens(known_count));
         let own_output = u64::from(self.max_output_tokens.unwrap_or(0));
         let output_tokens = stated.output.unwrap_or(own_output);
-        let (tokens, is_explained) = match (stated.limit, stated.excess) {
+        let (tokens, refused_input_is_above_limit) = match (stated.limit, stated.excess) {
             (Some(limit), _) => {
                 // Some servers reserve more tokens for the reply than the job asks for.
                 let reserved = output_tokens.saturating_sub(own_output);
-                let is_explained = input_tokens.saturating_add(output_tokens) >= limit;
-                (limit.saturating_sub(reserved), is_explained)
+                let refused_input_is_above_limit =
+                    input_tokens.saturating_add(output_tokens) >= limit;
+                (limit.saturating_sub(reserved), refused_input_is_above_limit)
             }
             (None, Some(excess)) if excess < input_tokens => (input_tokens - excess, true),
             (None, _) => self.halved_limit(input_tokens),
@@ -87,7 +88,7 @@ impl RefusedCall {
                 tokens,
             }),
             // The estimate was too low, so half of the input is assumed to fill the context.
-            None if stated.limit.is_some() && !is_explained => Some(CountedSize {
+            None if stated.limit.is_some() && !refused_input_is_above_limit => Some(CountedSize {
                 size: self.input.half(),
                 tokens,
             }),
@@ -100,7 +101,7 @@ impl RefusedCall {
         };
         RefusalResult {
             limit,
-            is_explained,
+            refused_input_is_above_limit,
         }
     }
 

@@ -13,22 +13,22 @@ use tokio::task::JoinSet;
 /// How many submits or reads run at the same time.
 const CLIENTS: usize = 32;
 
-/// The input of a job. It is unique in the test.
+/// The input of a job. It is unique in the test, and no input is the start of another.
 pub(crate) fn input(name: &str, number: usize) -> String {
     format!("{name} {number};")
 }
 
-/// Submits `count` jobs with the inputs of [`input`], and returns their ids. The fields of `extra` are added to each job.
+/// Submits `count` jobs with the inputs of [`input`], and returns their ids in no particular order. The fields of `extra` are added to each job.
 pub(crate) async fn submit(
     client: &Client,
     name: &str,
     count: usize,
     extra: &Value,
 ) -> Vec<String> {
-    let mut clients = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for first in 0..CLIENTS.min(count) {
         let (client, name, extra) = (client.clone(), name.to_owned(), extra.clone());
-        clients.spawn(async move {
+        tasks.spawn(async move {
             let mut ids = Vec::new();
             for number in (first..count).step_by(CLIENTS) {
                 let input = input(&name, number);
@@ -42,15 +42,16 @@ pub(crate) async fn submit(
             ids
         });
     }
-    clients.join_all().await.concat()
+    tasks.join_all().await.concat()
 }
 
-/// Waits until all these jobs have ended, for at most `timeout` each. Returns the jobs.
+/// Waits until all these jobs have ended, for at most `timeout` each. Returns the jobs in no
+/// particular order.
 pub(crate) async fn wait_for_all(client: &Client, ids: &[String], timeout: Duration) -> Vec<Value> {
-    let mut clients = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for ids in ids.chunks(ids.len().div_ceil(CLIENTS).max(1)) {
         let (client, ids) = (client.clone(), ids.to_vec());
-        clients.spawn(async move {
+        tasks.spawn(async move {
             let mut jobs = Vec::new();
             for id in ids {
                 jobs.push(client.wait(&id, timeout).await);
@@ -58,7 +59,7 @@ pub(crate) async fn wait_for_all(client: &Client, ids: &[String], timeout: Durat
             jobs
         });
     }
-    clients.join_all().await.concat()
+    tasks.join_all().await.concat()
 }
 
 /// How many jobs ended in each way: `completed`, or for example `failed: rate_limited`.

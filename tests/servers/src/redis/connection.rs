@@ -16,7 +16,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects to a port of loopback, without TLS.
+    /// Connects to a port on 127.0.0.1.
     pub(super) async fn open(port: u16) -> anyhow::Result<Self> {
         let stream = timeout(TIMEOUT, TcpStream::connect((Ipv4Addr::LOCALHOST, port))).await;
         let stream = stream

@@ -1,6 +1,7 @@
 //! Declares the queues: one for each class's wakes, and one for unreadable messages.
 //!
-//! There is no exchange, no delay queue and no dead-letter cycle: jobs that must wait have timers in the store.
+//! It declares no exchange (messages go through the default exchange), no delay queue and no dead-letter exchange: jobs that
+//! must wait have timers in the store.
 
 use forebay_shared::class::Class;
 use lapin::{

@@ -52,7 +52,7 @@ impl RedisStore {
     ) -> Result<Vec<DeferredHead>, StoreError> {
         let name = deferred_name(account, class);
         let sets = TimedSets {
-            name: "ZRANGE of deferred heads",
+            command_name: "ZRANGE of deferred heads",
             key: |partition| self.keys.deferred(partition, &name),
             until: String::from("+inf"),
         };

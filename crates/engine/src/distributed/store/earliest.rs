@@ -7,7 +7,7 @@ use redis::cmd;
 
 use super::{keys::partitions, redis_store::RedisStore};
 
-/// The first query asks each partition for at least this many members.
+/// The first query asks each partition for at least this many members, but never for more than the limit.
 const PER_PARTITION_MIN: usize = 8;
 
 /// A member of a sorted set whose scores are times. The fields are in this order, so that members are sorted by time.
@@ -21,7 +21,7 @@ pub(super) struct TimedMember {
 /// The sorted sets to search.
 pub(super) struct TimedSets<K> {
     /// The name of the command, for error messages.
-    pub(super) name: &'static str,
+    pub(super) command_name: &'static str,
     /// The key of the set of a partition.
     pub(super) key: K,
     /// The latest time of the members, as an argument of `ZRANGE`.
@@ -31,7 +31,8 @@ pub(super) struct TimedSets<K> {
 impl RedisStore {
     /// Returns the members with the lowest times, earliest first.
     ///
-    /// The first query asks each partition for twice `limit / 256` members, and for at least [`PER_PARTITION_MIN`].
+    /// The first query asks each partition for twice `limit / 256` members ([`PER_PARTITION_MIN`] if that is less), but never for
+    /// more than `limit`.
     ///
     /// A partition that returns as many members as it was asked for may have more. It is queried again, for four times as
     /// many, in two cases:
@@ -95,7 +96,7 @@ impl RedisStore {
         });
         let replies = self
             .connections
-            .run_each(sets.name, reads.collect())
+            .run_each(sets.command_name, reads.collect())
             .await?;
         let mut all = Vec::with_capacity(partitions.len());
         for (partition, reply) in partitions.iter().zip(replies) {

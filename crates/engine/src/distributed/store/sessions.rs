@@ -183,7 +183,7 @@ impl RedisStore {
         // all `excess` candidates are unexpired.
         self.delete_expired_sessions(EXPIRED_MAX).await?;
         let by_use = TimedSets {
-            name: "ZRANGE of sessions by use",
+            command_name: "ZRANGE of sessions by use",
             key: |partition| self.keys.sessions_by_use(partition),
             until: String::from("+inf"),
         };

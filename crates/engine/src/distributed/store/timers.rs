@@ -65,7 +65,7 @@ impl RedisStore {
         limit: usize,
     ) -> Result<Vec<Timer>, StoreError> {
         let sets = TimedSets {
-            name: "ZRANGE of timers",
+            command_name: "ZRANGE of timers",
             key: |partition| self.keys.timers(partition),
             until: time_argument(now),
         };

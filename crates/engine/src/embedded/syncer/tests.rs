@@ -161,7 +161,7 @@ async fn transactions_that_are_committed_during_a_sync_share_the_next_sync() {
     }
     assert!(
         engine.sync_begun.try_recv().is_err(),
-        "three writes need only two syncs"
+        "three writes must not cause a third sync"
     );
 }
 
@@ -186,12 +186,12 @@ async fn after_a_failed_sync_no_write_is_ever_confirmed() {
     assert!(is_disk_failure(&failed), "{failed:?}");
     assert!(
         engine.sync_begun.try_recv().is_err(),
-        "another sync was tried"
+        "after a failed sync, no other sync must be tried"
     );
     assert_eq!(
         engine.count_rows().await.0,
         1,
-        "the write after the failed sync is in the table"
+        "the write after the failed sync must not be in the table"
     );
 }
 
@@ -203,7 +203,7 @@ fn the_log_is_found_through_a_symbolic_link() {
     std::os::unix::fs::symlink(&path, &link).unwrap();
     assert!(
         sync_log_of(&path).is_err(),
-        "the log exists before the first connection"
+        "the log must not exist before the first connection"
     );
     let db = Connection::open(&link).unwrap();
     db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)")

@@ -11,7 +11,7 @@ use forebay_shared::{
     time::TimeMs,
 };
 
-use super::resume::wait_for;
+use super::resume::provider_wait;
 use crate::{
     queue::QueueMode,
     scene::{Scene, TIMEOUT, lane, let_tasks_run, new_job_id, pass_ms, retry},
@@ -126,7 +126,7 @@ async fn expiry_never_waits_for_a_publish() {
 async fn jobs_behind_a_deferred_head_expire_with_the_error_of_its_provider() {
     let scene = Scene::new();
     let key = AccountKey::of_provider("acme");
-    scene.close(&key, 3_600_000).await;
+    scene.close_account(&key, 3_600_000).await;
     let deadline = scene.now().plus_ms(5_000);
     let mut jobs = Vec::new();
     for _ in 0..3 {
@@ -135,7 +135,7 @@ async fn jobs_behind_a_deferred_head_expire_with_the_error_of_its_provider() {
         scene.apply(change).await.unwrap();
         jobs.push(job);
     }
-    let defer = LaneChange::defer(lane("s"), jobs[0], wait_for(&key));
+    let defer = LaneChange::defer(lane("s"), jobs[0], provider_wait(&key));
     scene.apply(defer).await.unwrap();
     let _member = scene.join("me");
     pass_ms(6_000).await;

@@ -4,14 +4,14 @@ use faulty_store::StoreCall;
 use forebay_runtime::lanes::LaneChange;
 use forebay_shared::{account::AccountKey, class::Class, ids::JobId, wake::WakePermit};
 
-use super::resume::wait_for;
+use super::resume::provider_wait;
 use crate::scene::{Scene, TIMEOUT, claim, claim_key, lane, pass_ms, process};
 
 impl Scene {
     /// Lets a job wait for an account after a worker has claimed it. Its session is `NAME-n`.
     async fn deferred_claimed(&self, name: &str, n: usize, key: &AccountKey) -> JobId {
         let session = format!("{name}-{n}");
-        let job = self.deferred(name, n, key, Class::Interactive).await;
+        let job = self.admit_deferred(name, n, key, Class::Interactive).await;
         let lanes = self.other_process();
         let permit = WakePermit {
             account: key.clone(),
@@ -20,7 +20,7 @@ impl Scene {
         let resume = LaneChange::resume(lane(&session), job, permit);
         lanes.apply(resume, TIMEOUT).await.unwrap();
         let fence = claim(&lanes, &session, job, "other").await.unwrap();
-        let defer = LaneChange::defer_claimed(claim_key(&session, job, fence), wait_for(key));
+        let defer = LaneChange::defer_claimed(claim_key(&session, job, fence), provider_wait(key));
         lanes.apply(defer, TIMEOUT).await.unwrap();
         job
     }
@@ -51,7 +51,7 @@ async fn closed(scene: &Scene, count: usize) -> Vec<AccountKey> {
     let names = (0..count).map(|n| format!("p{n}"));
     let keys: Vec<AccountKey> = names.map(|name| AccountKey::of_provider(&name)).collect();
     for key in &keys {
-        scene.close(key, 10_000).await;
+        scene.close_account(key, 10_000).await;
     }
     keys
 }
@@ -67,7 +67,7 @@ async fn a_job_that_no_worker_has_claimed_is_preferred() {
             .await;
         // A batch job is preferred too, if it is the only one that has not failed.
         let class = Class::ALL[n % 2];
-        unclaimed.push(scene.deferred("unclaimed", n, key, class).await);
+        unclaimed.push(scene.admit_deferred("unclaimed", n, key, class).await);
         scene
             .all_deferred_claimed(&format!("newer{n}"), 4, key)
             .await;
@@ -84,7 +84,7 @@ async fn a_job_behind_many_claimed_jobs_is_found() {
     let keys = closed(&scene, 1).await;
     scene.all_deferred_claimed("older", 300, &keys[0]).await;
     let unclaimed = scene
-        .deferred("unclaimed", 0, &keys[0], Class::Interactive)
+        .admit_deferred("unclaimed", 0, &keys[0], Class::Interactive)
         .await;
     let searches = scene.store.call_count(StoreCall::DeferredHeads);
     assert_eq!(scene.probes(1).await, [unclaimed]);
@@ -111,7 +111,7 @@ async fn any_job_is_the_probe_if_workers_have_claimed_none() {
     let keys = closed(&scene, 20).await;
     let mut oldest = Vec::new();
     for (n, key) in keys.iter().enumerate() {
-        oldest.push(scene.all_deferred(&format!("s{n}"), 5, key).await[0]);
+        oldest.push(scene.admit_all_deferred(&format!("s{n}"), 5, key).await[0]);
     }
     let probes = scene.probes(keys.len()).await;
     assert!(probes.iter().any(|job| !oldest.contains(job)), "{probes:?}");

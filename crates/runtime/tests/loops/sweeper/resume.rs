@@ -22,7 +22,7 @@ pub(super) fn provider() -> AccountKey {
 
 impl Scene {
     /// Admits a job and lets it wait for an account. Its session is `NAME-n`.
-    pub(super) async fn deferred(
+    pub(super) async fn admit_deferred(
         &self,
         name: &str,
         n: usize,
@@ -34,13 +34,13 @@ impl Scene {
         let admission = self.admission_with(&session, job, "hello", |admit| admit.class = class);
         let lanes = self.other_process();
         lanes.apply(admission, TIMEOUT).await.unwrap();
-        let defer = LaneChange::defer(lane(&session), job, wait_for(key));
+        let defer = LaneChange::defer(lane(&session), job, provider_wait(key));
         lanes.apply(defer, TIMEOUT).await.unwrap();
         job
     }
 
     /// Lets interactive jobs wait for an account, each admitted 1 ms after the one before.
-    pub(super) async fn all_deferred(
+    pub(super) async fn admit_all_deferred(
         &self,
         name: &str,
         count: usize,
@@ -48,7 +48,7 @@ impl Scene {
     ) -> Vec<JobId> {
         let mut jobs = Vec::with_capacity(count);
         for n in 0..count {
-            jobs.push(self.deferred(name, n, key, Class::Interactive).await);
+            jobs.push(self.admit_deferred(name, n, key, Class::Interactive).await);
             pass_ms(1).await;
         }
         jobs
@@ -64,11 +64,11 @@ impl Scene {
         accounts_loop.abort();
     }
 
-    pub(super) async fn limit(&self, key: &AccountKey, limits: ConfiguredLimits) {
+    pub(super) async fn set_limits(&self, key: &AccountKey, limits: ConfiguredLimits) {
         self.apply_to(key, configured_by_other(limits)).await;
     }
 
-    pub(super) async fn close(&self, key: &AccountKey, retry_after_ms: u64) {
+    pub(super) async fn close_account(&self, key: &AccountKey, retry_after_ms: u64) {
         self.close_by(key, ClosedBy::Unavailable, retry_after_ms)
             .await;
     }
@@ -92,7 +92,7 @@ impl Scene {
     }
 }
 
-pub(super) fn wait_for(key: &AccountKey) -> ProviderWait {
+pub(super) fn provider_wait(key: &AccountKey) -> ProviderWait {
     ProviderWait {
         account: key.clone(),
         error: JobError::new("rate_limited", "the test defers the job"),
@@ -117,8 +117,8 @@ fn per_minute(requests: u32) -> ConfiguredLimits {
 async fn the_oldest_jobs_are_resumed_with_the_permits_that_there_are() {
     let scene = Scene::new();
     let key = provider();
-    scene.limit(&key, concurrency(5)).await;
-    let jobs = scene.all_deferred("s", 20, &key).await;
+    scene.set_limits(&key, concurrency(5)).await;
+    let jobs = scene.admit_all_deferred("s", 20, &key).await;
     let _member = scene.join("me");
     pass_ms(2_000).await;
     let mut woken = scene.queue.woken();
@@ -143,8 +143,8 @@ async fn the_oldest_jobs_are_resumed_with_the_permits_that_there_are() {
 async fn jobs_are_resumed_at_the_rate_of_their_account() {
     let scene = Scene::new();
     let key = provider();
-    scene.limit(&key, per_minute(600)).await;
-    scene.all_deferred("s", 50, &key).await;
+    scene.set_limits(&key, per_minute(600)).await;
+    scene.admit_all_deferred("s", 50, &key).await;
     let _member = scene.join("me");
     let mut woken = Vec::new();
     for _ in 0..700 {
@@ -160,28 +160,37 @@ async fn jobs_are_resumed_at_the_rate_of_their_account() {
         }
     }
     let first = woken.iter().position(|woken| *woken > 0).unwrap();
-    assert!(first <= 100, "the first job waits for {first} ticks");
+    assert!(first <= 100, "the first job waits for {} ms", first * 10);
     let last = woken
         .iter()
         .position(|woken| *woken == 50)
         .expect("all are resumed");
-    assert!(last - first <= 500, "the jobs took {} ticks", last - first);
+    assert!(
+        last - first <= 500,
+        "the jobs took {} ms",
+        (last - first) * 10
+    );
 }
 
-/// The sweeper takes only permits that there are. If it did not report that more jobs wait, no higher rate would ever be tried.
+/// The sweeper never asks for a permit that does not exist, so it must record that more jobs wait (`short_at`). Otherwise no
+/// higher rate would be tried.
 #[tokio::test(start_paused = true)]
 async fn the_sweeper_reports_whether_more_jobs_wait() {
-    for (count, is_short) in [(50, true), (1, false)] {
+    for (count, more_jobs_wait) in [(50, true), (1, false)] {
         let scene = Scene::new();
         let key = provider();
         scene.close_by(&key, ClosedBy::RateLimit, 1_000).await;
-        scene.all_deferred("s", count, &key).await;
+        scene.admit_all_deferred("s", count, &key).await;
         let _member = scene.join("me");
         pass_ms(3_000).await;
         assert!(!scene.queue.woken().is_empty());
         let stored = scene.inner_store.state().accounts[&key].account.clone();
         let account = serde_json::to_value(stored).unwrap();
-        assert_eq!(account["pace"]["short_at"].is_u64(), is_short, "{account}");
+        assert_eq!(
+            account["pace"]["short_at"].is_u64(),
+            more_jobs_wait,
+            "{account}"
+        );
     }
 }
 
@@ -189,10 +198,10 @@ async fn the_sweeper_reports_whether_more_jobs_wait() {
 async fn batch_jobs_get_a_tenth_and_what_interactive_jobs_leave() {
     let scene = Scene::new();
     let key = provider();
-    scene.limit(&key, per_minute(1_200)).await;
-    scene.all_deferred("s", 100, &key).await;
+    scene.set_limits(&key, per_minute(1_200)).await;
+    scene.admit_all_deferred("s", 100, &key).await;
     for n in 0..30 {
-        scene.deferred("batch", n, &key, Class::Batch).await;
+        scene.admit_deferred("batch", n, &key, Class::Batch).await;
     }
     let _member = scene.join("me");
     let is_batch = |wake: &forebay_shared::wake::Wake| wake.class == Class::Batch;
@@ -201,8 +210,12 @@ async fn batch_jobs_get_a_tenth_and_what_interactive_jobs_leave() {
         let wakes = scene.queue.wakes();
         let batch = wakes.iter().filter(|wake| is_batch(wake)).count();
         if wakes.len() - batch < 100 {
-            let share = batch as f64 - wakes.len() as f64 / 10.0;
-            assert!((-2.0..=2.0).contains(&share), "{batch} of {}", wakes.len());
+            let excess_over_a_tenth = batch as f64 - wakes.len() as f64 / 10.0;
+            assert!(
+                (-2.0..=2.0).contains(&excess_over_a_tenth),
+                "{batch} of {}",
+                wakes.len()
+            );
         } else {
             break;
         }
@@ -214,8 +227,8 @@ async fn batch_jobs_get_a_tenth_and_what_interactive_jobs_leave() {
 #[tokio::test(start_paused = true)]
 async fn a_pass_resumes_at_most_500_jobs_of_an_account() {
     let scene = Scene::new();
-    scene.limit(&provider(), concurrency(100_000)).await;
-    scene.all_deferred("s", 1_100, &provider()).await;
+    scene.set_limits(&provider(), concurrency(100_000)).await;
+    scene.admit_all_deferred("s", 1_100, &provider()).await;
     let _member = scene.join("me");
     let mut before = 0;
     let mut steps = Vec::new();
@@ -233,7 +246,7 @@ async fn a_pass_resumes_at_most_500_jobs_of_an_account() {
 #[tokio::test(start_paused = true)]
 async fn an_account_that_the_store_has_lost_begins_with_one_job() {
     let scene = Scene::new();
-    scene.all_deferred("s", 1_100, &provider()).await;
+    scene.admit_all_deferred("s", 1_100, &provider()).await;
     let _member = scene.join("me");
     let mut woken = Vec::new();
     for _ in 0..1_000 {
@@ -250,12 +263,12 @@ async fn an_account_that_the_store_has_lost_begins_with_one_job() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_probe_of_a_lost_account_keeps_the_other_jobs_waiting() {
     let scene = Scene::new();
-    scene.all_deferred("s", 100, &provider()).await;
+    scene.admit_all_deferred("s", 100, &provider()).await;
     let _member = scene.join("me");
     while scene.queue.woken().is_empty() {
         pass_ms(1).await;
     }
-    scene.close(&provider(), 10_000).await;
+    scene.close_account(&provider(), 10_000).await;
     let woken = scene.queue.woken().len();
     assert!(woken <= 2, "{woken} calls before the refusal was known");
     pass_ms(9_900).await;
@@ -267,9 +280,9 @@ async fn a_refused_probe_of_a_lost_account_keeps_the_other_jobs_waiting() {
 #[tokio::test(start_paused = true)]
 async fn a_new_sweeper_knows_the_accounts_of_the_store() {
     let scene = Scene::new();
-    scene.close(&provider(), 20_000).await;
+    scene.close_account(&provider(), 20_000).await;
     let before = scene.inner_store.state().accounts.clone();
-    scene.all_deferred("s", 5, &provider()).await;
+    scene.admit_all_deferred("s", 5, &provider()).await;
     // The accounts cannot be read at first.
     scene
         .store
@@ -285,8 +298,8 @@ async fn jobs_of_a_closed_account_cost_nothing_and_hold_up_no_others() {
     let scene = Scene::new();
     let closed = provider();
     let open = AccountKey::of_provider("other");
-    scene.close(&closed, 3_600_000).await;
-    let waiting = scene.all_deferred("closed", 20, &closed).await;
+    scene.close_account(&closed, 3_600_000).await;
+    let waiting = scene.admit_all_deferred("closed", 20, &closed).await;
     let _member = scene.join("me");
     pass_ms(3_000).await;
     let (commits, searches) = (
@@ -297,8 +310,8 @@ async fn jobs_of_a_closed_account_cost_nothing_and_hold_up_no_others() {
     assert_eq!(scene.commits_made(), commits);
     assert_eq!(scene.store.call_count(StoreCall::DeferredHeads), searches);
     assert_eq!(scene.store.call_count(StoreCall::SwapAccount), 0);
-    scene.limit(&open, concurrency(100)).await;
-    let mut jobs = scene.all_deferred("open", 20, &open).await;
+    scene.set_limits(&open, concurrency(100)).await;
+    let mut jobs = scene.admit_all_deferred("open", 20, &open).await;
     pass_ms(1_500).await;
     let mut woken = scene.queue.woken();
     woken.sort_unstable();
@@ -313,8 +326,8 @@ async fn jobs_of_a_closed_account_cost_nothing_and_hold_up_no_others() {
 async fn one_job_after_a_closing_is_the_only_probe() {
     let scene = Scene::new();
     let key = provider();
-    scene.close(&key, 2_000).await;
-    let jobs = scene.all_deferred("s", 5, &key).await;
+    scene.close_account(&key, 2_000).await;
+    let jobs = scene.admit_all_deferred("s", 5, &key).await;
     let _member = scene.join("me");
     pass_ms(1_900).await;
     assert!(scene.queue.woken().is_empty());
@@ -336,9 +349,9 @@ async fn one_job_after_a_closing_is_the_only_probe() {
 async fn jobs_of_a_model_and_of_its_provider_share_the_permits_of_the_provider() {
     let scene = Scene::new();
     let (key, model) = (provider(), AccountKey::of_model("acme", "large"));
-    scene.limit(&key, per_minute(600)).await;
-    let of_provider = scene.all_deferred("provider", 40, &key).await;
-    let of_model = scene.all_deferred("model", 40, &model).await;
+    scene.set_limits(&key, per_minute(600)).await;
+    let of_provider = scene.admit_all_deferred("provider", 40, &key).await;
+    let of_model = scene.admit_all_deferred("model", 40, &model).await;
     let _member = scene.join("me");
     pass_ms(3_000).await;
     let woken = scene.queue.woken();
@@ -357,11 +370,11 @@ async fn jobs_of_a_model_and_of_its_provider_share_the_permits_of_the_provider()
 async fn a_limited_account_without_waiting_jobs_is_not_searched() {
     let scene = Scene::new();
     let key = provider();
-    scene.limit(&key, concurrency(5)).await;
+    scene.set_limits(&key, concurrency(5)).await;
     let _member = scene.join("me");
     pass_ms(10_000).await;
     assert_eq!(scene.store.call_count(StoreCall::DeferredHeads), 0);
-    let job = scene.deferred("s", 0, &key, Class::Interactive).await;
+    let job = scene.admit_deferred("s", 0, &key, Class::Interactive).await;
     pass_ms(1_500).await;
     assert_eq!(scene.queue.woken(), [job]);
 }

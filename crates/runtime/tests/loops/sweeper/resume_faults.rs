@@ -21,7 +21,7 @@ async fn only_the_sweeper_resumes_jobs() {
         .state()
         .elect_until(process("other"), until);
     let job = scene
-        .deferred("s", 0, &provider(), Class::Interactive)
+        .admit_deferred("s", 0, &provider(), Class::Interactive)
         .await;
     let _member = scene.join("me");
     pass_ms(9_000).await;
@@ -34,8 +34,8 @@ async fn only_the_sweeper_resumes_jobs() {
 async fn a_job_whose_sweeper_died_before_it_published_the_wake_is_woken_by_its_timer() {
     let scene = Scene::new();
     let key = provider();
-    scene.limit(&key, concurrency(1)).await;
-    let job = scene.deferred("s", 0, &key, Class::Interactive).await;
+    scene.set_limits(&key, concurrency(1)).await;
+    let job = scene.admit_deferred("s", 0, &key, Class::Interactive).await;
     let take = AccountEvent::Take {
         calls: 1,
         process: process("dead"),
@@ -49,7 +49,7 @@ async fn a_job_whose_sweeper_died_before_it_published_the_wake_is_woken_by_its_t
     let resume = LaneChange::resume(lane("s-0"), job, permit);
     // The wakes of this process are lost.
     scene.other_process().apply(resume, TIMEOUT).await.unwrap();
-    let next = scene.deferred("s", 1, &key, Class::Interactive).await;
+    let next = scene.admit_deferred("s", 1, &key, Class::Interactive).await;
     let member = scene.join("me");
     pass_ms(3_500).await;
     let wakes = scene.queue.wakes();
@@ -68,7 +68,7 @@ async fn a_job_whose_sweeper_died_before_it_published_the_wake_is_woken_by_its_t
 async fn a_process_that_is_alive_keeps_its_calls() {
     let scene = Scene::new();
     let key = provider();
-    scene.limit(&key, concurrency(1)).await;
+    scene.set_limits(&key, concurrency(1)).await;
     let member = scene.join("me");
     let _permits = member
         .accounts
@@ -110,8 +110,8 @@ async fn the_limits_of_a_process_that_is_gone_may_be_replaced() {
 async fn permits_of_jobs_that_could_not_be_resumed_are_given_back() {
     let scene = Scene::new();
     let key = provider();
-    scene.limit(&key, concurrency(2)).await;
-    let jobs = scene.all_deferred("s", 2, &key).await;
+    scene.set_limits(&key, concurrency(2)).await;
+    let jobs = scene.admit_all_deferred("s", 2, &key).await;
     scene
         .store
         .plan(StoreCall::Commit, [Fault::Broken, Fault::Broken]);
@@ -129,7 +129,7 @@ async fn an_account_whose_store_calls_fail_holds_up_no_others() {
     let scene = Scene::new();
     let keys = ["a", "b", "c"].map(AccountKey::of_provider);
     for (n, key) in keys.iter().enumerate() {
-        scene.deferred("s", n, key, Class::Interactive).await;
+        scene.admit_deferred("s", n, key, Class::Interactive).await;
     }
     let _member = scene.join("me");
     // The first search of each pass fails.
@@ -144,8 +144,14 @@ async fn an_account_whose_store_calls_fail_holds_up_no_others() {
 async fn an_account_whose_store_calls_are_slow_holds_up_no_others() {
     let scene = Scene::new();
     let [slow, other] = ["a", "b"].map(AccountKey::of_provider);
-    let late = scene.deferred("slow", 0, &slow, Class::Interactive).await;
-    let mut jobs = vec![scene.deferred("s", 0, &other, Class::Interactive).await];
+    let late = scene
+        .admit_deferred("slow", 0, &slow, Class::Interactive)
+        .await;
+    let mut jobs = vec![
+        scene
+            .admit_deferred("s", 0, &other, Class::Interactive)
+            .await,
+    ];
     // The first search is that of the first account.
     let delay = Fault::After(Box::pin(pass_ms(10_000)));
     scene.store.plan(StoreCall::DeferredHeads, [delay]);
@@ -153,7 +159,11 @@ async fn an_account_whose_store_calls_are_slow_holds_up_no_others() {
     for n in 1..4 {
         pass_ms(1_500).await;
         assert_eq!(scene.queue.woken(), jobs);
-        jobs.push(scene.deferred("s", n, &other, Class::Interactive).await);
+        jobs.push(
+            scene
+                .admit_deferred("s", n, &other, Class::Interactive)
+                .await,
+        );
     }
     pass_ms(8_000).await;
     jobs.push(late);
@@ -164,7 +174,7 @@ async fn an_account_whose_store_calls_are_slow_holds_up_no_others() {
 async fn a_panic_while_jobs_are_resumed_is_reported() {
     let scene = Scene::new();
     scene
-        .deferred("s", 0, &provider(), Class::Interactive)
+        .admit_deferred("s", 0, &provider(), Class::Interactive)
         .await;
     scene.store.plan(StoreCall::DeferredHeads, [Fault::Panic]);
     let member = scene.join("me");
@@ -184,7 +194,7 @@ async fn jobs_are_resumed_after_an_outage_of_the_store() {
         scene.store.set_mode(mode);
         pass_ms(10_000).await;
         let job = scene
-            .deferred("s", n, &provider(), Class::Interactive)
+            .admit_deferred("s", n, &provider(), Class::Interactive)
             .await;
         scene.store.set_mode(StoreMode::Up);
         pass_ms(5_000).await;
@@ -198,9 +208,9 @@ async fn accounts_that_were_not_limited_for_long_are_removed() {
     let opened = AccountKey::of_provider("opened");
     let unused = AccountKey::of_provider("unused");
     let configured = AccountKey::of_provider("configured");
-    scene.close(&opened, 1_000).await;
-    scene.close(&unused, 1_000).await;
-    scene.limit(&configured, concurrency(1)).await;
+    scene.close_account(&opened, 1_000).await;
+    scene.close_account(&unused, 1_000).await;
+    scene.set_limits(&configured, concurrency(1)).await;
     let _member = scene.join("me");
     pass_ms(2_000).await;
     let take = AccountEvent::Take {

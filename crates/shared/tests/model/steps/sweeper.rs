@@ -124,10 +124,10 @@ impl Model {
             return;
         }
         if !is_dead {
-            if state.faults_left.false_absences == 0 {
+            if state.faults_left.live_counted_as_gone == 0 {
                 return;
             }
-            next.faults_left.false_absences -= 1;
+            next.faults_left.live_counted_as_gone -= 1;
         }
         let gone = Tick {
             presence: WorkerPresence::Gone,

@@ -1,6 +1,6 @@
 use super::*;
 
-fn read(variables: &[(&str, &str)]) -> Result<ReadSettings, SettingError> {
+fn read(variables: &[(&str, &str)]) -> Result<ParsedSettings, SettingError> {
     TraceSettings::read(&|name: &str| {
         let found = variables.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| (*value).to_owned())

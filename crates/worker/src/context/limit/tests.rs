@@ -52,7 +52,7 @@ fn a_part_of_the_limit_stays_free() {
 #[test]
 fn the_limit_follows_from_a_refusal() {
     let counted = |size, tokens| Some(CountedSize { size, tokens });
-    for (stated, max_output_tokens, tokens, known_count, is_explained) in [
+    for (stated, max_output_tokens, tokens, known_count, refused_input_is_above_limit) in [
         // The limit and the input are stated.
         (
             ContextTokens {
@@ -152,7 +152,10 @@ fn the_limit_follows_from_a_refusal() {
             counted: known_count,
         };
         assert_eq!(result.limit, limit, "{stated:?}");
-        assert_eq!(result.is_explained, is_explained, "{stated:?}");
+        assert_eq!(
+            result.refused_input_is_above_limit, refused_input_is_above_limit,
+            "{stated:?}"
+        );
     }
 }
 

@@ -18,7 +18,7 @@ use forebay_shared::{
     turn::{Role, Turn},
 };
 use forebay_worker::{
-    Providers,
+    ProviderLookup,
     provider::{
         CallAccounts, Provider,
         http::{Endpoint, HttpSettings},
@@ -36,7 +36,7 @@ use crate::harness::{Fleet, Submit, settings};
 /// The OpenAI-compatible provider for all models.
 struct OneProvider(Arc<OpenAi>);
 
-impl Providers for OneProvider {
+impl ProviderLookup for OneProvider {
     fn resolve(&self, model: &str) -> Result<(Arc<dyn Provider>, String), JobError> {
         Ok((Arc::clone(&self.0) as Arc<dyn Provider>, model.to_owned()))
     }

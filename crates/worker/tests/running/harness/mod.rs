@@ -26,7 +26,7 @@ use forebay_shared::{
     turn::Role,
     wake::Wake,
 };
-use forebay_worker::{Providers, WorkerSettings};
+use forebay_worker::{ProviderLookup, WorkerSettings};
 use tokio::{
     sync::{Mutex, mpsc},
     task::JoinHandle,
@@ -95,7 +95,7 @@ pub(crate) struct Fleet {
     worker: Option<JoinHandle<()>>,
     /// Another member, with its worker.
     other: Option<(Arc<Member>, AbortOnDropHandle<()>)>,
-    providers: Arc<dyn Providers>,
+    providers: Arc<dyn ProviderLookup>,
     settings: WorkerSettings,
     _engine: Embedded,
     _folder: tempfile::TempDir,
@@ -142,7 +142,10 @@ impl Fleet {
     }
 
     /// A member whose worker runs and calls these providers.
-    pub(crate) fn with_providers(settings: WorkerSettings, providers: Arc<dyn Providers>) -> Self {
+    pub(crate) fn with_providers(
+        settings: WorkerSettings,
+        providers: Arc<dyn ProviderLookup>,
+    ) -> Self {
         let mut fleet = Self::without_worker(settings);
         fleet.providers = providers;
         fleet.start_worker();

@@ -9,7 +9,7 @@ use forebay_shared::{
     turn::{Content, Role, Turn},
 };
 use forebay_worker::{
-    Providers,
+    ProviderLookup,
     provider::{Answer, Call, CallAccounts, Failure, Provider, http},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -128,7 +128,7 @@ pub(super) struct ScriptedProviders {
     pub(super) limits: BTreeMap<AccountKey, ConfiguredLimits>,
 }
 
-impl Providers for ScriptedProviders {
+impl ProviderLookup for ScriptedProviders {
     fn resolve(&self, model: &str) -> Result<(Arc<dyn Provider>, String), JobError> {
         match model.strip_prefix("keyless/") {
             Some(_) => Err(JobError::new("provider_not_configured", "no key")),

@@ -4,27 +4,28 @@ use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 
 use super::odd_json;
 
-/// How the bytes of a request end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// The server can read all of the request, and closes the connection after its response.
-    Complete,
-    /// The server cannot tell where the request ends, so it may close the connection before it has read everything.
-    Unframed,
-    /// The client ends the connection before the end of the request.
-    CutOff,
+/// What the test requires of the server. The order is from the strictest to the least strict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Strictness {
+    /// The server must answer, and then close the connection without a reset.
+    ResponseAndClose,
+    /// The server must answer. It need not read all of the request, so it may reset the connection after its response.
+    ResponseThenReset,
+    /// The server need not answer: the request is malformed, or the client ends the connection before the end of the request.
+    ResponseOptional,
 }
 
 /// A request, as bytes.
 pub(super) struct OddRequest {
     pub(super) bytes: Vec<u8>,
-    pub(super) ending: Ending,
+    pub(super) strictness: Strictness,
     /// Whether the response has no body.
     pub(super) is_head: bool,
     /// Which parts are odd.
     pub(super) description: String,
 }
 
+/// The repeated method is chosen more often.
 const METHODS: [&str; 14] = [
     "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "get", "PROPFIND",
     "QUERY", "X", "M-SEARCH", "POST",
@@ -57,6 +58,7 @@ const PATHS: [&str; 26] = [
     "http://evil.example/v1/queues",
     "/%F0%9F%A6%80",
 ];
+/// The repeated empty query is chosen more often.
 const QUERIES: [&str; 14] = [
     "",
     "",
@@ -137,7 +139,7 @@ impl OddRequest {
     pub(super) fn generate(random: &mut StdRng) -> Self {
         match random.random_range(0..100) {
             0..5 => garbage(random),
-            5..25 => any_route(random),
+            5..25 => request_to_any_route(random),
             _ => submit(random),
         }
     }
@@ -156,14 +158,14 @@ fn garbage(random: &mut StdRng) -> OddRequest {
     }
     OddRequest {
         bytes,
-        ending: Ending::CutOff,
+        strictness: Strictness::ResponseOptional,
         is_head: false,
         description: String::from("random bytes"),
     }
 }
 
 /// A request with an odd method or target, with or without a body.
-fn any_route(random: &mut StdRng) -> OddRequest {
+fn request_to_any_route(random: &mut StdRng) -> OddRequest {
     let method = pick(random, &METHODS);
     let mut target = String::from(pick(random, &PATHS));
     target.push_str(pick(random, &QUERIES));
@@ -181,7 +183,7 @@ fn any_route(random: &mut StdRng) -> OddRequest {
     };
     let mut head = format!("{method} {target} HTTP/{version}\r\n");
     push_host(random, &mut head);
-    framed(
+    finish_request(
         random,
         head,
         method,
@@ -203,7 +205,7 @@ fn submit(random: &mut StdRng) -> OddRequest {
             pick(random, &CONTENT_TYPES)
         ));
     }
-    framed(random, head, "POST", &body, String::from("submit"))
+    finish_request(random, head, "POST", &body, String::from("submit"))
 }
 
 fn push_host(random: &mut StdRng, head: &mut String) {
@@ -219,14 +221,14 @@ fn push_host(random: &mut StdRng, head: &mut String) {
 }
 
 /// Adds headers and the body, in one of the ways in which HTTP marks the end of a body.
-fn framed(
+fn finish_request(
     random: &mut StdRng,
     mut head: String,
     method: &str,
     body: &[u8],
     mut description: String,
 ) -> OddRequest {
-    let mut ending = Ending::Complete;
+    let mut strictness = Strictness::ResponseAndClose;
     while random.random_bool(0.25) {
         let header = pick(random, &HEADERS);
         head.push_str(&format!("{header}\r\n"));
@@ -236,19 +238,19 @@ fn framed(
         let header = pick(random, &BAD_HEADERS);
         head.push_str(&format!("{header}\r\n"));
         description.push_str(&format!(", {header:?}"));
-        // The header may say that more follows.
-        ending = Ending::CutOff;
+        // The header may announce more bytes.
+        strictness = Strictness::ResponseOptional;
     }
     if random.random_bool(0.02) {
         let name_count = random.random_range(50..300);
         for number in 0..name_count {
             head.push_str(&format!("x-{number}: {}\r\n", "y".repeat(number % 500)));
         }
-        ending = Ending::Unframed;
+        strictness = strictness.max(Strictness::ResponseThenReset);
     }
     if random.random_bool(0.03) && !body.is_empty() {
         head.push_str("expect: 100-continue\r\n");
-        ending = ending.max_with(Ending::Unframed);
+        strictness = strictness.max(Strictness::ResponseThenReset);
     }
     head.push_str("connection: close\r\n");
     let mut bytes;
@@ -264,7 +266,7 @@ fn framed(
         match random.random_range(0..10) {
             0 => {
                 bytes.extend_from_slice(b"zz\r\n");
-                ending = Ending::CutOff;
+                strictness = Strictness::ResponseOptional;
                 description.push_str(", a malformed chunk");
             }
             1 => bytes.extend_from_slice(b"0\r\nx-trailer: y\r\n\r\n"),
@@ -280,20 +282,13 @@ fn framed(
     }
     if random.random_bool(0.04) {
         bytes.truncate(random.random_range(1..=bytes.len()));
-        ending = Ending::CutOff;
+        strictness = Strictness::ResponseOptional;
         description.push_str(", cut off");
     }
     OddRequest {
         bytes,
-        ending,
+        strictness,
         is_head: method == "HEAD",
         description,
-    }
-}
-
-impl Ending {
-    /// The less strict of two endings.
-    fn max_with(self, other: Self) -> Self {
-        if self == Self::CutOff { self } else { other }
     }
 }
