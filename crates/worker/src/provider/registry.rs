@@ -209,8 +209,8 @@ impl ProviderRegistry {
         &self.limits
     }
 
-    /// The accounts that a call of this model needs permits of. `None` if there is nothing to call: [`resolve`](Self::resolve)
-    /// returns an error.
+    /// The accounts whose permits a call of this model needs. `None` if the model is empty or its provider is not configured:
+    /// then [`resolve`](Self::resolve) returns an error.
     #[must_use]
     pub fn accounts_of(&self, model: &str) -> Option<CallAccounts> {
         let (name, _) = self.route(model);
@@ -218,7 +218,7 @@ impl ProviderRegistry {
             .then(|| self.account_names_of(model))?
     }
 
-    /// The accounts that a call of this model needs permits of, whether or not the provider has its key. A gateway of a
+    /// The accounts whose permits a call of this model needs, whether or not the provider has its key. A gateway of a
     /// fleet has no keys. `None` if no model is named.
     #[must_use]
     pub fn account_names_of(&self, model: &str) -> Option<CallAccounts> {
