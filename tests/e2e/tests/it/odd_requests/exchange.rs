@@ -50,7 +50,7 @@ async fn exchange(address: SocketAddr, request: &OddRequest) -> std::io::Result<
     let writing = async {
         // The server may answer, and close the connection, before it has read everything.
         let written = writer.write_all(&request.bytes).await;
-        if request.strictness == Strictness::ResponseOptional && written.is_ok() {
+        if request.strictness == Strictness::NoResponse && written.is_ok() {
             let _ = writer.shutdown().await;
         }
     };
@@ -58,8 +58,8 @@ async fn exchange(address: SocketAddr, request: &OddRequest) -> std::io::Result<
     match read {
         // The rest of a request that was cut off, or that the server need not read, may reset the connection after the
         // response.
-        Err(_) if request.strictness != Strictness::ResponseAndClose && !received.is_empty() => {}
-        Err(_) if request.strictness == Strictness::ResponseOptional => {}
+        Err(_) if request.strictness != Strictness::CleanClose && !received.is_empty() => {}
+        Err(_) if request.strictness == Strictness::NoResponse => {}
         read => drop(read?),
     }
     Ok(received)
@@ -69,16 +69,14 @@ fn check(received: &[u8], request: &OddRequest) -> Result<(), String> {
     if received.is_empty() {
         return match request.strictness {
             // The client itself has ended the connection.
-            Strictness::ResponseOptional => Ok(()),
-            Strictness::ResponseAndClose | Strictness::ResponseThenReset => {
-                Err(String::from("no response"))
-            }
+            Strictness::NoResponse => Ok(()),
+            Strictness::CleanClose | Strictness::Reset => Err(String::from("no response")),
         };
     }
     let mut bytes = received;
     // Interim responses come before the response.
     let (head, body) = loop {
-        if bytes.is_empty() && request.strictness == Strictness::ResponseOptional {
+        if bytes.is_empty() && request.strictness == Strictness::NoResponse {
             // The client has ended the connection after the interim response.
             return Ok(());
         }

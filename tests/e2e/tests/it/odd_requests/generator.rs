@@ -4,15 +4,15 @@ use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 
 use super::odd_json;
 
-/// What the test requires of the server. The order is from the strictest to the least strict.
+/// What the server may do at most. The order is from the strictest to the least strict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Strictness {
     /// The server must answer, and then close the connection without a reset.
-    ResponseAndClose,
+    CleanClose,
     /// The server must answer. It need not read all of the request, so it may reset the connection after its response.
-    ResponseThenReset,
+    Reset,
     /// The server need not answer: the request is malformed, or the client ends the connection before the end of the request.
-    ResponseOptional,
+    NoResponse,
 }
 
 /// A request, as bytes.
@@ -158,7 +158,7 @@ fn garbage(random: &mut StdRng) -> OddRequest {
     }
     OddRequest {
         bytes,
-        strictness: Strictness::ResponseOptional,
+        strictness: Strictness::NoResponse,
         is_head: false,
         description: String::from("random bytes"),
     }
@@ -228,7 +228,7 @@ fn finish_request(
     body: &[u8],
     mut description: String,
 ) -> OddRequest {
-    let mut strictness = Strictness::ResponseAndClose;
+    let mut strictness = Strictness::CleanClose;
     while random.random_bool(0.25) {
         let header = pick(random, &HEADERS);
         head.push_str(&format!("{header}\r\n"));
@@ -239,18 +239,18 @@ fn finish_request(
         head.push_str(&format!("{header}\r\n"));
         description.push_str(&format!(", {header:?}"));
         // The header may announce more bytes.
-        strictness = Strictness::ResponseOptional;
+        strictness = Strictness::NoResponse;
     }
     if random.random_bool(0.02) {
         let name_count = random.random_range(50..300);
         for number in 0..name_count {
             head.push_str(&format!("x-{number}: {}\r\n", "y".repeat(number % 500)));
         }
-        strictness = strictness.max(Strictness::ResponseThenReset);
+        strictness = strictness.max(Strictness::Reset);
     }
     if random.random_bool(0.03) && !body.is_empty() {
         head.push_str("expect: 100-continue\r\n");
-        strictness = strictness.max(Strictness::ResponseThenReset);
+        strictness = strictness.max(Strictness::Reset);
     }
     head.push_str("connection: close\r\n");
     let mut bytes;
@@ -266,7 +266,7 @@ fn finish_request(
         match random.random_range(0..10) {
             0 => {
                 bytes.extend_from_slice(b"zz\r\n");
-                strictness = Strictness::ResponseOptional;
+                strictness = Strictness::NoResponse;
                 description.push_str(", a malformed chunk");
             }
             1 => bytes.extend_from_slice(b"0\r\nx-trailer: y\r\n\r\n"),
@@ -282,7 +282,7 @@ fn finish_request(
     }
     if random.random_bool(0.04) {
         bytes.truncate(random.random_range(1..=bytes.len()));
-        strictness = Strictness::ResponseOptional;
+        strictness = Strictness::NoResponse;
         description.push_str(", cut off");
     }
     OddRequest {
