@@ -1,3 +1,5 @@
+//! Tests of the fields that a log line gets from its context: their order, their form in text and JSON, and their escapes.
+
 use std::{
     io,
     sync::{Arc, Mutex, PoisonError},

@@ -1,3 +1,5 @@
+//! Tests of the variables that set up the export of traces: which are read, which are ignored, and which end the start.
+
 use super::*;
 
 fn read(variables: &[(&str, &str)]) -> Result<ParsedSettings, SettingError> {
