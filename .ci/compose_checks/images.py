@@ -1,5 +1,6 @@
-"""Makes sure that Docker runs, that the images of others exist, and builds the image of Forebay."""
+"""Makes sure that Docker runs, that the images of others exist, builds the image of Forebay, and checks what it declares."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -84,3 +85,32 @@ def build_prebuilt(image):
             "the binary of the tests does not run in the image: this machine's C library is newer than the image's. "
             "Run .ci/compose without --short, which builds the binary in the image"
         )
+
+
+def check_declarations(image, from_source):
+    """Checks what the image declares: its user, its end, its health check and its labels (OCI image-spec, annotations)."""
+    done = subprocess.run(["docker", "image", "inspect", image], capture_output=True, text=True, timeout=60, check=True)
+    config = json.loads(done.stdout)[0]["Config"]
+    declared = {
+        "User": config["User"],
+        "StopSignal": config.get("StopSignal"),
+        "Healthcheck": config["Healthcheck"]["Test"],
+        "Entrypoint": config["Entrypoint"],
+        "Port": list(config["ExposedPorts"]),
+    }
+    expected = {
+        "User": "65532:65532",
+        "StopSignal": "SIGTERM",
+        "Healthcheck": ["CMD", "forebay", "health"],
+        "Entrypoint": ["forebay"],
+        "Port": ["8080/tcp"],
+    }
+    if declared != expected:
+        raise Failure(f"the image declares {declared}, and should declare {expected}")
+    labels = ["title", "description", "licenses"]
+    if from_source:
+        labels += ["version", "revision"]
+    has = config["Labels"] or {}
+    missing = [name for name in labels if not has.get(f"org.opencontainers.image.{name}")]
+    if missing:
+        raise Failure(f"the image has no label org.opencontainers.image.{missing[0]}")

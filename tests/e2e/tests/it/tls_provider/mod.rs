@@ -80,29 +80,58 @@ fn attempts_of(job: &Value) -> &[Value] {
 async fn over_http2_calls_share_as_few_connections_as_possible() {
     let server = Server::start(Version::HTTP_2).await;
     let fixture = fixture(&server, &server.ca_file()).await;
-    // The second group of calls uses the connections of the first group.
-    for _ in 0..2 {
-        let jobs = submit(&fixture, MANY_JOBS).await;
-        let mut connections = server.wait_for_unanswered(MANY_JOBS).await;
-        // Calls that begin together each open a connection. Connections that are not needed are closed without a
-        // request.
-        connections.retain(|connection| connection.requests > 0);
-        assert_eq!(connections.len(), 2, "{connections:?}");
-        let mut unanswered: Vec<_> = connections
-            .iter()
-            .map(|connection| connection.unanswered)
-            .collect();
-        unanswered.sort_unstable();
-        let full_connection = STREAMS_MAX as usize;
-        assert_eq!(unanswered, [MANY_JOBS - full_connection, full_connection]);
-        assert!(
-            connections
-                .iter()
-                .all(|connection| connection.version == Version::HTTP_2)
-        );
-        server.permit_answers(MANY_JOBS);
-        assert_completed_at_first_attempt(&fixture, &jobs).await;
+    let full_connection = STREAMS_MAX as usize;
+    // Calls that begin together, before there is a connection, may each open one. So the first call of each connection
+    // begins alone.
+    let mut jobs = Vec::new();
+    for unanswered in [1, full_connection, full_connection + 1, MANY_JOBS] {
+        jobs.extend(submit(&fixture, unanswered - jobs.len()).await);
+        server.wait_for_unanswered(unanswered).await;
     }
+    assert_two_connections(&server).await;
+    server.permit_answers(MANY_JOBS);
+    assert_completed_at_first_attempt(&fixture, &jobs).await;
+
+    // Calls that begin together use the connections that are there.
+    let jobs = submit(&fixture, MANY_JOBS).await;
+    assert_two_connections(&server).await;
+    server.permit_answers(MANY_JOBS);
+    assert_completed_at_first_attempt(&fixture, &jobs).await;
+}
+
+/// Asserts that the calls in flight are [`MANY_JOBS`], over one full connection and a second one.
+async fn assert_two_connections(server: &Server) {
+    let connections = server.wait_for_unanswered(MANY_JOBS).await;
+    assert_eq!(connections.len(), 2, "{connections:?}");
+    let mut unanswered: Vec<_> = connections
+        .iter()
+        .map(|connection| connection.unanswered)
+        .collect();
+    unanswered.sort_unstable();
+    let full_connection = STREAMS_MAX as usize;
+    assert_eq!(unanswered, [MANY_JOBS - full_connection, full_connection]);
+    assert!(
+        connections
+            .iter()
+            .all(|connection| connection.version == Version::HTTP_2)
+    );
+}
+
+#[tokio::test]
+async fn over_http2_calls_that_begin_together_complete_at_first_attempt() {
+    let server = Server::start(Version::HTTP_2).await;
+    let fixture = fixture(&server, &server.ca_file()).await;
+    let jobs = submit(&fixture, MANY_JOBS).await;
+    let connections = server.wait_for_unanswered(MANY_JOBS).await;
+    let streams_max = STREAMS_MAX as usize;
+    assert!(
+        connections
+            .iter()
+            .all(|connection| connection.unanswered <= streams_max),
+        "{connections:?}"
+    );
+    server.permit_answers(MANY_JOBS);
+    assert_completed_at_first_attempt(&fixture, &jobs).await;
 }
 
 #[tokio::test]
