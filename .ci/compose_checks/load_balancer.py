@@ -102,10 +102,13 @@ def own_errors(balanced):
     expect_problem(431, "headers_too_large", balanced.request("GET", "/200", {"X-Long": "x" * 70_000}))
     expect_problem(405, "invalid_http", balanced.request("TRACE", "/200"))
     expect_problem(400, "invalid_http", balanced.request("GET", "/200", {"Host": "a b"}))
-    # This line is not valid HTTP, so nginx has no location for it. It still has a request id.
-    _, headers, _ = balanced.request("GET", "/%00")
-    if not headers.get("X-Request-Id"):
-        raise Failure("the answer to an invalid request line has no request id")
+    # nginx has no location for a request line that it cannot read.
+    for method, path in (("GET", "/%00"), ("GET", "/%zz"), ("GET", "/v1/sessions/..%2F..%2F..%2Fx"), ("FOO", "x")):
+        expect_problem(400, "invalid_http", balanced.request(method, path))
+    # Only nginx itself uses the locations of its errors.
+    status = balanced.request("GET", "/.no_gateway")[0]
+    if status != 404:
+        raise Failure(f"the location of an error answered {status} to a client")
     print("  nginx's own errors are problems with a request id")
 
 

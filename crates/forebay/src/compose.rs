@@ -131,6 +131,7 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
         backoff_base_ms: settings.backoff_ms,
         backoff_max_ms: BACKOFF_MS_MAX,
         drops_wakes: settings.test_drop_wakes,
+        loses_wakes: settings.test_lose_wakes,
         ..WorkerSettings::default()
     };
     let body_bytes_max = to_usize(settings.body_bytes_max);

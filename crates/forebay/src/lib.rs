@@ -59,8 +59,16 @@ pub fn main(role: Option<Role>) -> ExitCode {
     };
     log::unknown_variables(&Cli::unknown_variables(&plan.key_envs));
     open_file_limit::raise_and_check(plan.open_files());
+    let format = plan.log.format;
     let exit = match run::run(plan) {
         Ok(()) => ExitCode::SUCCESS,
+        // A program that reads a log of JSON lines cannot read a line of text.
+        Err(run::RunError::Start(error))
+            if format == log::LogFormat::Json && tracing::enabled!(tracing::Level::ERROR) =>
+        {
+            tracing::error!(error = format!("{error:#}"), "the process could not start");
+            ExitCode::from(EXIT_NOT_STARTED)
+        }
         Err(run::RunError::Start(error)) => not_started(&error),
         Err(run::RunError::Running(error)) => {
             tracing::error!(error = format!("{error:#}"), "exiting after a failure");

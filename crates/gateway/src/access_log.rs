@@ -36,7 +36,7 @@ impl AccessLog {
             %method,
             route = route.as_ref().map(MatchedPath::as_str),
             status = response.status().as_u16(),
-            elapsed_ms = began.elapsed().as_millis(),
+            elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             "request answered"
         );
     }

@@ -66,7 +66,7 @@ async fn unknown_route(uri: Uri) -> Problem {
 }
 
 /// axum adds the header `Allow` to this response.
-async fn method_not_allowed(method: Method) -> Problem {
+pub(crate) async fn method_not_allowed(method: Method) -> Problem {
     let method: String = method.as_str().chars().take(20).collect();
     let detail = format!("{method} is not allowed; the Allow header lists the allowed methods");
     Problem::new(ProblemCode::MethodNotAllowed, detail)

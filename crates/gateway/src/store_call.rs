@@ -58,7 +58,7 @@ pub(crate) fn store_problem(error: &StoreError) -> Problem {
     match error {
         StoreError::Unavailable(_) => {
             tracing::debug!(%error, "a request failed: the store is unavailable");
-            let detail = "the request may have been carried out; it is safe to repeat it";
+            let detail = "the request may have been carried out; repeat a submit only with an Idempotency-Key, or the job may run twice";
             Problem::new(ProblemCode::StoreUnavailable, detail).retry_after(2)
         }
         StoreError::Full => {

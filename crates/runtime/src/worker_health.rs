@@ -14,7 +14,11 @@ use std::{
     time::Duration,
 };
 
-use forebay_shared::{class::Class, queue::Queue};
+use forebay_shared::{
+    class::Class,
+    queue::Queue,
+    store::{HeadFilter, Store},
+};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 pub use self::assessment::{Assessment, WEDGED_AFTER, WorkerObservation};
@@ -24,10 +28,23 @@ use crate::{gauge::Gauge, presence::Presence};
 const OBSERVE_INTERVAL: Duration = Duration::from_secs(1);
 /// Counts of this age or older do not show that jobs are ready.
 const COUNTS_AGE_MAX: Duration = Duration::from_secs(5);
-/// How long the queue may take to tell its depth. A queue that takes longer shows nothing.
-const DEPTH_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the queue and the store may take to answer. An answer that takes longer shows nothing.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a wait for memory counts after its last report.
 const WAIT_REPORT_AGE_MAX: Duration = Duration::from_secs(60);
+
+/// What shows whether the worker could run jobs.
+#[derive(Clone, Copy)]
+pub struct ObservedSources<'a> {
+    /// The counts of jobs.
+    pub gauge: &'a Gauge,
+    /// Whether the store answers.
+    pub presence: &'a Presence,
+    /// The queue that the worker consumes.
+    pub queue: &'a dyn Queue,
+    /// The store of the jobs.
+    pub store: &'a dyn Store,
+}
 
 /// The health of the worker of this process. Healthy if the process has none. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -146,14 +163,13 @@ impl WorkerHealth {
 
     /// Observes a worker with this many slots once a second, for as long as the future is polled. `call_max` is the longest time
     /// from a claim to the end of its call: a job may wait that long for the memory of running calls.
-    pub async fn observe(
-        &self,
-        slots: usize,
-        call_max: Duration,
-        gauge: &Gauge,
-        presence: &Presence,
-        queue: &dyn Queue,
-    ) {
+    pub async fn observe(&self, slots: usize, call_max: Duration, sources: ObservedSources<'_>) {
+        let ObservedSources {
+            gauge,
+            presence,
+            queue,
+            ..
+        } = sources;
         // A worker that stops takes no jobs, and is not wedged.
         let _healthy_at_end = ClearOnDrop(&self.shared);
         let mut interval = interval(OBSERVE_INTERVAL);
@@ -169,12 +185,11 @@ impl WorkerHealth {
             let has_handled = handled != handled_before;
             handled_before = handled;
             let could_run = !has_handled && self.used_slots() < slots && queue.is_consuming();
-            // The depth of the queue costs a request, so it is read only if everything else looks wrong.
+            // This costs requests, so it is done only if everything else looks wrong.
             let has_ready_jobs = Class::ALL.iter().any(|class| gauge.ready(*class) > 0);
             let has_messages = could_run
                 && has_ready_jobs
-                && (self.shared.reports().holds_wakes()
-                    || has_waiting_messages(gauge, queue).await);
+                && (self.shared.reports().holds_wakes() || has_waiting_messages(sources).await);
             let now = Instant::now();
             let reports = self.shared.reports();
             let observed = WorkerObservation {
@@ -235,18 +250,36 @@ impl Reports {
     }
 }
 
-/// Whether messages wait in the queue of a class that has ready jobs.
-async fn has_waiting_messages(gauge: &Gauge, queue: &dyn Queue) -> bool {
+/// Whether ready jobs have messages for this worker.
+///
+/// A message that the queue has delivered is no longer in its depth, also if it was lost on the way to the worker. But while the
+/// queue is empty and jobs are ready, the sweeper publishes their messages again, about every 10 s. So a ready job has messages,
+/// unless an alarm stops the queue.
+async fn has_waiting_messages(sources: ObservedSources<'_>) -> bool {
+    let ObservedSources {
+        gauge,
+        queue,
+        store,
+        ..
+    } = sources;
     let find = async {
         for class in Class::ALL {
-            let has_ready = gauge.ready(class) > 0;
-            if has_ready && queue.depth(class).await.is_ok_and(|depth| depth > 0) {
+            if gauge.ready(class) == 0 {
+                continue;
+            }
+            let is_in_queue = queue.depth(class).await.is_ok_and(|depth| depth > 0);
+            // The counts alone do not prove that there is such a job.
+            let is_published = async || {
+                let heads = store.heads(HeadFilter::Ready(class), None, 1).await;
+                queue.is_connected() && heads.is_ok_and(|heads| !heads.is_empty())
+            };
+            if is_in_queue || is_published().await {
                 return true;
             }
         }
         false
     };
-    timeout(DEPTH_TIMEOUT, find).await.unwrap_or(false)
+    timeout(ANSWER_TIMEOUT, find).await.unwrap_or(false)
 }
 
 /// Logs that the worker became wedged, or recovered.

@@ -54,6 +54,7 @@ mod tests {
         backoff_base_ms: 1_000,
         backoff_max_ms: 60_000,
         drops_wakes: false,
+        loses_wakes: false,
     };
 
     #[test]

@@ -31,6 +31,8 @@ pub struct WorkerSettings {
     pub backoff_max_ms: u64,
     /// Whether the worker takes wakes and runs none of them. For tests of the health check.
     pub drops_wakes: bool,
+    /// Whether no wake reaches the worker, although the queue has delivered it. For tests of the health check.
+    pub loses_wakes: bool,
 }
 
 impl Default for WorkerSettings {
@@ -44,6 +46,7 @@ impl Default for WorkerSettings {
             backoff_base_ms: 1_000,
             backoff_max_ms: 60_000,
             drops_wakes: false,
+            loses_wakes: false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use forebay_runtime::member::Member;
+use forebay_runtime::{member::Member, worker_health::ObservedSources};
 use tokio::sync::Semaphore;
 use tokio_util::{
     sync::CancellationToken,
@@ -41,11 +41,16 @@ pub async fn run(
     let observed = Arc::clone(&member);
     let call_max_ms = settings.call_timeout_ms.saturating_add(COMMIT_MARGIN_MS);
     let observe = async move {
-        let (gauge, presence, queue) = (&observed.gauge, &observed.presence, &*observed.queue);
+        let sources = ObservedSources {
+            gauge: &observed.gauge,
+            presence: &observed.presence,
+            queue: &*observed.queue,
+            store: &*observed.store,
+        };
         let call_max = Duration::from_millis(call_max_ms);
         let health = &observed.worker_health;
         health
-            .observe(settings.concurrency, call_max, gauge, presence, queue)
+            .observe(settings.concurrency, call_max, sources)
             .await;
     };
     let observe = AbortOnDropHandle::new(tokio::spawn(observe));
@@ -64,9 +69,9 @@ pub async fn run(
     for (provider, model) in providers.configured_models() {
         metrics.calls.add_configured_model(&provider, &model);
     }
-    if settings.drops_wakes {
+    if settings.drops_wakes || settings.loses_wakes {
         tracing::warn!(
-            "FOREBAY_TEST_DROP_WAKES is set: this worker takes messages and runs no job; it is for tests only"
+            "FOREBAY_TEST_DROP_WAKES or FOREBAY_TEST_LOSE_WAKES is set: this worker runs no job; it is for tests only"
         );
     }
     let (in_flight, missed_wakes) = InFlightJobs::new(Arc::clone(&member.queue));

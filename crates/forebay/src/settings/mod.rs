@@ -114,6 +114,10 @@ pub struct Settings {
     #[arg(long, env = "FOREBAY_TEST_DROP_WAKES", global = true, hide = true)]
     pub test_drop_wakes: bool,
 
+    /// For tests of the health check: no message reaches the worker, although RabbitMQ has delivered it.
+    #[arg(long, env = "FOREBAY_TEST_LOSE_WAKES", global = true, hide = true)]
+    pub test_lose_wakes: bool,
+
     /// The folder of the embedded database, created if it does not exist. Only one process can use it
     /// at a time.
     #[arg(

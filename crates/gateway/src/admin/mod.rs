@@ -19,7 +19,7 @@ use crate::{
     problem_code::ProblemCode,
     readiness::Requirements,
     request_context,
-    router::panic_response,
+    router::{method_not_allowed, panic_response},
     server::{self, ServerLimits, WhenFull, is_loopback},
     web_guard::{self, AllowedHosts, AllowedOrigins, WebGuard},
 };
@@ -104,6 +104,7 @@ fn router(state: Arc<AdminState>, web_guard: WebGuard) -> Router {
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))
         .fallback(unknown_route)
+        .method_not_allowed_fallback(method_not_allowed)
         .with_state(state)
         .layer(CatchPanicLayer::custom(panic_response))
         .layer(middleware::from_fn_with_state(

@@ -22,8 +22,8 @@ pub struct WorkerObservation {
     pub has_ready_jobs: bool,
     /// Whether the worker has a free slot.
     pub has_free_slot: bool,
-    /// Whether messages wait in the queue, or in this worker. Without them the worker cannot know of the jobs: a message may have
-    /// been lost, or another worker may hold it. Then a restart of this worker would not help.
+    /// Whether messages of ready jobs wait in the queue or in this worker, or are published again and again. Without them the worker
+    /// cannot know of the jobs, and a restart would not help.
     pub has_messages: bool,
     /// How long the worker has held the oldest message that it has neither handled nor put back.
     pub oldest_held: Option<Duration>,

@@ -98,12 +98,18 @@ impl Intake {
                 return;
             };
             buffer.refill();
-            if self.worker.settings.drops_wakes {
+            let settings = &self.worker.settings;
+            if settings.drops_wakes {
                 // The queue never learns what became of the wake, as if this worker were wedged.
                 std::mem::forget(buffered);
                 continue;
             }
             let BufferedWake { delivery, held } = buffered;
+            if settings.loses_wakes {
+                // As if the delivery had not reached the worker.
+                std::mem::forget(delivery);
+                continue;
+            }
             let Some(in_flight) = self.worker.in_flight.insert(&delivery.wake) else {
                 delivery.ack();
                 self.worker.member.worker_health.record_handled_wake();

@@ -12,14 +12,19 @@ use tokio::time::Instant;
 use crate::test_lock;
 
 /// Makes a worker take messages and run no job.
-const DROPS_WAKES: [(&str, &str); 1] = [("FOREBAY_TEST_DROP_WAKES", "true")];
+const DROPS_WAKES: &str = "FOREBAY_TEST_DROP_WAKES";
+/// Lets no message reach a worker, although RabbitMQ has delivered it.
+const LOSES_WAKES: &str = "FOREBAY_TEST_LOSE_WAKES";
 
-/// A gateway, and one worker that takes messages and runs no job.
-async fn start_wedged() -> (Fleet, Admin) {
+/// A gateway, and one worker that runs no job because of this setting.
+async fn start_wedged(setting: &str) -> (Fleet, Admin) {
     let (name, value) = Admin::SETTING;
     let fleet = Fleet::builder().gateways(1).workers(0);
     let mut fleet = fleet.env(name, value).start().await;
-    fleet.add_worker_with(&DROPS_WAKES).await.allow_wedged();
+    fleet
+        .add_worker_with(&[(setting, "true")])
+        .await
+        .allow_wedged();
     let admin = Admin::of(&fleet.workers[0]).await;
     let idle = admin.try_get("/healthz").await.expect("an answer");
     assert_eq!(idle.0, 200, "no job waits: {}", idle.1);
@@ -56,8 +61,18 @@ async fn fails_in_time(admin: &Admin, began: Instant) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long: runs in .ci/full"]
 async fn healthz_of_a_wedged_worker_fails_within_90_s() {
+    wedged_worker_is_found_and_replaced(DROPS_WAKES).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: runs in .ci/full"]
+async fn healthz_of_a_worker_that_gets_no_messages_fails_within_90_s() {
+    wedged_worker_is_found_and_replaced(LOSES_WAKES).await;
+}
+
+async fn wedged_worker_is_found_and_replaced(setting: &str) {
     let _guard = test_lock::shared().await;
-    let (mut fleet, admin) = start_wedged().await;
+    let (mut fleet, admin) = start_wedged(setting).await;
     let began = Instant::now();
     let id = fleet.client.submit_ok(&json!({"input": "Hi."})).await["id"].clone();
     fails_in_time(&admin, began).await;
@@ -74,7 +89,7 @@ async fn healthz_of_a_wedged_worker_fails_within_90_s() {
 #[ignore = "long: runs in .ci/full"]
 async fn a_wedged_worker_is_found_beside_a_healthy_one_that_runs_all_jobs() {
     let _guard = test_lock::shared().await;
-    let (mut fleet, wedged) = start_wedged().await;
+    let (mut fleet, wedged) = start_wedged(DROPS_WAKES).await;
     fleet.add_worker().await;
     let healthy = Admin::of(&fleet.workers[1]).await;
 

@@ -62,6 +62,10 @@ async fn json_lines_have_the_ids_of_the_request_the_job_and_the_trace() {
     }
     assert_eq!(accepted[0]["request_id"], REQUEST_ID);
     assert!(ended[0]["request_id"].is_null(), "{}", ended[0]);
+    // A store of logs gives a field one type, so a number is a number in every line.
+    for line in [answered, &ended[0]] {
+        assert!(line["elapsed_ms"].is_u64(), "{line}");
+    }
     // A field that a line has itself is not written twice.
     let log = fixture.forebay.logs();
     for line in log.lines().filter(|line| line.contains("\"message\"")) {

@@ -123,6 +123,22 @@ async fn an_invalid_setting_is_named_before_a_port_or_a_database_is_opened() {
 }
 
 #[tokio::test]
+async fn the_reason_of_a_failed_start_has_the_format_of_the_log() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("the listener has an address");
+    for format in ["text", "json"] {
+        let builder = Forebay::builder()
+            .env("FOREBAY_LISTEN", address.to_string())
+            .env("FOREBAY_LOG_FORMAT", format);
+        let exited = builder.run_to_exit(TIMEOUT).await;
+        assert_refused(&exited, &address.to_string());
+        let last = exited.stderr.lines().last().expect("there is a line");
+        let is_json = serde_json::from_str::<serde_json::Value>(last).is_ok();
+        assert_eq!(is_json, format == "json", "{last}");
+    }
+}
+
+#[tokio::test]
 async fn an_invalid_argument_is_named() {
     for args in [
         &["--concurrency", "0"][..],

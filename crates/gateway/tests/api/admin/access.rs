@@ -96,6 +96,20 @@ async fn idle_connections_do_not_keep_out_a_probe() {
 }
 
 #[tokio::test]
+async fn another_method_gets_a_problem_with_the_allowed_ones() {
+    let gateway = Fixture::start().await;
+    let admin = Admin::start(&gateway, true).await;
+    for path in ["/metrics", "/healthz", "/readyz"] {
+        let request = admin.http.post(format!("{}{path}", admin.url));
+        let response = request.send().await.expect("the server responds");
+        assert_eq!(response.status().as_u16(), 405, "{path}");
+        assert_eq!(response.headers()["allow"], "GET,HEAD", "{path}");
+        let problem: serde_json::Value = response.json().await.expect("the body is JSON");
+        assert_eq!(problem["code"], "method_not_allowed", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn every_answer_of_the_admin_listener_has_a_request_id() {
     let gateway = Fixture::start().await;
     let admin = Admin::start(&gateway, true).await;

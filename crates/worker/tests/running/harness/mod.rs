@@ -57,6 +57,7 @@ pub(crate) fn settings(concurrency: usize) -> WorkerSettings {
         backoff_base_ms: 2,
         backoff_max_ms: 4,
         drops_wakes: false,
+        loses_wakes: false,
     }
 }
 
