@@ -4,6 +4,7 @@ All listen on free ports of 127.0.0.1 and keep their files in one temporary fold
 """
 
 import os
+import random
 import re
 import signal
 import socket
@@ -19,10 +20,16 @@ RABBITMQ_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
 
 def free_port():
-    """A port that is free now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
+    """A port that is free now, below the range that the system uses for outgoing connections."""
+    first_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10_000, max(first_outgoing, 20_000))
+        with socket.socket() as taken:
+            try:
+                taken.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def get(url, timeout_s=5):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import socket
 import subprocess
 import time
@@ -16,12 +17,18 @@ OTHERS = ("FOREBAY_", "OPENAI_", "GEMINI_", "AMQP_", "REDIS_", "RABBITMQ_", "COM
 
 
 def free_ports(count):
-    """Ports of this machine on which nothing listens."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [server.getsockname()[1] for server in sockets]
-    for server in sockets:
-        server.close()
-    return ports
+    """Ports of this machine on which nothing listens, below the range that the system uses for outgoing connections."""
+    first_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = []
+    for port in random.sample(range(10_000, max(first_outgoing, 20_000)), 1_000):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise Failure("there are no free ports")
 
 
 class Stack:

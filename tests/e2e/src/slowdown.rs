@@ -1,5 +1,6 @@
-//! The slowdown: how many times slower than an idle machine this machine is. A thread measures it continuously. Tests
-//! multiply their time limits by the slowdown, so the limits are strict on an idle machine and also hold on a busy one.
+//! The slowdown: how many times slower than an idle machine this machine is, and the stalls: how long it ran no thread. A thread
+//! measures both continuously. Tests multiply their time limits by the slowdown and add the stalls, so the limits are strict on an
+//! idle machine and also hold on a busy one.
 
 use std::{
     sync::{LazyLock, Mutex, PoisonError},
@@ -13,12 +14,13 @@ use rustix::time::{ClockId, clock_gettime};
 const WORK: Duration = Duration::from_millis(4);
 /// The pause between two samples.
 const PAUSE: Duration = Duration::from_millis(50);
+/// A shorter delay of a sample is no stall. The slowdown includes what causes it.
+const STALL_MIN: Duration = Duration::from_millis(200);
 
 static SAMPLES: LazyLock<Mutex<Vec<Sample>>> = LazyLock::new(|| {
     thread::spawn(|| {
         loop {
-            thread::sleep(PAUSE);
-            let sample = Sample::take();
+            let sample = Sample::take_after_pause();
             let samples = &mut *SAMPLES.lock().unwrap_or_else(PoisonError::into_inner);
             samples.push(sample);
         }
@@ -26,23 +28,28 @@ static SAMPLES: LazyLock<Mutex<Vec<Sample>>> = LazyLock::new(|| {
     Mutex::default()
 });
 
-/// How long a thread took to use the CPU time [`WORK`].
+/// How long a thread took to use the CPU time [`WORK`], after a pause.
 struct Sample {
+    /// When the pause should have ended.
+    due: Instant,
+    began: Instant,
     /// When the sample ended.
     at: Instant,
-    took: Duration,
 }
 
 impl Sample {
-    fn take() -> Self {
+    fn take_after_pause() -> Self {
+        let due = Instant::now() + PAUSE;
+        thread::sleep(PAUSE);
         let began = Instant::now();
         let end = cpu_time() + WORK;
         while cpu_time() < end {
             std::hint::spin_loop();
         }
         Self {
+            due,
+            began,
             at: Instant::now(),
-            took: began.elapsed(),
         }
     }
 }
@@ -59,17 +66,18 @@ pub fn measure() -> Instant {
     Instant::now()
 }
 
-/// The slowdown between these times: the duration of the samples, divided by their CPU time. It is at least 1.
+/// The slowdown between these times: the duration of the samples, divided by their CPU time. It is at least 1. The last sample may
+/// end later.
 #[must_use]
 pub fn between(from: Instant, to: Instant) -> f64 {
     let samples = SAMPLES.lock().unwrap_or_else(PoisonError::into_inner);
     let taken = samples
         .iter()
         .rev()
-        .skip_while(|sample| sample.at > to)
+        .skip_while(|sample| sample.began > to)
         .take_while(|sample| sample.at > from);
     let (count, took) = taken.fold((0, Duration::ZERO), |(count, took), sample| {
-        (count + 1, took + sample.took)
+        (count + 1, took + (sample.at - sample.began))
     });
     if count == 0 {
         return 1.0;
@@ -77,17 +85,38 @@ pub fn between(from: Instant, to: Instant) -> f64 {
     (took.as_secs_f64() / (WORK * count).as_secs_f64()).max(1.0)
 }
 
-/// Asserts that `what` took at most `limit`, multiplied by the slowdown since `began`.
+/// How long the machine stalled between these times: how long samples were due and did not begin.
+#[must_use]
+pub fn stalled_between(from: Instant, to: Instant) -> Duration {
+    let stalled = |due: Instant, began: Instant| {
+        let is_stall = began.saturating_duration_since(due) >= STALL_MIN;
+        let within = began.min(to).saturating_duration_since(due.max(from));
+        if is_stall { within } else { Duration::ZERO }
+    };
+    let samples = SAMPLES.lock().unwrap_or_else(PoisonError::into_inner);
+    let recent = samples.iter().rev().take_while(|sample| sample.at > from);
+    let recorded: Duration = recent.map(|sample| stalled(sample.due, sample.began)).sum();
+    // The next sample is due after the last one.
+    let next = samples.last();
+    recorded
+        + next.map_or(Duration::ZERO, |last| {
+            stalled(last.at + PAUSE + WORK, Instant::now())
+        })
+}
+
+/// Asserts that `what` took at most `limit`, multiplied by the slowdown since `began`, and the stalls since then.
 ///
 /// # Panics
 /// If `took` is longer.
 pub fn assert_within(limit: Duration, began: Instant, took: Duration, what: &str) {
-    let slowdown = between(began, Instant::now());
+    let now = Instant::now();
+    let (slowdown, stalled) = (between(began, now), stalled_between(began, now));
     if took > limit / 2 {
-        println!("{what}: {took:?}, with a slowdown of {slowdown:.1}");
+        println!("{what}: {took:?}, with a slowdown of {slowdown:.1} and stalls of {stalled:?}");
     }
     assert!(
-        took <= limit.mul_f64(slowdown),
-        "{what} took {took:?}, but at most {limit:?} is allowed, multiplied by the slowdown of {slowdown:.1}"
+        took <= limit.mul_f64(slowdown) + stalled,
+        "{what} took {took:?}, but at most {limit:?} is allowed, multiplied by the slowdown of {slowdown:.1}, and {stalled:?} for \
+         stalls"
     );
 }

@@ -1,6 +1,9 @@
 //! The requests that a scripted LLM received, and how each ended.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use super::request_log::{Recorded, RequestOutcome};
 
@@ -60,6 +63,13 @@ impl RecordedCalls {
     #[must_use]
     pub fn after(&self, time: Instant) -> Self {
         self.filter(|record| record.request.arrived_at > time)
+    }
+
+    /// The calls that arrived within this time after the first one.
+    #[must_use]
+    pub fn within(&self, time: Duration) -> Self {
+        let first = self.0.iter().map(|record| record.request.arrived_at).min();
+        self.filter(|record| first.is_some_and(|first| record.request.arrived_at <= first + time))
     }
 
     /// The calls that were in flight at this time.

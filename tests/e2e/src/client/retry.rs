@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{Answer, Client, id_of, is_terminal};
 
@@ -56,6 +57,15 @@ impl Client {
     pub async fn submit_until_accepted(&self, job: &Value, key: &str, timeout: Duration) -> Value {
         let request = |_remaining| self.try_submit(job, Some(key));
         repeat(&format!("submit {key}"), timeout, request, |_| true).await
+    }
+
+    /// Submits until the job is accepted, as [`submit_until_accepted`](Self::submit_until_accepted) does, with a new key.
+    ///
+    /// # Panics
+    /// After `timeout`, with the last answer. Immediately if the answer is an error that a retry cannot change.
+    pub async fn submit_until_ok(&self, job: &Value, timeout: Duration) -> Value {
+        let key = Uuid::new_v4().to_string();
+        self.submit_until_accepted(job, &key, timeout).await
     }
 
     /// Submits the turns 0 to `turns` - 1 of a session ([`turn_text`]). Each turn has its own idempotency key

@@ -191,6 +191,12 @@ impl Fleet {
         }
     }
 
+    /// The live jobs of both classes together that `/v1/queues` shows. `None` if a gateway does not show them.
+    pub async fn live_jobs(&self) -> Option<u64> {
+        let answer = self.client.try_get("/v1/queues").await.ok()?;
+        live_jobs(&answer.body)
+    }
+
     /// Waits until `/v1/queues` shows `count` live jobs of both classes together. The counts can be a second old, so they may
     /// not include a job that was just submitted.
     ///
@@ -202,9 +208,7 @@ impl Fleet {
             if let Ok(answer) = self.client.try_get("/v1/queues").await {
                 last = answer.body;
             }
-            let live_jobs = |class: &str| last["classes"][class]["live"].as_u64();
-            let classes = live_jobs("interactive").zip(live_jobs("batch"));
-            classes.map(|(interactive, batch)| interactive + batch) == Some(count)
+            live_jobs(&last) == Some(count)
         };
         if !poll_until(timeout, is_reached).await {
             panic!(
@@ -241,6 +245,13 @@ impl Fleet {
             );
         }
     }
+}
+
+/// The live jobs of both classes together in an answer of `/v1/queues`.
+fn live_jobs(queues: &Value) -> Option<u64> {
+    let live_jobs = |class: &str| queues["classes"][class]["live"].as_u64();
+    let (interactive, batch) = live_jobs("interactive").zip(live_jobs("batch"))?;
+    Some(interactive + batch)
 }
 
 /// Polls `condition` until it is true, for at most `timeout`. Returns whether it became true. Use this only for

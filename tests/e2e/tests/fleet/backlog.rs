@@ -23,7 +23,10 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(60);
 async fn jobs_that_could_run_are_ready_and_jobs_behind_others_of_their_session_are_not() {
     let _guard = test_lock::shared().await;
     let mut fleet = Fleet::builder().workers(1).start().await;
-    let job = fleet.client.submit_ok(&json!({ "input": "hello" })).await;
+    let job = fleet
+        .client
+        .submit_until_ok(&json!({ "input": "hello" }), TIMEOUT)
+        .await;
     fleet.client.wait(id_of(&job), TIMEOUT).await;
     fleet.workers[0].sigterm();
     assert_eq!(fleet.workers[0].wait_exit(TIMEOUT).await.code(), Some(0));
@@ -41,7 +44,7 @@ async fn jobs_that_could_run_are_ready_and_jobs_behind_others_of_their_session_a
     submits.join_all().await;
     for _ in 0..JOBS_OF_LONG_SESSION {
         let job = json!({ "session_id": "long", "input": "hello", "priority": "batch" });
-        fleet.client.submit_ok(&job).await;
+        fleet.client.submit_until_ok(&job, TIMEOUT).await;
     }
     let submitted = Instant::now();
     for (queue, ready) in [(INTERACTIVE, SESSIONS as u64), (BATCH, 1)] {
@@ -54,7 +57,7 @@ async fn jobs_that_could_run_are_ready_and_jobs_behind_others_of_their_session_a
         let remaining = SHOWN_WITHIN.saturating_sub(submitted.elapsed());
         let mut last_counts = Value::Null;
         let shown = async || {
-            last_counts = client.queues().await.expect(200)["classes"].clone();
+            last_counts = client.get_until_ok("/v1/queues", TIMEOUT).await["classes"].clone();
             has_counts(&last_counts["interactive"], SESSIONS, 0)
                 && has_counts(&last_counts["batch"], 1, JOBS_OF_LONG_SESSION - 1)
         };

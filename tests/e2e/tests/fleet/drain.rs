@@ -32,7 +32,7 @@ async fn submit(fleet: &Fleet, kind: &str, count: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for number in 0..count {
         let job = json!({ "session_id": format!("{kind}-{number}"), "input": format!("{kind} {number};") });
-        ids.push(id_of(&fleet.client.submit_ok(&job).await).to_owned());
+        ids.push(id_of(&fleet.client.submit_until_ok(&job, TIMEOUT).await).to_owned());
     }
     ids
 }

@@ -29,12 +29,13 @@ async fn when_a_retry_is_due_its_message_is_ready_in_rabbitmq() {
     );
     let mut fleet = Fleet::builder().workers(1).openai(&llm).start().await;
     let job = json!({ "session_id": "s", "input": "turn=0" });
-    let id = id_of(&fleet.client.submit_ok(&job).await).to_owned();
+    let id = id_of(&fleet.client.submit_until_ok(&job, TIMEOUT).await).to_owned();
     llm.wait_for("the provider's refusal", |records| {
         records.first().is_some_and(|record| !record.is_in_flight())
     })
     .await;
-    let due = Instant::now() + Duration::from_secs(RETRY_AFTER_S);
+    // The worker got the refusal after its call had arrived, so the retry is not due earlier than this.
+    let due = llm.recorded()[0].request.arrived_at + Duration::from_secs(RETRY_AFTER_S);
     let waits_for_retry = |counts: &serde_json::Value| counts["retry_wait"] == 1;
     fleet
         .wait_for_counts("one job that waits for its retry", TIMEOUT, waits_for_retry)
@@ -82,7 +83,7 @@ async fn a_job_past_its_deadline_becomes_expired() {
     let submit = async |session: &str, expires_in_s: serde_json::Value| {
         let mut job = json!({ "session_id": session, "input": "hello" });
         job["expires_in_s"] = expires_in_s;
-        id_of(&fleet.client.submit_ok(&job).await).to_owned()
+        id_of(&fleet.client.submit_until_ok(&job, TIMEOUT).await).to_owned()
     };
     let single = submit("a", json!(1)).await;
     let head = submit("b", json!(3_600)).await;

@@ -36,7 +36,7 @@ async fn assert_taken_over(is_sweeper: bool) {
     let mut ids = Vec::new();
     for number in 0..JOBS {
         let job = json!({ "session_id": format!("s-{number}"), "input": format!("job {number};") });
-        ids.push(id_of(&fleet.client.submit_ok(&job).await).to_owned());
+        ids.push(id_of(&fleet.client.submit_until_ok(&job, TIMEOUT).await).to_owned());
     }
     llm.wait_for_requests(JOBS).await;
     fleet.add_worker().await;
@@ -90,11 +90,11 @@ async fn elect(fleet: &Fleet, name: &str) {
     const TERM_MS: i64 = 1_500;
     let term_ms = TERM_MS.to_string();
     let set = ["SET", ELECTION, name, "PX", &term_ms];
-    fleet
-        .redis
-        .cli(&set)
-        .await
-        .expect("Redis stores the election");
+    let elect = async || {
+        let set = fleet.redis.cli(&set).await;
+        set.expect("Redis stores the election");
+    };
+    elect().await;
     let renewed = async || {
         let ttl_ms = fleet.redis.cli(&["PTTL", ELECTION]).await;
         let ttl_ms: i64 = ttl_ms
@@ -103,7 +103,12 @@ async fn elect(fleet: &Fleet, name: &str) {
             .expect("the TTL is a number");
         // The elected process renews its election every 250 ms, with a TTL of 2 s.
         let sweeper = fleet.redis.cli(&["GET", ELECTION]).await;
-        ttl_ms > TERM_MS && sweeper.expect("Redis returns the election") == name
+        let is_elected = sweeper.expect("Redis returns the election") == name;
+        if !is_elected {
+            // On a busy machine, the term can end before the process renews it, and then another process is elected.
+            elect().await;
+        }
+        is_elected && ttl_ms > TERM_MS
     };
     assert!(
         poll_until(TIMEOUT, renewed).await,

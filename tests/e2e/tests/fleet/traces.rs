@@ -132,7 +132,7 @@ async fn without_the_variables_the_trace_of_the_client_still_reaches_the_provide
         [format!("00-{}-{}-01", FIRST.trace_id, FIRST.span_id)]
     );
 
-    let untraced = id_of(&fleet.client.submit_ok(&job).await).to_owned();
+    let untraced = id_of(&fleet.client.submit_until_ok(&job, TIMEOUT).await).to_owned();
     fleet.client.wait(&untraced, TIMEOUT).await;
     let recorded = llm.recorded();
     let last = recorded.last().expect("the second job was called");

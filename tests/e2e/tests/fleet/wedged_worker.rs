@@ -74,7 +74,11 @@ async fn wedged_worker_is_found_and_replaced(setting: &str) {
     let _guard = test_lock::shared().await;
     let (mut fleet, admin) = start_wedged(setting).await;
     let began = Instant::now();
-    let id = fleet.client.submit_ok(&json!({"input": "Hi."})).await["id"].clone();
+    let id = fleet
+        .client
+        .submit_until_ok(&json!({"input": "Hi."}), TIMEOUT)
+        .await["id"]
+        .clone();
     fails_in_time(&admin, began).await;
 
     // The process works otherwise: another worker gets the job once the wedged one is gone.
@@ -98,7 +102,10 @@ async fn a_wedged_worker_is_found_beside_a_healthy_one_that_runs_all_jobs() {
     let client = fleet.client.clone();
     let jobs = async {
         loop {
-            let id = client.submit_ok(&json!({"input": "Hi."})).await["id"].clone();
+            let id = client
+                .submit_until_ok(&json!({"input": "Hi."}), TIMEOUT)
+                .await["id"]
+                .clone();
             let job = client.wait(id.as_str().expect("an id"), TIMEOUT).await;
             assert_eq!(job["status"], "completed", "{job}");
         }

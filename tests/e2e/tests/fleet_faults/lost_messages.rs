@@ -24,6 +24,8 @@ use crate::{
 const LOST: usize = 3;
 /// How long a job may take after its message is lost, on an idle machine. Its timer is due after a minute.
 const DONE_WITHIN: Duration = Duration::from_secs(90);
+/// The timer of a lost message is not due for this long after the loss. The job was admitted some seconds before the loss.
+const NOT_DUE_FOR: Duration = Duration::from_secs(45);
 /// How long a test waits for such a job.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 /// The number of concurrent calls of one worker. It is so low that messages wait in the queue and can be removed there.
@@ -40,6 +42,7 @@ async fn a_lost_message_delays_only_its_own_session() {
     let load = FaultLoad::start(&fleet, "s", LOST, seed).await;
     let mut lost = BTreeSet::new();
     let mut losses = JoinSet::new();
+    let mut first_loss = None;
 
     for loss in 1..=LOST {
         load.wait_until_fault_is_due(loss).await;
@@ -47,6 +50,7 @@ async fn a_lost_message_delays_only_its_own_session() {
         messages::wait_for_more_than(&fleet, INTERACTIVE, 0, TIMEOUT).await;
         for id in messages::remove(&fleet, INTERACTIVE, 1).await {
             let (began, client, job) = (Instant::now(), fleet.client.clone(), id.clone());
+            first_loss.get_or_insert(began);
             losses.spawn(async move {
                 client.wait(&job, WAIT_MAX).await;
                 (began, began.elapsed())
@@ -61,18 +65,32 @@ async fn a_lost_message_delays_only_its_own_session() {
 
     // All other sessions finish first.
     load.wait_for_all_accepted().await;
-    let waiting = lost
+    let waiting: u64 = lost
         .iter()
         .map(|id| FaultLoad::TURNS - load.turn_of(id))
         .sum();
-    fleet.wait_for_live_jobs(waiting, TIMEOUT).await;
+    let first_loss = first_loss.expect("a message was lost");
+    // On a busy machine, the other jobs may end so late that a timer is due before.
+    let may_be_due = || first_loss.elapsed() >= NOT_DUE_FOR;
+    let only_lost_wait = async || may_be_due() || fleet.live_jobs().await == Some(waiting);
+    assert!(
+        poll_until(TIMEOUT, only_lost_wait).await,
+        "not {waiting} jobs are live, but {:?}",
+        fleet.live_jobs().await
+    );
     for id in &lost {
         let path = format!("/v1/jobs/{id}");
         let job = fleet.client.get_until_ok(&path, TIMEOUT).await;
-        assert_eq!(job["status"], "queued", "{job}");
+        assert!(job["status"] == "queued" || may_be_due(), "{job}");
     }
     println!(
-        "all jobs have ended, except for {waiting}: those without a message and the turns after them"
+        "{:?} after the first loss, {waiting} jobs are without a message or behind one: {}",
+        first_loss.elapsed(),
+        if may_be_due() {
+            "their timers may be due"
+        } else {
+            "all other jobs have ended"
+        }
     );
     for (began, took) in losses.join_all().await {
         let what = "the end of a job whose message was lost";

@@ -20,7 +20,7 @@ pub(crate) async fn wait_for_work_by(fleet: &Fleet, worker: &str) {
     let mut submitted = 0;
     let has_run_one = async || {
         submitted += 1;
-        let job = fleet.client.submit_ok(&new_job()).await;
+        let job = fleet.client.submit_until_ok(&new_job(), TIMEOUT).await;
         let job = fleet.client.wait(id_of(&job), TIMEOUT).await;
         assert_eq!(job["status"], "completed", "{job}");
         attempted_by(&job, worker)

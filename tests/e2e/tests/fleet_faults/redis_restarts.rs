@@ -30,7 +30,7 @@ async fn while_redis_is_down_every_route_except_healthz_answers_503_and_no_call_
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().openai(&llm).start().await;
     let job = json!({ "session_id": "idle", "input": "hello" });
-    let job = fleet.client.submit_ok(&job).await;
+    let job = fleet.client.submit_until_ok(&job, TIMEOUT).await;
     let idle_job = id_of(&job).to_owned();
     fleet.client.wait(&idle_job, TIMEOUT).await;
     let load = FaultLoad::start(&fleet, "s", RESTARTS, seed).await;

@@ -9,6 +9,8 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The smallest slowdown of the machine that explains such a refusal without a fault of Redis. On a machine without other
 /// load, a commit takes a small part of the timeout.
 const SLOWDOWN_MIN: f64 = 5.0;
+/// The shortest stall of the machine that explains it.
+const STALL_MIN: Duration = Duration::from_secs(1);
 
 /// The refusal of a request.
 #[derive(Clone, Debug)]
@@ -32,8 +34,10 @@ impl Refusal {
 
     /// Whether the store answered too late only because the machine was much slower than an idle one.
     pub(crate) fn is_caused_by_slow_machine(&self) -> bool {
-        let slowdown = slowdown::between(self.at - STORE_TIMEOUT, self.at);
-        self.code == "store_unavailable" && slowdown >= SLOWDOWN_MIN
+        let began = self.at - STORE_TIMEOUT;
+        let was_slow = slowdown::between(began, self.at) >= SLOWDOWN_MIN;
+        let has_stalled = slowdown::stalled_between(began, self.at) >= STALL_MIN;
+        self.code == "store_unavailable" && (was_slow || has_stalled)
     }
 
     /// Asserts that the status is 503, the code is one of `codes`, and `Retry-After` is at least a second.

@@ -174,8 +174,10 @@ async fn assert_retried(
             &job["attempts"][1]["started_at"],
         );
         // The sweeper and a busy machine can make the pause longer.
-        let slowdown = slowdown::between(began, Instant::now());
-        let pause_max = pause + Duration::from_secs(5).mul_f64(slowdown);
+        let now = Instant::now();
+        let slowdown = slowdown::between(began, now);
+        let stalled = slowdown::stalled_between(began, now);
+        let pause_max = pause + Duration::from_secs(5).mul_f64(slowdown) + stalled;
         assert!(
             paused >= pause && paused < pause_max,
             "the pause was {paused:?}: {job}"

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use e2e::{
     client::{Client, is_terminal},
-    fleet::poll_until,
+    fleet::{TIMEOUT, poll_until},
 };
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use crate::jobs;
 /// # Panics
 /// If the account is not listed.
 pub(crate) async fn account(client: &Client, name: &str) -> Value {
-    let body = client.get("/v1/providers").await.expect(200);
+    let body = client.get_until_ok("/v1/providers", TIMEOUT).await;
     let accounts = body["providers"].as_array();
     let account = accounts
         .into_iter()
@@ -36,8 +36,9 @@ pub(crate) async fn wait_for_waiting(client: &Client, ids: &[String], timeout: D
     let mut last = Value::Null;
     let mut has_ended = false;
     let is_reached = async || {
-        last = client.queues().await.expect(200)["classes"]["interactive"].clone();
-        has_ended = is_terminal(&client.job(&ids[0]).await.expect(200));
+        last = interactive_counts(client).await;
+        let path = format!("/v1/jobs/{}", ids[0]);
+        has_ended = is_terminal(&client.get_until_ok(&path, TIMEOUT).await);
         has_ended || (last["provider_wait"] == ids.len() && last["ready"] == 0)
     };
     let is_reached = poll_until(timeout, is_reached).await;
@@ -60,11 +61,17 @@ pub(crate) async fn wait_for_waiting(client: &Client, ids: &[String], timeout: D
 pub(crate) async fn wait_for_behind_session(client: &Client, jobs: usize, timeout: Duration) {
     let mut last = Value::Null;
     let is_reached = async || {
-        last = client.queues().await.expect(200)["classes"]["interactive"].clone();
+        last = interactive_counts(client).await;
         last["behind_session"] == jobs
     };
     assert!(
         poll_until(timeout, is_reached).await,
         "timed out after {timeout:?} waiting for {jobs} jobs behind others; the last counts: {last}"
     );
+}
+
+/// The counts of interactive jobs in `/v1/queues`.
+async fn interactive_counts(client: &Client) -> Value {
+    let queues = client.get_until_ok("/v1/queues", TIMEOUT).await;
+    queues["classes"]["interactive"].clone()
 }

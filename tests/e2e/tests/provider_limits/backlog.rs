@@ -115,7 +115,7 @@ fn assert_refusal(refusal: &Answer) {
 /// Asserts that a job of the provider that answers is accepted and completes.
 async fn assert_other_completes(client: &Client) {
     let job = json!({ "input": "other", "model": OTHER_MODEL });
-    let job = client.submit_ok(&job).await;
+    let job = client.submit_until_ok(&job, TIMEOUT).await;
     let job = client.wait(id_of(&job), TIMEOUT).await;
     assert_eq!(job["status"], "completed", "{job}");
 }

@@ -71,7 +71,7 @@ async fn fail_beside_good_jobs(engine: Engine, failing: usize) {
             let number = good_jobs.fetch_add(1, Ordering::Relaxed);
             let submitted_at = slowdown::measure();
             let job = json!({ "input": jobs::input("good", number) });
-            let id = id_of(&client.submit_ok(&job).await).to_owned();
+            let id = id_of(&client.submit_until_ok(&job, TIMEOUT).await).to_owned();
             let job = client.wait(&id, TIMEOUT).await;
             assert_eq!(job["status"], "completed", "{job}");
             let took = submitted_at.elapsed();

@@ -134,8 +134,6 @@ mod tests {
     use super::*;
     use crate::provider::http::HttpLimits;
 
-    const CONNECT_MS: u64 = 2_000;
-
     /// An address that does not respond, because its backlog is full until the other returned values are dropped.
     async fn unresponsive_address() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
         let socket = TcpSocket::new_v4().expect("the socket is created");
@@ -153,10 +151,10 @@ mod tests {
         (address, listener, filling)
     }
 
-    fn client(addresses: &[SocketAddr]) -> Client {
+    fn client(addresses: &[SocketAddr], connect_ms: u64) -> Client {
         let settings = HttpSettings {
             limits: HttpLimits {
-                connect_ms: CONNECT_MS,
+                connect_ms,
                 ..HttpLimits::default()
             },
             ..HttpSettings::default()
@@ -170,14 +168,14 @@ mod tests {
 
     #[tokio::test]
     async fn if_an_address_does_not_respond_the_next_is_tried_within_the_connect_timeout() {
+        // Each address has half of this time. That suffices on a busy machine.
+        const CONNECT_MS: u64 = 8_000;
         let (unresponsive, _listener, _filling) = unresponsive_address().await;
         let alive = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("the port opens");
-        let client = client(&[
-            unresponsive,
-            alive.local_addr().expect("the address is valid"),
-        ]);
+        let alive_address = alive.local_addr().expect("the address is valid");
+        let client = client(&[unresponsive, alive_address], CONNECT_MS);
         let call = tokio::spawn(client.post("http://llm.example/v1").send());
         let accepted = timeout(Duration::from_millis(CONNECT_MS), alive.accept()).await;
         let (mut stream, _) = accepted
@@ -190,7 +188,7 @@ mod tests {
     #[tokio::test]
     async fn a_connect_to_an_address_that_does_not_respond_fails_at_the_connect_timeout() {
         let (unresponsive, _listener, _filling) = unresponsive_address().await;
-        let error = client(&[unresponsive])
+        let error = client(&[unresponsive], 1_000)
             .post("http://llm.example/v1")
             .send()
             .await;
