@@ -55,8 +55,6 @@ impl Fleet {
     pub(super) async fn start(setup: &Setup, servers: &Servers) -> anyhow::Result<Self> {
         let rabbit = servers.rabbit().await?;
         let vhost = rabbit.vhost().await?;
-        // Redis would rewrite its append-only file at a certain size. That would add to the CPU time of some measurements
-        // and not to others.
         let redis = Redis::start(RedisOptions {
             args: ["--auto-aof-rewrite-percentage", "0"]
                 .map(String::from)
@@ -84,13 +82,15 @@ impl Fleet {
         })
     }
 
-    /// Starts one more worker.
+    /// Starts this many workers.
     ///
     /// # Errors
-    /// If it does not start.
-    pub(crate) async fn start_worker(&mut self) -> anyhow::Result<()> {
-        let worker = Subject::forebay(&self.binary, &["worker"], &self.variables, None).await?;
-        self.workers.push(worker);
+    /// If one does not start.
+    pub(super) async fn start_workers(&mut self, workers: u32) -> anyhow::Result<()> {
+        for _ in 0..workers {
+            let worker = Subject::forebay(&self.binary, &["worker"], &self.variables, None).await?;
+            self.workers.push(worker);
+        }
         Ok(())
     }
 

@@ -40,13 +40,13 @@ impl Installation {
         })
     }
 
-    /// Makes jobs run: starts the worker of a fleet, or lets the LLM server answer the calls of the one process.
+    /// Makes jobs run: starts this many workers of a fleet, or lets the LLM server answer the calls of the one process.
     ///
     /// # Errors
-    /// If the worker does not start, or the LLM server cannot be reached.
-    pub(crate) async fn release_workers(&mut self) -> anyhow::Result<()> {
+    /// If a worker does not start, or the LLM server cannot be reached.
+    pub(crate) async fn release_workers(&mut self, workers: u32) -> anyhow::Result<()> {
         match self {
-            Self::Fleet(fleet) => fleet.start_worker().await,
+            Self::Fleet(fleet) => fleet.start_workers(workers).await,
             Self::OneProcess(process) => process.release().await,
         }
     }

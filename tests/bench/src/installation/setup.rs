@@ -16,6 +16,9 @@ pub(crate) struct Setup {
     pub(crate) provider: mock::Options,
     /// Settings of Forebay beside its defaults.
     pub(crate) variables: Vec<(&'static str, String)>,
+    /// Whether Redis rewrites its append-only file when that has grown, as it does by default. A rewrite takes CPU time in some
+    /// runs and not in others.
+    pub(crate) rewrites_append_only_file: bool,
 }
 
 impl Setup {
@@ -29,6 +32,7 @@ impl Setup {
                 wait_for_release: false,
             },
             variables: Vec::new(),
+            rewrites_append_only_file: false,
         }
     }
 }

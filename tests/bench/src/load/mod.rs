@@ -9,3 +9,6 @@ pub(crate) mod job;
 pub(crate) mod outcome;
 pub(crate) mod own_thread;
 pub(crate) mod queues;
+pub(crate) mod results;
+mod schedule;
+pub(crate) mod submits_at_rate;

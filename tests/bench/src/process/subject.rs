@@ -43,6 +43,15 @@ impl Subject {
         })
     }
 
+    /// Starts a server that answers submits with axum alone.
+    pub(crate) async fn bare_gateway() -> anyhow::Result<Self> {
+        let (child, address) = bench("bare-gateway", &[]).await?;
+        Ok(Self {
+            child,
+            url: format!("http://{address}"),
+        })
+    }
+
     /// Starts `forebay` with these arguments and variables, and waits until it is ready. Settings of this machine do not
     /// reach it. With `cores` it runs only on these cores.
     pub(crate) async fn forebay(

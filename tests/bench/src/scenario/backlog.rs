@@ -23,8 +23,8 @@ use crate::{
 /// The parts of the backlog between which the drain is measured, in percent. Start and end are left out.
 const DRAIN_FROM_PERCENT: u64 = 15;
 const DRAIN_TO_PERCENT: u64 = 95;
-/// How long a fleet is left alone after the submits. Work that it puts off for about a second is then done.
-const SETTLE_LEAST: Duration = Duration::from_secs(2);
+/// How long an installation is left alone after the submits. Work that it puts off for about a second is then done.
+pub(crate) const SETTLE_LEAST: Duration = Duration::from_secs(2);
 
 /// The name of the sum of all parts.
 pub(crate) const ALL_PARTS: &str = "all processes";
@@ -36,7 +36,11 @@ pub(crate) struct Size {
     pub(crate) jobs: usize,
     /// The jobs that are submitted before, so that connections are open and memory is allocated.
     pub(crate) warm_up_jobs: usize,
+    /// The workers of a fleet.
+    pub(crate) workers: u32,
     pub(crate) sessions: Sessions,
+    /// How long the installation is left alone after the submits, at least; normally [`SETTLE_LEAST`].
+    pub(crate) settle_least: Duration,
     /// How long the drain may take.
     pub(crate) drain_timeout: Duration,
 }
@@ -153,17 +157,17 @@ pub(crate) async fn measure(
         async move { closed_loop::submit(&url, jobs, MODEL, size.sessions).await }
     };
     let warm_up = submit(size.warm_up_jobs).await?;
-    until_idle(installation, SETTLE_LEAST).await?;
+    until_idle(installation, size.settle_least).await?;
     let (before, redis_before) = (installation.usage()?, installation.redis_counters().await?);
     let disk_before = installation.disk_bytes().await?;
 
     let accepted = submit(size.jobs).await?;
-    until_idle(installation, SETTLE_LEAST).await?;
+    until_idle(installation, size.settle_least).await?;
     let (waiting, redis_waiting) = (installation.usage()?, installation.redis_counters().await?);
     let disk_waiting = installation.disk_bytes().await?;
 
     let all = (size.warm_up_jobs + size.jobs) as u64;
-    installation.release_workers().await?;
+    installation.release_workers(size.workers).await?;
     let (from, to) = drain(installation, &client, all, size.drain_timeout).await?;
     let (end, redis_end) = (installation.usage()?, installation.redis_counters().await?);
     for ids in [&warm_up.ids, &accepted.ids] {

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use super::backlog::{self, ALL_PARTS, Measured, Size};
+use super::backlog::{self, ALL_PARTS, Measured, SETTLE_LEAST, Size};
 use crate::{
     installation::{Installation, Kind, Servers, Setup},
     options::RunOptions,
@@ -21,9 +21,9 @@ pub(crate) struct Options {
     /// Compare with this `forebay` binary. The two binaries are measured in pairs whose order alternates.
     #[arg(long)]
     against: Option<PathBuf>,
-    /// The number of pairs, or without --against the number of runs.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50))]
-    pairs: u32,
+    /// The number of pairs; by default the number of runs.
+    #[arg(long, requires = "against", value_parser = clap::value_parser!(u32).range(1..=50))]
+    pairs: Option<u32>,
     /// End with an error if the median ratio of the CPU time of all processes is higher than this.
     #[arg(long, requires = "against")]
     max_ratio: Option<f64>,
@@ -43,7 +43,7 @@ impl Options {
     }
 
     fn pairs(&self) -> u32 {
-        self.run.size(self.pairs, 1)
+        self.pairs.unwrap_or(self.run.run_count())
     }
 }
 
@@ -172,7 +172,9 @@ async fn measure(
     let size = Size {
         jobs,
         warm_up_jobs: (jobs / 20).max(64),
+        workers: 1,
         sessions: options.run.sessions,
+        settle_least: options.run.size(SETTLE_LEAST, Duration::ZERO),
         drain_timeout: Duration::from_secs(300),
     };
     backlog::measure(&mut installation, size).await

@@ -1,7 +1,14 @@
 //! The scenarios: what is done to an installation, and what is measured while it is done.
 
-pub(crate) mod backlog;
+mod backlog;
 pub(crate) mod cores;
 pub(crate) mod cpu;
-pub(crate) mod idle;
+pub(crate) mod growth;
+pub(crate) mod hot_session;
+mod idle;
 pub(crate) mod in_flight;
+mod latency;
+pub(crate) mod raw;
+pub(crate) mod spike;
+pub(crate) mod throughput;
+pub(crate) mod workers;

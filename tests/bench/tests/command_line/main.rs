@@ -12,7 +12,17 @@ fn bench(args: &[&str]) -> Output {
 #[test]
 fn the_help_lists_the_measurements() {
     let help = String::from_utf8(bench(&["--help"]).stdout).expect("the help is text");
-    for command in ["cpu", "in-flight", "cores"] {
+    for command in [
+        "table",
+        "raw",
+        "cpu",
+        "growth",
+        "spike",
+        "hot-session",
+        "workers",
+        "in-flight",
+        "cores",
+    ] {
         assert!(help.contains(command), "{command} is missing: {help}");
     }
 }
