@@ -72,11 +72,11 @@ impl Figures {
     }
 }
 
-/// A number with three significant digits or more: 0.123, 12.3, 1,234.
+/// A number with three significant digits or more: 0.123, 12.3, 1,234. A small natural number has no decimals.
 pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
     let decimals = match size {
-        _ if size >= 100.0 => 0,
+        _ if size >= 100.0 || value.fract() == 0.0 => 0,
         _ if size >= 10.0 => 1,
         _ if size >= 1.0 => 2,
         _ => 3,
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn a_figure_shows_its_median_and_its_range() {
         let figure: Figure = [3.0, 1.0, 12_345.0].into_iter().collect();
-        assert_eq!(figure.to_string(), "3.00 (1.00 to 12,345)");
+        assert_eq!(figure.to_string(), "3 (1 to 12,345)");
         let single: Figure = [0.5].into_iter().collect();
         assert_eq!(single.to_string(), "0.500");
         assert_eq!(Figure::default().to_string(), "–");
@@ -145,8 +145,11 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_and_rounded() {
-        let shown = [0.1234, 12.34, 999.6, 1_234_567.8, -4_321.0].map(number);
-        assert_eq!(shown, ["0.123", "12.3", "1,000", "1,234,568", "-4,321"]);
+        let shown = [0.1234, 12.34, 4.0, 999.6, 1_234_567.8, -4_321.0].map(number);
+        assert_eq!(
+            shown,
+            ["0.123", "12.3", "4", "1,000", "1,234,568", "-4,321"]
+        );
     }
 
     #[test]

@@ -54,6 +54,13 @@ pub(crate) fn line_chart(title: &str, size_name: &str, series: &[Series]) -> Str
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
             line.join(" ")
         );
+        for (size, value) in points {
+            let (x, y) = (x(*size), y(*value));
+            let _ = writeln!(
+                content,
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>"
+            );
+        }
         #[expect(clippy::cast_precision_loss, reason = "a plot has few lines")]
         let key = TOP + 20.0 * index as f64;
         let _ = writeln!(

@@ -113,7 +113,7 @@ mod tests {
         table.add("a", vec![value("x", 1.0), value("z", 3.0)]);
         table.add("b", vec![value("x", 4.0), value("y", 5.0), value("z", 6.0)]);
         let expected = "## T\n\n| | a | b |\n| --- | --- | --- |\n\
-                        | x | 1.00 | 4.00 |\n| y | – | 5.00 |\n| z | 3.00 | 6.00 |\n";
+                        | x | 1 | 4 |\n| y | – | 5 |\n| z | 3 | 6 |\n";
         assert_eq!(table.to_string(), expected);
         assert!(table.check_positive().is_ok());
     }

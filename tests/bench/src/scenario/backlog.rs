@@ -3,12 +3,12 @@
 //! Submits and runs are measured apart, so each gets the machine for itself. Together they are all that happens to a job
 //! from its submit to its result.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use anyhow::ensure;
 use tokio::time::{Instant, sleep};
 
-use super::idle::until_idle;
+use super::{cpu_time::CpuTime, idle::until_idle};
 use crate::{
     installation::{Installation, MODEL, Part, PartUsage},
     load::{
@@ -25,9 +25,6 @@ const DRAIN_FROM_PERCENT: u64 = 15;
 const DRAIN_TO_PERCENT: u64 = 95;
 /// How long an installation is left alone after the submits. Work that it puts off for about a second is then done.
 pub(crate) const SETTLE_LEAST: Duration = Duration::from_secs(2);
-
-/// The name of the sum of all parts.
-pub(crate) const ALL_PARTS: &str = "all processes";
 
 /// The size of a run.
 #[derive(Clone, Copy, Debug)]
@@ -50,9 +47,8 @@ pub(crate) struct Size {
 pub(crate) struct Measured {
     pub(crate) accepted: Accepted,
     pub(crate) drained_per_s: f64,
-    /// CPU time of each part for one job, in microseconds: from the submits until all parts are idle again, and in the
-    /// measured part of the drain.
-    pub(crate) cpu_us: BTreeMap<Part, f64>,
+    /// The CPU time from the submits until all parts are idle again, and that of the measured part of the drain.
+    pub(crate) cpu: CpuTime,
     /// What each part used while the jobs waited.
     pub(crate) waiting: PartUsage,
     /// What each part used before the jobs were submitted.
@@ -75,17 +71,7 @@ pub(crate) struct RedisPerJob {
 }
 
 impl Measured {
-    /// The CPU time of each part for one job in microseconds, and the sum of all parts.
-    pub(crate) fn cpu_figures(&self) -> Vec<(String, f64)> {
-        let mut figures = Vec::new();
-        if self.cpu_us.len() > 1 {
-            figures.extend(self.cpu_us.iter().map(|(part, us)| (part.to_string(), *us)));
-        }
-        figures.push((String::from(ALL_PARTS), self.cpu_us.values().sum()));
-        figures
-    }
-
-    /// All other figures, each with its unit in its name.
+    /// All figures but the CPU time, each with its unit in its name.
     #[expect(clippy::cast_precision_loss, reason = "figures to print")]
     pub(crate) fn figures(&self) -> Vec<(String, f64)> {
         let jobs = self.accepted.ids.len() as f64;
@@ -121,13 +107,13 @@ impl Measured {
         ]);
         for (part, usage) in &self.waiting {
             if matches!(part, Part::Gateway | Part::OneProcess) {
-                let name = format!("memory of the {part} while it accepts, MiB");
+                let name = format!("{part}, memory while accepting, highest, MiB");
                 figures.push((name, mib(usage)));
             }
         }
         for (part, usage) in &self.end {
             if matches!(part, Part::Worker | Part::OneProcess) {
-                let name = format!("memory of the {part} after the drain, highest, MiB");
+                let name = format!("{part}, memory until the end, highest, MiB");
                 figures.push((name, mib(usage)));
             }
         }
@@ -176,11 +162,9 @@ pub(crate) async fn measure(
 
     let jobs = size.jobs as f64;
     let drained = (to.done - from.done) as f64;
-    let cpu_us = waiting.iter().map(|(part, waiting)| {
-        let submits = cpu_us_between(&before, part, waiting.cpu_us) / jobs;
-        let runs = cpu_us_between(&from.usage, part, to.usage[part].cpu_us) / drained;
-        (*part, submits + runs)
-    });
+    let mut cpu = CpuTime::default();
+    cpu.add(&before, &waiting, jobs);
+    cpu.add(&from.usage, &to.usage, drained);
     let redis = redis_before.zip(redis_waiting).zip(redis_end);
     let redis = redis.map(|((before, waiting), end)| RedisPerJob {
         // The jobs of the warm-up are submitted before and drained with the others.
@@ -192,7 +176,7 @@ pub(crate) async fn measure(
     });
     Ok(Measured {
         drained_per_s: drained / (to.at - from.at).as_secs_f64(),
-        cpu_us: cpu_us.collect(),
+        cpu,
         disk_bytes: disk_waiting.saturating_sub(disk_before) as f64 / jobs,
         accepted,
         waiting,
@@ -200,12 +184,6 @@ pub(crate) async fn measure(
         end,
         redis,
     })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "figures to print")]
-fn cpu_us_between(before: &PartUsage, part: &Part, after_us: u64) -> f64 {
-    let before_us = before.get(part).map_or(0, |usage| usage.cpu_us);
-    after_us.saturating_sub(before_us) as f64
 }
 
 /// Waits until all jobs have ended. Returns the states between which the drain is measured.

@@ -7,7 +7,11 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use super::backlog::{self, ALL_PARTS, Measured, SETTLE_LEAST, Size};
+use super::{
+    backlog::{self, SETTLE_LEAST, Size},
+    cpu_time::{ALL_PARTS, CpuTime},
+    steady,
+};
 use crate::{
     installation::{Installation, Kind, Servers, Setup},
     options::RunOptions,
@@ -27,6 +31,12 @@ pub(crate) struct Options {
     /// End with an error if the median ratio of the CPU time of all processes is higher than this.
     #[arg(long, requires = "against")]
     max_ratio: Option<f64>,
+    /// What is measured.
+    #[arg(long, value_enum, default_value_t = LoadKind::Backlog)]
+    load: LoadKind,
+    /// The jobs per second of --load steady.
+    #[arg(long, default_value_t = 1_000.0)]
+    rate: f64,
     /// Measure only this kind of installation.
     #[arg(long)]
     only: Option<Kind>,
@@ -37,9 +47,18 @@ pub(crate) struct Options {
     pub(crate) run: RunOptions,
 }
 
+/// The loads under which the CPU time is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum LoadKind {
+    /// All jobs are submitted first, without workers, and then drained.
+    Backlog,
+    /// Workers run the jobs as they come, at a steady rate.
+    Steady,
+}
+
 impl Options {
-    fn jobs(&self) -> usize {
-        self.run.size(self.jobs as usize, 500)
+    fn jobs(&self) -> u32 {
+        self.run.size(self.jobs, 500)
     }
 
     fn pairs(&self) -> u32 {
@@ -49,13 +68,15 @@ impl Options {
 
 /// Measures, and prints a line for each run or pair, and the medians.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
+    ensure!(options.rate >= 1.0, "--rate must be at least 1");
     let binary = binary::forebay(options.run.binary.as_deref()).await?;
     let against = match &options.against {
         Some(against) => Some(binary::forebay(Some(against)).await?),
         None => None,
     };
     println!(
-        "CPU time in us a job, {} jobs a run, session ids {:?}, FOREBAY_LOG={LOG_FILTER}, no OTEL_*, other settings by default",
+        "CPU time in us a job, load {:?}, {} jobs a run, session ids {:?}, FOREBAY_LOG={LOG_FILTER}, no OTEL_*, other settings by default",
+        options.load,
         options.jobs(),
         options.run.sessions
     );
@@ -93,7 +114,7 @@ async fn one_binary(
     for number in 1..=options.pairs() {
         let measured = measure(options, kind, binary, servers).await?;
         print_run(&format!("{kind}, run {number}"), &measured);
-        figures.push(measured.cpu_figures());
+        figures.push(measured.cpu.figures());
     }
     for (part, figure) in figures.iter() {
         println!("{kind}, median: {part} {figure}");
@@ -121,7 +142,7 @@ async fn pairs(
         };
         print_run(&format!("{kind}, pair {number}, this build"), &new);
         print_run(&format!("{kind}, pair {number}, the other "), &old);
-        let (new, old) = (new.cpu_figures(), old.cpu_figures());
+        let (new, old) = (new.cpu.figures(), old.cpu.figures());
         let pair: Vec<_> = new
             .into_iter()
             .zip(old)
@@ -149,8 +170,10 @@ async fn pairs(
 }
 
 fn print_run(name: &str, measured: &Measured) {
-    println!("{name}: {}", describe(&measured.cpu_figures()));
-    println!("  {}", describe(&measured.figures()));
+    println!("{name}: {}", describe(&measured.cpu.figures()));
+    if !measured.others.is_empty() {
+        println!("  {}", describe(&measured.others));
+    }
 }
 
 fn describe(figures: &[(String, f64)]) -> String {
@@ -169,13 +192,38 @@ async fn measure(
     let setup = Setup::new(binary.to_owned(), 0);
     let mut installation = Installation::start(kind, &setup, servers).await?;
     let jobs = options.jobs();
+    let sessions = options.run.sessions;
+    if options.load == LoadKind::Steady {
+        let load = steady::Load {
+            rate_per_s: options.rate,
+            time: Duration::from_secs_f64(f64::from(jobs) / options.rate),
+            sessions,
+        };
+        let cpu = steady::measure(&mut installation, load).await?;
+        return Ok(Measured {
+            cpu,
+            others: Vec::new(),
+        });
+    }
+    let jobs = jobs as usize;
     let size = Size {
         jobs,
         warm_up_jobs: (jobs / 20).max(64),
         workers: 1,
-        sessions: options.run.sessions,
+        sessions,
         settle_least: options.run.size(SETTLE_LEAST, Duration::ZERO),
         drain_timeout: Duration::from_secs(300),
     };
-    backlog::measure(&mut installation, size).await
+    let measured = backlog::measure(&mut installation, size).await?;
+    Ok(Measured {
+        others: measured.figures(),
+        cpu: measured.cpu,
+    })
+}
+
+/// The figures of one run.
+struct Measured {
+    cpu: CpuTime,
+    /// The figures that are only printed.
+    others: Vec<(String, f64)>,
 }

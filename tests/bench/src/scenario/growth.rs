@@ -83,7 +83,6 @@ async fn measure(context: &Context, kind: Kind, jobs: usize) -> anyhow::Result<V
     if kind == Kind::Fleet {
         rows.retain(|(name, _)| !name.starts_with("disk"));
     }
-    let cpu_us = measured.cpu_figures().into_iter();
-    rows.extend(cpu_us.map(|(part, us)| (format!("CPU time, us a job: {part}"), us)));
+    rows.extend(measured.cpu.rows("backlog"));
     Ok(rows)
 }

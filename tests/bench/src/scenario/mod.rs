@@ -3,6 +3,7 @@
 mod backlog;
 pub(crate) mod cores;
 pub(crate) mod cpu;
+mod cpu_time;
 pub(crate) mod growth;
 pub(crate) mod hot_session;
 mod idle;
@@ -10,5 +11,6 @@ pub(crate) mod in_flight;
 mod latency;
 pub(crate) mod raw;
 pub(crate) mod spike;
+mod steady;
 pub(crate) mod throughput;
 pub(crate) mod workers;

@@ -127,7 +127,7 @@ async fn measure(
     rows.push((String::from("time until all jobs have ended, s"), drain_s));
     for (part, usage) in installation.usage()? {
         if part != Part::RabbitMq {
-            let name = format!("memory of the {part}, highest, MiB");
+            let name = format!("{part}, memory, highest, MiB");
             rows.push((name, usage.rss_peak_bytes as f64 / 1_048_576.0));
         }
     }

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use super::{
     backlog::{self, SETTLE_LEAST, Size},
-    latency,
+    latency, steady,
 };
 use crate::{
     context::Context,
     installation::{Installation, Kind, Setup},
     report::{bar_chart::bar_chart, figure::Figure, table::Table},
 };
+
+/// The rate of the steady load, in jobs per second.
+const STEADY_PER_S: f64 = 1_000.0;
 
 /// Measures all rows for both kinds of installations, in turns.
 ///
@@ -22,6 +25,7 @@ pub(crate) async fn run(context: &mut Context) -> anyhow::Result<()> {
         for kind in Kind::ALL {
             context.announce("throughput and latency", run, Some(kind));
             let mut rows = throughput(context, kind).await?;
+            rows.extend(steady_load(context, kind).await?);
             rows.extend(latency::measure(context, kind).await?);
             table.add(&kind.to_string(), rows);
         }
@@ -35,19 +39,18 @@ pub(crate) async fn run(context: &mut Context) -> anyhow::Result<()> {
         context.add_plot(file, &bar_chart(row, &bars))?;
     }
     let names = table.row_names();
-    let cpu = names.iter().filter(|name| name.starts_with(CPU));
+    let cpu = names
+        .iter()
+        .filter_map(|name| Some((*name, name.strip_prefix("CPU time, ")?)));
     let bars: Vec<(String, &Figure)> = cpu
-        .flat_map(|name| {
-            let part = name.trim_start_matches(CPU);
-            let bars = bars(&table, name).into_iter();
-            bars.map(move |(kind, figure)| (format!("{kind}: {part}"), figure))
+        .flat_map(|(row, name)| {
+            let name = name.replace(", us a job", "");
+            let bars = bars(&table, row).into_iter();
+            bars.map(move |(kind, figure)| (format!("{kind}, {name}"), figure))
         })
         .collect();
     context.add_plot("cpu", &bar_chart("CPU time, us a job", &bars))
 }
-
-/// The start of the name of each row of CPU time.
-const CPU: &str = "CPU time, us a job: ";
 
 fn bars<'a>(table: &'a Table, row: &str) -> Vec<(String, &'a Figure)> {
     let row = table.row(row).into_iter();
@@ -68,7 +71,20 @@ async fn throughput(context: &Context, kind: Kind) -> anyhow::Result<Vec<(String
     };
     let measured = backlog::measure(&mut installation, size).await?;
     let mut rows = measured.figures();
-    let cpu = measured.cpu_figures().into_iter();
-    rows.extend(cpu.map(|(part, us)| (format!("{CPU}{part}"), us)));
+    rows.extend(measured.cpu.rows("backlog"));
     Ok(rows)
+}
+
+async fn steady_load(context: &Context, kind: Kind) -> anyhow::Result<Vec<(String, f64)>> {
+    let setup = Setup::new(context.binary.clone(), 0);
+    let mut installation = Installation::start(kind, &setup, &context.servers).await?;
+    let load = steady::Load {
+        rate_per_s: context.run.size(STEADY_PER_S, 100.0),
+        time: context
+            .run
+            .size(Duration::from_secs(30), Duration::from_secs(2)),
+        sessions: context.run.sessions,
+    };
+    let cpu = steady::measure(&mut installation, load).await?;
+    Ok(cpu.rows(&format!("{:.0} jobs/s", load.rate_per_s)))
 }

@@ -41,9 +41,8 @@ pub(crate) async fn run(context: &mut Context) -> anyhow::Result<()> {
                 drain_timeout: Duration::from_secs(120),
             };
             let measured = backlog::measure(&mut fleet, size).await?;
-            let cpu_us = measured.cpu_figures().into_iter();
             let mut rows = vec![(String::from(DRAINED), measured.drained_per_s)];
-            rows.extend(cpu_us.map(|(part, us)| (format!("CPU time, us a job: {part}"), us)));
+            rows.extend(measured.cpu.rows("backlog"));
             table.add(&workers.to_string(), rows);
         }
     }
