@@ -8,7 +8,10 @@ use std::time::Duration;
 use anyhow::ensure;
 use tokio::time::{Instant, sleep};
 
-use super::{cpu_time::CpuTime, idle::until_idle};
+use super::{
+    cpu_time::CpuTime,
+    idle::{Settle, until_idle},
+};
 use crate::{
     installation::{Installation, MODEL, Part, PartUsage},
     load::{
@@ -23,8 +26,6 @@ use crate::{
 /// The parts of the backlog between which the drain is measured, in percent. Start and end are left out.
 const DRAIN_FROM_PERCENT: u64 = 15;
 const DRAIN_TO_PERCENT: u64 = 95;
-/// How long an installation is left alone after the submits. Work that it puts off for about a second is then done.
-pub(crate) const SETTLE_LEAST: Duration = Duration::from_secs(2);
 
 /// The size of a run.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +37,8 @@ pub(crate) struct Size {
     /// The workers of a fleet.
     pub(crate) workers: u32,
     pub(crate) sessions: Sessions,
-    /// How long the installation is left alone after the submits, at least; normally [`SETTLE_LEAST`].
-    pub(crate) settle_least: Duration,
+    /// When the work that follows the submits counts as done.
+    pub(crate) settle: Settle,
     /// How long the drain may take.
     pub(crate) drain_timeout: Duration,
 }
@@ -143,12 +144,12 @@ pub(crate) async fn measure(
         async move { closed_loop::submit(&url, jobs, MODEL, size.sessions).await }
     };
     let warm_up = submit(size.warm_up_jobs).await?;
-    until_idle(installation, size.settle_least).await?;
+    until_idle(installation, size.settle).await?;
     let (before, redis_before) = (installation.usage()?, installation.redis_counters().await?);
     let disk_before = installation.disk_bytes().await?;
 
     let accepted = submit(size.jobs).await?;
-    until_idle(installation, size.settle_least).await?;
+    until_idle(installation, size.settle).await?;
     let (waiting, redis_waiting) = (installation.usage()?, installation.redis_counters().await?);
     let disk_waiting = installation.disk_bytes().await?;
 

@@ -8,8 +8,9 @@ use std::{
 use anyhow::{Context, ensure};
 
 use super::{
-    backlog::{self, SETTLE_LEAST, Size},
+    backlog::{self, Size},
     cpu_time::{ALL_PARTS, CpuTime},
+    idle::Settle,
     steady,
 };
 use crate::{
@@ -211,7 +212,7 @@ async fn measure(
         warm_up_jobs: (jobs / 20).max(64),
         workers: 1,
         sessions,
-        settle_least: options.run.size(SETTLE_LEAST, Duration::ZERO),
+        settle: options.run.size(Settle::Fully, Settle::Briefly),
         drain_timeout: Duration::from_secs(300),
     };
     let measured = backlog::measure(&mut installation, size).await?;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::backlog::{self, SETTLE_LEAST, Size};
+use super::{
+    backlog::{self, Size},
+    idle::Settle,
+};
 use crate::{
     context::Context,
     installation::{Installation, Kind, Setup},
@@ -74,7 +77,7 @@ async fn measure(context: &Context, kind: Kind, jobs: usize) -> anyhow::Result<V
         warm_up_jobs: jobs - measured_jobs,
         workers: 1,
         sessions: context.run.sessions,
-        settle_least: context.run.size(SETTLE_LEAST, Duration::ZERO),
+        settle: context.run.size(Settle::Fully, Settle::Briefly),
         drain_timeout: Duration::from_secs(1_800),
     };
     let measured = backlog::measure(&mut installation, size).await?;

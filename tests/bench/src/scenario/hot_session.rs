@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use tokio::time::sleep;
 
-use super::idle::until_idle;
+use super::idle::{Settle, until_idle};
 use crate::{
     context::Context,
     installation::{Installation, Kind, MODEL, Setup},
@@ -39,7 +39,7 @@ async fn measure(context: &Context, kind: Kind) -> anyhow::Result<Vec<(String, f
     let setup = Setup::new(context.binary.clone(), 0);
     let mut installation = Installation::start(kind, &setup, &context.servers).await?;
     installation.release_workers(1).await?;
-    until_idle(&installation, Duration::ZERO).await?;
+    until_idle(&installation, Settle::Briefly).await?;
     let url = installation.url();
     let client = reqwest::Client::builder().no_proxy().build()?;
 

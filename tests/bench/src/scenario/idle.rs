@@ -12,15 +12,38 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(250);
 /// The most CPU time in one interval that counts as idle, for all processes together.
 const IDLE_CPU_US_MAX: u64 = 20_000;
-/// The number of idle intervals in a row after which an installation counts as idle.
-const IDLE_INTERVALS: u32 = 3;
 
-/// Waits until the processes have used almost no CPU time for 0.75 s, at least for `least` and at most for 30 s. Work that follows
-/// a submit, such as sending its message, is then done.
+/// When an installation counts as idle.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Settle {
+    /// After an idle interval. This suffices after a start.
+    Briefly,
+    /// After three idle intervals in a row, and at least two seconds. Work that is put off for about a second is then done.
+    Fully,
+}
+
+impl Settle {
+    fn intervals(self) -> u32 {
+        match self {
+            Self::Briefly => 1,
+            Self::Fully => 3,
+        }
+    }
+
+    fn least(self) -> Duration {
+        match self {
+            Self::Briefly => Duration::ZERO,
+            Self::Fully => Duration::from_secs(2),
+        }
+    }
+}
+
+/// Waits until the processes use almost no CPU time, at most for 30 s. Work that follows a submit, such as sending its
+/// message, is then done.
 ///
 /// # Errors
 /// If a process has ended.
-pub(crate) async fn until_idle(installation: &Installation, least: Duration) -> anyhow::Result<()> {
+pub(crate) async fn until_idle(installation: &Installation, settle: Settle) -> anyhow::Result<()> {
     let began = Instant::now();
     let mut idle_intervals = 0;
     let mut last_us = cpu_us(installation)?;
@@ -33,7 +56,7 @@ pub(crate) async fn until_idle(installation: &Installation, least: Duration) -> 
             0
         };
         last_us = now_us;
-        if idle_intervals >= IDLE_INTERVALS && began.elapsed() >= least {
+        if idle_intervals >= settle.intervals() && began.elapsed() >= settle.least() {
             break;
         }
     }

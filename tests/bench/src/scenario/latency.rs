@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::idle::until_idle;
+use super::idle::{Settle, until_idle};
 use crate::{
     context::Context,
     installation::{Installation, Kind, MODEL, Setup},
@@ -25,14 +25,14 @@ pub(super) async fn measure(context: &Context, kind: Kind) -> anyhow::Result<Vec
     installation.release_workers(1).await?;
     until_idle(
         &installation,
-        context.run.size(Duration::from_secs(3), Duration::ZERO),
+        context.run.size(Settle::Fully, Settle::Briefly),
     )
     .await?;
     let requests = Requests {
         model: MODEL,
         sessions: context.run.sessions,
     };
-    let (warm_up_jobs, jobs) = context.run.size((60, 400), (4, 20));
+    let (warm_up_jobs, jobs) = context.run.size((60, 400), (2, 10));
     let mut rows = Vec::new();
     for (name, fetch) in [
         ("with wait_s", Fetch::Wait),

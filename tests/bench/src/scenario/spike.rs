@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use tokio::time::sleep;
 
-use super::idle::until_idle;
+use super::idle::{Settle, until_idle};
 use crate::{
     context::Context,
     installation::{Installation, Kind, MODEL, Part, Setup},
@@ -90,7 +90,7 @@ async fn measure(
     }
     let mut installation = Installation::start(kind, &setup, &context.servers).await?;
     installation.release_workers(1).await?;
-    until_idle(&installation, Duration::ZERO).await?;
+    until_idle(&installation, Settle::Briefly).await?;
     let client = reqwest::Client::builder().no_proxy().build()?;
     let offered = submits_at_rate::submit(
         installation.url(),

@@ -8,7 +8,10 @@ use std::time::Duration;
 use anyhow::ensure;
 use tokio::time::{Instant, sleep};
 
-use super::{cpu_time::CpuTime, idle::until_idle};
+use super::{
+    cpu_time::CpuTime,
+    idle::{Settle, until_idle},
+};
 use crate::{
     installation::{Installation, MODEL},
     load::{job::Sessions, outcome::check_completed, submits_at_rate},
@@ -49,7 +52,7 @@ pub(crate) async fn measure(
     };
     // The tenth of the time opens connections and allocates memory.
     submit(load.time / 10).await?;
-    until_idle(installation, Duration::ZERO).await?;
+    until_idle(installation, Settle::Briefly).await?;
     let before = installation.usage()?;
     let offered = submit(load.time).await?;
     ensure!(

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    backlog::{self, SETTLE_LEAST, Size},
+    backlog::{self, Size},
+    idle::Settle,
     latency, steady,
 };
 use crate::{
@@ -66,7 +67,7 @@ async fn throughput(context: &Context, kind: Kind) -> anyhow::Result<Vec<(String
         warm_up_jobs: context.run.size(3_000, 0),
         workers: 1,
         sessions: context.run.sessions,
-        settle_least: context.run.size(SETTLE_LEAST, Duration::ZERO),
+        settle: context.run.size(Settle::Fully, Settle::Briefly),
         drain_timeout: Duration::from_secs(300),
     };
     let measured = backlog::measure(&mut installation, size).await?;
@@ -79,10 +80,10 @@ async fn steady_load(context: &Context, kind: Kind) -> anyhow::Result<Vec<(Strin
     let setup = Setup::new(context.binary.clone(), 0);
     let mut installation = Installation::start(kind, &setup, &context.servers).await?;
     let load = steady::Load {
-        rate_per_s: context.run.size(STEADY_PER_S, 100.0),
+        rate_per_s: context.run.size(STEADY_PER_S, 200.0),
         time: context
             .run
-            .size(Duration::from_secs(30), Duration::from_secs(2)),
+            .size(Duration::from_secs(30), Duration::from_secs(1)),
         sessions: context.run.sessions,
     };
     let cpu = steady::measure(&mut installation, load).await?;

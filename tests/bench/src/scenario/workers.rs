@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::backlog::{self, SETTLE_LEAST, Size};
+use super::{
+    backlog::{self, Size},
+    idle::Settle,
+};
 use crate::{
     context::Context,
     installation::{Installation, Kind, Setup},
@@ -37,7 +40,7 @@ pub(crate) async fn run(context: &mut Context) -> anyhow::Result<()> {
                 warm_up_jobs: 64,
                 workers,
                 sessions: context.run.sessions,
-                settle_least: context.run.size(SETTLE_LEAST, Duration::ZERO),
+                settle: context.run.size(Settle::Fully, Settle::Briefly),
                 drain_timeout: Duration::from_secs(120),
             };
             let measured = backlog::measure(&mut fleet, size).await?;
