@@ -76,6 +76,13 @@ impl ServerProcess {
         Ok(())
     }
 
+    /// The id of the server's process group, if the server runs.
+    pub(crate) fn group_id(&self) -> Option<u32> {
+        lock(&self.running)
+            .as_ref()
+            .map(|running| running.leader.id())
+    }
+
     /// The exit status, if the server has ended by itself since it was started. Then the rest of its group is killed too.
     pub(crate) fn exited(&self) -> Option<ExitStatus> {
         let mut running = lock(&self.running);

@@ -299,6 +299,11 @@ impl Rabbit {
         }
     }
 
+    /// The id of the node's process group, if the node runs. All its processes belong to this group.
+    pub fn group_id(&self) -> Option<u32> {
+        self.node.group_id()
+    }
+
     /// The last lines of the node's log.
     pub fn log_tail(&self) -> String {
         self.node.log_tail()

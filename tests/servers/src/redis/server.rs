@@ -194,6 +194,11 @@ impl Redis {
             .collect())
     }
 
+    /// The id of the server's process group, if the server runs. All its processes belong to this group.
+    pub fn group_id(&self) -> Option<u32> {
+        self.process.group_id()
+    }
+
     /// The last lines of the server's log.
     pub fn log_tail(&self) -> String {
         self.process.log_tail()

@@ -6,7 +6,8 @@ use std::{convert::Infallible, io::Write};
 use anyhow::Context;
 use futures_util::future::try_join_all;
 
-use crate::load::INPUT_BYTES;
+/// The length of the message of a call.
+const INPUT_BYTES: usize = 400;
 
 /// The number of calls on one client, as in Forebay. Large providers allow as many calls on one HTTP/2 connection.
 const CALLS_PER_CLIENT: usize = 100;

@@ -21,13 +21,27 @@ use tokio::sync::watch;
 pub(crate) struct Options {
     /// The shortest latency, in milliseconds.
     #[arg(long)]
-    latency_min_ms: u64,
+    pub(crate) latency_min_ms: u64,
     /// The longest latency, in milliseconds.
     #[arg(long)]
-    latency_max_ms: u64,
+    pub(crate) latency_max_ms: u64,
     /// Send no reply before a `POST /release`.
     #[arg(long)]
-    wait_for_release: bool,
+    pub(crate) wait_for_release: bool,
+}
+
+impl Options {
+    /// The arguments of the command that starts this server.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec![
+            format!("--latency-min-ms={}", self.latency_min_ms),
+            format!("--latency-max-ms={}", self.latency_max_ms),
+        ];
+        if self.wait_for_release {
+            arguments.push(String::from("--wait-for-release"));
+        }
+        arguments
+    }
 }
 
 struct Mock {

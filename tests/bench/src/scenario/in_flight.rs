@@ -5,14 +5,17 @@
 //! answers each call after 2 to 5 seconds, and it counts the calls in flight. For comparison, reqwest alone makes the
 //! same calls.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::ensure;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    load,
-    subject::{Subject, forebay_binary},
+    load::{closed_loop, job::Sessions, queues},
+    process::{binary, mock, subject::Subject},
 };
 
 const MIB: f64 = 1_048_576.0;
@@ -49,11 +52,14 @@ pub(crate) struct Options {
     /// most 1.25 times the memory of reqwest alone, and a waiting job needs at most 4 KiB.
     #[arg(long)]
     check: bool,
+    /// Measure this `forebay` binary instead of building one.
+    #[arg(long)]
+    binary: Option<PathBuf>,
 }
 
 /// Measures, and prints one line for each version of HTTP.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
-    let binary = forebay_binary().await?;
+    let binary = binary::forebay(options.binary.as_deref()).await?;
     println!(
         "HTTP | in flight, mean | min | of | memory MiB, max | with all calls | reqwest alone | per waiting job bytes \
          | per call bytes | jobs/s | CPU us/job"
@@ -69,12 +75,12 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
 /// The memory of a process that has all calls in flight with reqwest alone, in bytes.
 async fn bare_bytes(options: &Options, http: u8) -> anyhow::Result<u64> {
     let client = reqwest::Client::builder().no_proxy().build()?;
-    let mock = Subject::mock(&[
-        String::from("--wait-for-release"),
-        String::from("--latency-min-ms=0"),
-        String::from("--latency-max-ms=0"),
-    ])
-    .await?;
+    let mock = mock::Options {
+        latency_min_ms: 0,
+        latency_max_ms: 0,
+        wait_for_release: true,
+    };
+    let mock = Subject::mock(&mock.arguments()).await?;
     let bare = Subject::bare(&[
         format!("--base-url={}/v1", mock.url),
         format!("--calls={}", options.calls),
@@ -83,10 +89,10 @@ async fn bare_bytes(options: &Options, http: u8) -> anyhow::Result<u64> {
     .await?;
     let stats = format!("{}/stats", mock.url);
     wait_in_flight(&client, &stats, options.calls.into()).await?;
-    let cost = bare.cost()?;
+    let usage = bare.usage()?;
     bare.kill().await?;
     mock.kill().await?;
-    Ok(cost.rss_bytes)
+    Ok(usage.rss_bytes)
 }
 
 /// Measures one version of HTTP and prints a line.
@@ -99,12 +105,12 @@ async fn measure(options: &Options, binary: &Path, http: u8) -> anyhow::Result<(
     let run_ms = options.latency_max_ms * 2 + u64::from(options.seconds) * 1_000;
     let waiting_jobs = calls * usize::try_from(run_ms / mean_ms + 2)?;
 
-    let mock = Subject::mock(&[
-        String::from("--wait-for-release"),
-        format!("--latency-min-ms={}", options.latency_min_ms),
-        format!("--latency-max-ms={}", options.latency_max_ms),
-    ])
-    .await?;
+    let mock = mock::Options {
+        latency_min_ms: options.latency_min_ms,
+        latency_max_ms: options.latency_max_ms,
+        wait_for_release: true,
+    };
+    let mock = Subject::mock(&mock.arguments()).await?;
     let folder = tempfile::tempdir()?;
     let providers_file = folder.path().join("providers.toml");
     std::fs::write(
@@ -116,6 +122,7 @@ async fn measure(options: &Options, binary: &Path, http: u8) -> anyhow::Result<(
         ),
     )?;
     let variables = [
+        ("FOREBAY_DATA_DIR", folder.path().display().to_string()),
         (
             "FOREBAY_PROVIDERS_FILE",
             providers_file.display().to_string(),
@@ -127,18 +134,18 @@ async fn measure(options: &Options, binary: &Path, http: u8) -> anyhow::Result<(
             (2 * (calls + waiting_jobs)).to_string(),
         ),
     ];
-    let forebay = Subject::forebay(binary, folder.path(), &variables, None).await?;
+    let forebay = Subject::forebay(binary, &[], &variables, None).await?;
     let stats = format!("{}/stats", mock.url);
 
     // The first call allocates memory that every process with a call needs, whatever the number of its calls.
-    load::submit(&forebay.url, 1, MODEL).await?;
+    closed_loop::submit(&forebay.url, 1, MODEL, Sessions::Ordered).await?;
     wait_in_flight(&client, &stats, 1).await?;
-    let idle = forebay.cost()?;
-    load::submit(&forebay.url, calls - 1, MODEL).await?;
+    let idle = forebay.usage()?;
+    closed_loop::submit(&forebay.url, calls - 1, MODEL, Sessions::Ordered).await?;
     wait_in_flight(&client, &stats, options.calls.into()).await?;
-    let full = forebay.cost()?;
-    load::submit(&forebay.url, waiting_jobs, MODEL).await?;
-    let loaded = forebay.cost()?;
+    let full = forebay.usage()?;
+    closed_loop::submit(&forebay.url, waiting_jobs, MODEL, Sessions::Ordered).await?;
+    let loaded = forebay.usage()?;
 
     client
         .post(format!("{}/release", mock.url))
@@ -146,28 +153,28 @@ async fn measure(options: &Options, binary: &Path, http: u8) -> anyhow::Result<(
         .await?
         .error_for_status()?;
     sleep(Duration::from_millis(options.latency_max_ms * 2)).await;
-    let (before, started) = (forebay.cost()?, Instant::now());
-    let done_before = load::get(&client, &stats).await?["done"]
+    let (before, started) = (forebay.usage()?, Instant::now());
+    let done_before = queues::get(&client, &stats).await?["done"]
         .as_u64()
         .unwrap_or(0);
     let (mut in_flight_sum, mut samples, mut in_flight_min, mut rss_max) =
         (0, 0, u64::MAX, before.rss_bytes);
     while started.elapsed() < Duration::from_secs(options.seconds.into()) {
         sleep(Duration::from_millis(50)).await;
-        let in_flight = load::get(&client, &stats).await?["in_flight"]
+        let in_flight = queues::get(&client, &stats).await?["in_flight"]
             .as_u64()
             .unwrap_or(0);
         in_flight_sum += in_flight;
         samples += 1;
         in_flight_min = in_flight_min.min(in_flight);
-        rss_max = rss_max.max(forebay.cost()?.rss_bytes);
+        rss_max = rss_max.max(forebay.usage()?.rss_bytes);
     }
-    let after = forebay.cost()?;
-    let done = load::get(&client, &stats).await?["done"]
+    let after = forebay.usage()?;
+    let done = queues::get(&client, &stats).await?["done"]
         .as_u64()
         .unwrap_or(0)
         - done_before;
-    let ready_jobs = load::count(&client, &forebay.url, "ready").await?;
+    let ready_jobs = queues::count(&client, &forebay.url, "ready").await?;
     ensure!(
         ready_jobs > 0,
         "the jobs ended before the end of the count, so the figures are too low: this is a fault of the benchmark"
@@ -193,7 +200,7 @@ async fn measure(options: &Options, binary: &Path, http: u8) -> anyhow::Result<(
         figures.per_waiting_job_bytes,
         full.rss_bytes.saturating_sub(idle.rss_bytes) as f64 / calls as f64,
         done as f64 / started.elapsed().as_secs_f64(),
-        (after.cpu_ms - before.cpu_ms) as f64 * 1_000.0 / done.max(1) as f64,
+        (after.cpu_us - before.cpu_us) as f64 / done.max(1) as f64,
     );
     println!("{line}");
     forebay.kill().await?;
@@ -241,7 +248,7 @@ impl Figures {
 async fn wait_in_flight(client: &reqwest::Client, stats: &str, calls: u64) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        let in_flight = load::get(client, stats).await?["in_flight"]
+        let in_flight = queues::get(client, stats).await?["in_flight"]
             .as_u64()
             .unwrap_or(0);
         if in_flight >= calls {

@@ -3,14 +3,18 @@
 //! The jobs are in the store before the measured process starts. So it shares its cores only with the system and with
 //! one request for its counts every 100 ms.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::ensure;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    load,
-    subject::{Subject, forebay_binary},
+    load::{closed_loop, job::Sessions, queues},
+    process::{binary, subject::Subject},
+    report::figure::median,
 };
 
 /// The options of the benchmark.
@@ -25,6 +29,9 @@ pub(crate) struct Options {
     /// End with an error unless two cores end at least 1.6 times as many jobs per second as one.
     #[arg(long)]
     check: bool,
+    /// Measure this `forebay` binary instead of building one.
+    #[arg(long)]
+    binary: Option<PathBuf>,
 }
 
 /// The lowest ratio of the two rates with which `--check` succeeds.
@@ -32,7 +39,7 @@ const RATIO_MIN: f64 = 1.6;
 
 /// Measures, prints the two rates and the ratio of each pair of runs, and prints the medians.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
-    let binary = forebay_binary().await?;
+    let binary = binary::forebay(options.binary.as_deref()).await?;
     println!("jobs/s, one core | two cores | ratio");
     let [mut one_core_rates, mut two_core_rates, mut ratios] = [const { Vec::new() }; 3];
     for _ in 0..options.runs {
@@ -46,19 +53,14 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         two_core_rates.push(two_cores);
         ratios.push(two_cores / one_core);
     }
-    let (one_core, two_cores) = (median(one_core_rates), median(two_core_rates));
-    let ratio = median(ratios);
+    let (one_core, two_cores) = (median(&one_core_rates), median(&two_core_rates));
+    let ratio = median(&ratios);
     println!("{one_core:.0} | {two_cores:.0} | {ratio:.2}, the medians");
     ensure!(
         !options.check || ratio >= RATIO_MIN,
         "two cores end {ratio:.2} times as many jobs per second as one, less than {RATIO_MIN}"
     );
     Ok(())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// The jobs per second of one run on these cores.
@@ -68,24 +70,24 @@ async fn measure(options: &Options, binary: &Path, cores: &str) -> anyhow::Resul
     let jobs = options.jobs as usize;
     let variables = |latency_ms: u64, concurrency: u64| {
         [
+            ("FOREBAY_DATA_DIR", folder.path().display().to_string()),
             ("FOREBAY_SIMULATED_LATENCY_MS", latency_ms.to_string()),
             ("FOREBAY_CONCURRENCY", concurrency.to_string()),
             ("FOREBAY_BACKLOG_MAX", (2 * jobs).to_string()),
         ]
     };
     // The only slot of the first process takes one job, whose call lasts ten minutes. All other jobs wait in the store.
-    let submitted_to =
-        Subject::forebay(binary, folder.path(), &variables(600_000, 1), None).await?;
-    load::submit(&submitted_to.url, jobs, "simulated").await?;
+    let submitted_to = Subject::forebay(binary, &[], &variables(600_000, 1), None).await?;
+    closed_loop::submit(&submitted_to.url, jobs, "simulated", Sessions::Ordered).await?;
     submitted_to.kill().await?;
 
-    let forebay = Subject::forebay(binary, folder.path(), &variables(0, 256), Some(cores)).await?;
+    let forebay = Subject::forebay(binary, &[], &variables(0, 256), Some(cores)).await?;
     let started = Instant::now();
     // The rate is measured over the middle three fifths of the jobs.
     let (from, to) = (options.jobs / 5, options.jobs * 4 / 5);
     let mut begin = None;
     loop {
-        let live = load::count(&client, &forebay.url, "live").await?;
+        let live = queues::count(&client, &forebay.url, "live").await?;
         let done = u64::from(options.jobs).saturating_sub(live);
         match begin {
             None if done >= from.into() => begin = Some((done, Instant::now())),

@@ -1,62 +1,27 @@
-//! A process of a measurement: its start, the memory and CPU time that it has used, and its end.
+//! A process of a measurement: its start, what it uses, and its end.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::{path::Path, process::Stdio, time::Duration};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader, Lines},
     process::{Child, Command},
     time::timeout,
 };
 
-/// The timeout of a process's start.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+use super::usage::Usage;
+
+/// The timeout of a process's start. A process over the embedded engine reads its waiting jobs before it listens.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The log filter of the measured processes: warnings, and the line that tells the address.
+pub(crate) const LOG_FILTER: &str = "warn,forebay::run=info";
 
 /// A process of a measurement. Dropping it kills the process.
 pub(crate) struct Subject {
     child: Child,
     /// The URL at which the process listens; empty if it does not listen.
     pub(crate) url: String,
-}
-
-/// The memory of a process, and the CPU time that it has used so far.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cost {
-    /// Resident memory, in bytes.
-    pub(crate) rss_bytes: u64,
-    /// User and system time, in milliseconds.
-    pub(crate) cpu_ms: u64,
-}
-
-/// Builds the release build of `forebay` and returns its path.
-pub(crate) async fn forebay_binary() -> anyhow::Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let build = [
-        "build",
-        "--release",
-        "--locked",
-        "-p",
-        "forebay",
-        "--bin",
-        "forebay",
-    ];
-    let status = Command::new(cargo)
-        .args(build)
-        .status()
-        .await
-        .context("starting cargo to build forebay")?;
-    ensure!(status.success(), "cargo could not build forebay");
-    let binary = std::env::current_exe()?.with_file_name("forebay");
-    ensure!(
-        binary.exists(),
-        "cargo built forebay, but there is no file {}",
-        binary.display()
-    );
-    Ok(binary)
 }
 
 impl Subject {
@@ -78,10 +43,20 @@ impl Subject {
         })
     }
 
-    /// Starts `forebay` with this data folder and these variables. With `cores` it runs only on these cores.
+    /// Starts a server that answers submits with axum alone.
+    pub(crate) async fn bare_gateway() -> anyhow::Result<Self> {
+        let (child, address) = bench("bare-gateway", &[]).await?;
+        Ok(Self {
+            child,
+            url: format!("http://{address}"),
+        })
+    }
+
+    /// Starts `forebay` with these arguments and variables, and waits until it is ready. Settings of this machine do not
+    /// reach it. With `cores` it runs only on these cores.
     pub(crate) async fn forebay(
         binary: &Path,
-        data_dir: &Path,
+        args: &[&str],
         variables: &[(&str, String)],
         cores: Option<&str>,
     ) -> anyhow::Result<Self> {
@@ -94,18 +69,14 @@ impl Subject {
             None => Command::new(binary),
         };
         for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            let is_setting = ["FOREBAY_", "OPENAI_", "GEMINI_", "OTEL_"]
-                .iter()
-                .any(|prefix| text.starts_with(prefix));
-            if is_setting || text == "AMQP_URL" || text == "REDIS_URL" {
+            if affects_forebay(&name.to_string_lossy()) {
                 command.env_remove(&name);
             }
         }
         command
+            .args(args)
             .env("FOREBAY_LISTEN", "127.0.0.1:0")
-            .env("FOREBAY_DATA_DIR", data_dir)
-            .env("FOREBAY_LOG", "warn,forebay::run=info")
+            .env("FOREBAY_LOG", LOG_FILTER)
             .envs(variables.iter().map(|(name, value)| (name, value)))
             .stderr(Stdio::piped());
         let mut child = spawn(&mut command)?;
@@ -117,6 +88,9 @@ impl Subject {
         )
         .lines();
         let url = first_line(&mut lines, |line| {
+            if line.contains("worker started") {
+                return Some(String::new());
+            }
             let (_, url) = line.split_once("listening on ")?;
             url.split_whitespace().next().map(str::to_owned)
         })
@@ -129,27 +103,9 @@ impl Subject {
         Ok(Self { child, url })
     }
 
-    /// The memory of the process, and the CPU time that it has used so far.
-    pub(crate) fn cost(&self) -> anyhow::Result<Cost> {
-        let pid = self.child.id().context("the process has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let rss = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .context("the status of the process has no VmRSS")?;
-        let rss_kib: u64 = rss.trim().trim_end_matches(" kB").parse()?;
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let (_, fields) = stat
-            .rsplit_once(") ")
-            .context("the stat file of the process has no fields")?;
-        let fields: Vec<&str> = fields.split_whitespace().collect();
-        // The user time and the system time are the fields 14 and 15 (proc(5)). Two fields precede this list.
-        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        let ticks_per_s = rustix::param::clock_ticks_per_second();
-        Ok(Cost {
-            rss_bytes: rss_kib * 1_024,
-            cpu_ms: ticks * 1_000 / ticks_per_s,
-        })
+    /// What the process has used so far.
+    pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
+        Usage::of_process(self.child.id().context("the process has ended")?)
     }
 
     /// Kills the process with SIGKILL and waits until it has ended.
@@ -159,6 +115,16 @@ impl Subject {
             .await
             .context("killing a process of the measurement")
     }
+}
+
+/// Whether a variable of this machine could change what `forebay` does.
+fn affects_forebay(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    ["FOREBAY_", "OPENAI_", "GEMINI_", "OTEL_"]
+        .iter()
+        .any(|prefix| upper.starts_with(prefix))
+        || upper.ends_with("_PROXY")
+        || ["AMQP_URL", "REDIS_URL"].contains(&upper.as_str())
 }
 
 /// Starts this program with another command. Returns the process and the first line of its output.

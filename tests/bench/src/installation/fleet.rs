@@ -1,0 +1,114 @@
+//! A fleet: a gateway and workers, with a Redis of their own and a virtual host of the shared RabbitMQ.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use anyhow::Context;
+use servers::{
+    rabbit::{Rabbit, RabbitOptions},
+    redis::{Redis, RedisOptions},
+};
+use tokio::sync::OnceCell;
+
+use super::{
+    part::{Part, PartUsage},
+    redis_counters::RedisCounters,
+    setup::Setup,
+};
+use crate::process::{subject::Subject, usage::Usage};
+
+/// The servers that all installations of a measurement share. RabbitMQ takes some seconds to start, so it is started
+/// once, when the first fleet needs it.
+#[derive(Default)]
+pub(crate) struct Servers {
+    rabbit: OnceCell<Rabbit>,
+}
+
+impl Servers {
+    /// The node without the management API, whose statistics would take CPU time.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub(crate) async fn rabbit(&self) -> anyhow::Result<&Rabbit> {
+        self.rabbit
+            .get_or_try_init(|| {
+                Rabbit::start(RabbitOptions {
+                    management: false,
+                    ..RabbitOptions::default()
+                })
+            })
+            .await
+    }
+}
+
+/// A running fleet.
+pub(crate) struct Fleet {
+    pub(super) gateway: Subject,
+    workers: Vec<Subject>,
+    pub(super) provider: Subject,
+    redis: Redis,
+    rabbit_group: u32,
+    binary: PathBuf,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Fleet {
+    pub(super) async fn start(setup: &Setup, servers: &Servers) -> anyhow::Result<Self> {
+        let rabbit = servers.rabbit().await?;
+        let vhost = rabbit.vhost().await?;
+        let redis = Redis::start(RedisOptions {
+            args: ["--auto-aof-rewrite-percentage", "0"]
+                .map(String::from)
+                .into(),
+            ..RedisOptions::default()
+        })
+        .await?;
+        let provider = Subject::mock(&setup.provider.arguments()).await?;
+        let mut variables = vec![
+            ("AMQP_URL", vhost.url().to_owned()),
+            ("REDIS_URL", redis.url()),
+            ("OPENAI_BASE_URL", format!("{}/v1", provider.url)),
+            ("OPENAI_API_KEY", String::from("bench")),
+        ];
+        variables.extend(setup.variables.iter().cloned());
+        let gateway = Subject::forebay(&setup.binary, &["gateway"], &variables, None).await?;
+        Ok(Self {
+            gateway,
+            workers: Vec::new(),
+            provider,
+            redis,
+            rabbit_group: rabbit.group_id().context("RabbitMQ has ended")?,
+            binary: setup.binary.clone(),
+            variables,
+        })
+    }
+
+    /// Starts this many workers.
+    ///
+    /// # Errors
+    /// If one does not start.
+    pub(super) async fn start_workers(&mut self, workers: u32) -> anyhow::Result<()> {
+        for _ in 0..workers {
+            let worker = Subject::forebay(&self.binary, &["worker"], &self.variables, None).await?;
+            self.workers.push(worker);
+        }
+        Ok(())
+    }
+
+    pub(super) fn usage(&self) -> anyhow::Result<PartUsage> {
+        let redis_group = self.redis.group_id().context("Redis has ended")?;
+        let mut workers = Usage::default();
+        for worker in &self.workers {
+            workers += worker.usage()?;
+        }
+        Ok(BTreeMap::from([
+            (Part::Gateway, self.gateway.usage()?),
+            (Part::Worker, workers),
+            (Part::Redis, Usage::of_group(redis_group)?),
+            (Part::RabbitMq, Usage::of_group(self.rabbit_group)?),
+        ]))
+    }
+
+    pub(super) async fn redis_counters(&self) -> anyhow::Result<RedisCounters> {
+        RedisCounters::read(&self.redis).await
+    }
+}

@@ -1,0 +1,39 @@
+//! Checks that accepted jobs have ended as they should.
+
+use anyhow::{Context, ensure};
+
+use super::{
+    connection::{Connection, address},
+    job::{JobRequests, Sessions, text_field},
+    own_thread::on_own_thread,
+};
+
+/// The most jobs that one check looks at. They are spread evenly over all jobs.
+const CHECKED_MAX: usize = 5_000;
+
+/// Checks that these jobs are completed, or of many jobs every n-th.
+///
+/// # Errors
+/// If one of them has another status or is unknown.
+pub(crate) async fn check_completed(url: &str, ids: &[String]) -> anyhow::Result<()> {
+    let step = ids.len().div_ceil(CHECKED_MAX).max(1);
+    let checked: Vec<String> = ids.iter().step_by(step).cloned().collect();
+    let host = address(url)?;
+    let requests = JobRequests::new(host, "", Sessions::None);
+    on_own_thread(move || async move {
+        let mut connection = Connection::open(host).await?;
+        for id in checked {
+            let answer = connection.exchange(&requests.show(&id, 0)).await;
+            let answer = answer.context("reading a job")?;
+            let status = text_field(answer.body, "status");
+            ensure!(
+                answer.status == 200 && status == Some("completed"),
+                "the accepted job {id} is not completed: {} {}",
+                answer.status,
+                String::from_utf8_lossy(answer.body)
+            );
+        }
+        Ok(())
+    })
+    .await
+}
