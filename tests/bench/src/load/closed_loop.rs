@@ -20,6 +20,11 @@ use super::{
 /// How many connections submit jobs.
 pub(crate) const CONNECTIONS: usize = 64;
 
+/// How often a submit that is answered with the status 503 is repeated, and after which pause. A disk that stalls for some
+/// seconds must not end a measurement of an hour. A repeated submit may make one job more.
+const REPEATS_MAX: usize = 100;
+const REPEAT_INTERVAL: Duration = Duration::from_millis(200);
+
 /// The jobs that were accepted.
 #[derive(Debug, Default)]
 pub(crate) struct Accepted {
@@ -27,6 +32,8 @@ pub(crate) struct Accepted {
     pub(crate) ids: Vec<String>,
     /// How long each submit took, in microseconds.
     pub(crate) latencies_us: Vec<u32>,
+    /// How many submits were repeated, because they were answered with the status 503.
+    pub(crate) repeated: usize,
     /// From the first submit to the last answer.
     pub(crate) elapsed: Duration,
 }
@@ -42,7 +49,7 @@ impl Accepted {
 /// Submits this many jobs of this model.
 ///
 /// # Errors
-/// If a submit is not answered with the status 202.
+/// If a submit is not answered with the status 202, also not after 20 s of status 503.
 pub(crate) async fn submit(
     url: &str,
     jobs: usize,
@@ -71,6 +78,7 @@ pub(crate) async fn submit(
             let accepted = accepted?;
             all.ids.extend(accepted.ids);
             all.latencies_us.extend(accepted.latencies_us);
+            all.repeated += accepted.repeated;
         }
         all.elapsed = began.elapsed();
         Ok(all)
@@ -92,8 +100,16 @@ async fn submit_on(
         }
         let request = requests.submit(number);
         let began = Instant::now();
-        let answer = connection.exchange(&request).await;
-        let answer = answer.context("sending a submit")?;
+        let mut repeats = 0;
+        let answer = loop {
+            let answer = connection.exchange(&request).await;
+            let answer = answer.context("sending a submit")?;
+            if answer.status != 503 || repeats >= REPEATS_MAX {
+                break answer;
+            }
+            repeats += 1;
+            tokio::time::sleep(REPEAT_INTERVAL).await;
+        };
         let latency_us = u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX);
         ensure!(
             answer.status == 202,
@@ -104,5 +120,6 @@ async fn submit_on(
         let id = text_field(answer.body, "id").context("the answer to a submit has no id")?;
         accepted.ids.push(id.to_owned());
         accepted.latencies_us.push(latency_us);
+        accepted.repeated += repeats;
     }
 }

@@ -1,5 +1,7 @@
 //! Checks that accepted jobs have ended as they should.
 
+use std::time::Duration;
+
 use anyhow::{Context, ensure};
 
 use super::{
@@ -10,6 +12,10 @@ use super::{
 
 /// The most jobs that one check looks at. They are spread evenly over all jobs.
 const CHECKED_MAX: usize = 5_000;
+
+/// How often a request that is answered with the status 503 is repeated, and after which pause.
+const REPEATS_MAX: u32 = 100;
+const REPEAT_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Checks that these jobs are completed, or of many jobs every n-th.
 ///
@@ -23,8 +29,17 @@ pub(crate) async fn check_completed(url: &str, ids: &[String]) -> anyhow::Result
     on_own_thread(move || async move {
         let mut connection = Connection::open(host).await?;
         for id in checked {
-            let answer = connection.exchange(&requests.show(&id, 0)).await;
-            let answer = answer.context("reading a job")?;
+            let show = requests.show(&id, 0);
+            let mut repeats = 0;
+            let answer = loop {
+                let answer = connection.exchange(&show).await;
+                let answer = answer.context("reading a job")?;
+                if answer.status != 503 || repeats >= REPEATS_MAX {
+                    break answer;
+                }
+                repeats += 1;
+                tokio::time::sleep(REPEAT_INTERVAL).await;
+            };
             let status = text_field(answer.body, "status");
             ensure!(
                 answer.status == 200 && status == Some("completed"),

@@ -1,17 +1,25 @@
 //! Reads JSON, such as the counts of the processes.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use serde_json::Value;
 
-/// Sends a GET and returns the JSON body of the answer.
+/// How often a request that is answered with the status 503 is repeated, and after which pause.
+const REPEATS_MAX: u32 = 100;
+const REPEAT_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Sends a GET and returns the JSON body of the answer. The status 503 is not an error before it has lasted 20 s.
 pub(crate) async fn get(client: &reqwest::Client, url: &str) -> anyhow::Result<Value> {
-    Ok(client
-        .get(url)
-        .send()
-        .await?
-        .error_for_status()?
-        .json()
-        .await?)
+    let mut repeats = 0;
+    loop {
+        let answer = client.get(url).send().await?;
+        if answer.status().as_u16() != 503 || repeats >= REPEATS_MAX {
+            return Ok(answer.error_for_status()?.json().await?);
+        }
+        repeats += 1;
+        tokio::time::sleep(REPEAT_INTERVAL).await;
+    }
 }
 
 /// How many jobs of the class `interactive` are in this state, which is a field of `/v1/queues`. The count is up to a

@@ -1,6 +1,9 @@
 //! Submits jobs at a fixed rate, also more than are accepted.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, bail};
 use futures_util::future::try_join_all;
@@ -12,7 +15,7 @@ use super::{
     schedule::{Schedule, elapsed_us},
 };
 
-/// The most submits in flight. A submit that is due while all connections are busy waits, and this is part of its latency.
+/// The most submits in flight. A submit that is due while all connections are busy is sent later.
 const CONNECTIONS: usize = 256;
 
 /// The submits of a load.
@@ -22,8 +25,10 @@ pub(crate) struct Offered {
     pub(crate) accepted: Vec<String>,
     /// How many submits were answered with the status 503.
     pub(crate) refused: usize,
+    /// From the time at which a submit was sent to its answer, in microseconds.
+    pub(crate) since_sent_us: Vec<u32>,
     /// From the time at which a submit was due to its answer, in microseconds.
-    pub(crate) latencies_us: Vec<u32>,
+    pub(crate) since_due_us: Vec<u32>,
 }
 
 /// Submits jobs of this model at this rate for this time.
@@ -63,7 +68,8 @@ pub(crate) async fn submit(
             let offered = offered?;
             all.accepted.extend(offered.accepted);
             all.refused += offered.refused;
-            all.latencies_us.extend(offered.latencies_us);
+            all.since_sent_us.extend(offered.since_sent_us);
+            all.since_due_us.extend(offered.since_due_us);
         }
         Ok(all)
     })
@@ -77,7 +83,9 @@ async fn submit_on(
 ) -> anyhow::Result<Offered> {
     let mut offered = Offered::default();
     while let Some((number, due)) = schedule.next().await {
-        let answer = connection.exchange(&requests.submit(number)).await;
+        let request = requests.submit(number);
+        let sent = Instant::now();
+        let answer = connection.exchange(&request).await;
         let answer = answer.context("sending a submit")?;
         match answer.status {
             202 => {
@@ -88,7 +96,8 @@ async fn submit_on(
             503 => offered.refused += 1,
             other => bail!("a submit was answered with the status {other}"),
         }
-        offered.latencies_us.push(elapsed_us(due));
+        offered.since_sent_us.push(elapsed_us(sent));
+        offered.since_due_us.push(elapsed_us(due));
     }
     Ok(offered)
 }

@@ -85,6 +85,10 @@ impl Measured {
             ),
             (String::from("drained, jobs/s"), self.drained_per_s),
         ];
+        if self.accepted.repeated > 0 {
+            let repeated = self.accepted.repeated as f64;
+            figures.push((String::from("submits repeated after a 503"), repeated));
+        }
         if let Some(redis) = &self.redis {
             figures.extend([
                 (String::from("Redis commands a job"), redis.commands),

@@ -120,9 +120,15 @@ async fn measure(
             offered.refused as f64,
         ),
     ];
-    for percent in [50.0, 99.0] {
-        let ms = percentile(&offered.latencies_us, percent) / 1_000.0;
-        rows.push((format!("p{percent:.0} of a submit, ms"), ms));
+    for (name, latencies_us) in [
+        ("a submit", &offered.since_sent_us),
+        // If the clients cannot keep up with the rate, submits are sent late.
+        ("a submit since it was due", &offered.since_due_us),
+    ] {
+        for percent in [50.0, 99.0] {
+            let ms = percentile(latencies_us, percent) / 1_000.0;
+            rows.push((format!("p{percent:.0} of {name}, ms"), ms));
+        }
     }
     rows.push((String::from("time until all jobs have ended, s"), drain_s));
     for (part, usage) in installation.usage()? {
