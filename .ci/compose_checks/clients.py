@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from .images import Failure
 
 REQUEST_S_MAX = 70
+# How long reads are repeated that get 503.
+UNAVAILABLE_S_MAX = 20
 THREADS = 16
 
 
@@ -53,12 +55,18 @@ class Client:
     def get(self, path):
         """The JSON body of a response with status 200.
 
-        A server may close an idle connection at any time; then a read is repeated once (RFC 9112, section 9.3.1).
+        A server may close an idle connection at any time; then a read is repeated once (RFC 9112, section 9.3.1). A read that gets
+        503 because the machine is slow is repeated after a second, as its `Retry-After` asks for.
         """
-        try:
-            status, _, body = self.request("GET", path)
-        except (OSError, http.client.HTTPException):
-            status, _, body = self.request("GET", path)
+        deadline = time.monotonic() + UNAVAILABLE_S_MAX
+        while True:
+            try:
+                status, _, body = self.request("GET", path)
+            except (OSError, http.client.HTTPException):
+                status, _, body = self.request("GET", path)
+            if status != 503 or time.monotonic() > deadline:
+                break
+            time.sleep(1)
         if status != 200:
             raise Failure(f"GET {path}: {status} {body}")
         return body
