@@ -11,7 +11,7 @@ use super::open_error::OpenError;
 
 /// The migrations, in order. Each migration leads to the next version of the schema. `PRAGMA user_version` is the number
 /// of migrations that were applied to a file. Never change or remove a migration; only append.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -19,6 +19,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
     include_str!("schema/7.sql"),
+    include_str!("schema/8.sql"),
 ];
 /// "FBAY" in ASCII. It marks a SQLite file as a database of Forebay.
 const APPLICATION_ID: i64 = 0x4642_4159;

@@ -17,7 +17,7 @@ fn a_database_of_a_newer_release_is_refused() {
     let OpenError::Newer { found, known, .. } = error else {
         panic!("{error:?}");
     };
-    assert_eq!((found, known), (99, 7));
+    assert_eq!((found, known), (99, 8));
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn a_second_open_migrates_nothing_and_sets_synchronous_normal() {
         let version: i64 = db
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .unwrap();
-        assert_eq!(version, 7);
+        assert_eq!(version, 8);
     }
 }
 
@@ -271,6 +271,8 @@ fn sessions_and_timers_of_version_6_get_the_numbers_of_their_lanes() {
     let idle =
         "INSERT INTO sessions VALUES (NULL, 'default', 'idle', 1, 2, 3, 4, 0, 0, 0, NULL, NULL)";
     db.execute_batch(idle).unwrap();
+    db.execute_batch("INSERT INTO keys VALUES ('default', 'k', 7, 'an entry')")
+        .unwrap();
     drop(db);
 
     let db = open_writer(&path).unwrap();
@@ -296,6 +298,14 @@ fn sessions_and_timers_of_version_6_get_the_numbers_of_their_lanes() {
         }
     }
     assert_eq!(lane_of(&db, "sessions WHERE session", "idle"), None);
+    let key: (i64, String) = db
+        .query_row(
+            "SELECT expires_at, entry FROM keys WHERE tenant = 'default' AND key = 'k'",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    assert_eq!(key, (7, String::from("an entry")));
     let counts =
         ["lanes", "timers", "sessions", "turns", "deferred"].map(|table| count(&db, table));
     assert_eq!(counts, [4, 4, 4, 3, 3]);
@@ -343,7 +353,7 @@ fn a_migration_that_was_interrupted_begins_again() {
         let version: i64 = db
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .unwrap();
-        assert_eq!(version, 7);
+        assert_eq!(version, 8);
         let counts = ["lanes", "timers", "sessions", "deferred"].map(|table| count(&db, table));
         assert_eq!(counts, [2_000; 4]);
     }
