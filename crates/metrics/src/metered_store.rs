@@ -109,7 +109,7 @@ impl Store for MeteredStore {
     async fn heads(
         &self,
         filter: HeadFilter,
-        after: Option<&LaneKey>,
+        after: Option<&Head>,
         limit: usize,
     ) -> Result<Vec<Head>, StoreError> {
         let call = self.inner.heads(filter, after, limit);

@@ -206,7 +206,7 @@ impl Store for FaultyStore {
     async fn heads(
         &self,
         filter: HeadFilter,
-        after: Option<&LaneKey>,
+        after: Option<&Head>,
         limit: usize,
     ) -> Result<Vec<Head>, StoreError> {
         let inner_call = self.inner.heads(filter, after, limit);

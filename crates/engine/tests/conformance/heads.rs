@@ -7,7 +7,7 @@ use forebay_shared::{
     ids::LaneKey,
     job::JobError,
     lane::Event,
-    store::{HeadFilter, Store},
+    store::{Head, HeadFilter, Store},
 };
 
 use crate::{
@@ -107,15 +107,15 @@ pub(crate) async fn are_paged_without_gaps_or_repeats(engine: impl Harness) {
 }
 
 async fn read_all_pages(store: &dyn Store, filter: &HeadFilter, limit: usize) -> Vec<LaneKey> {
-    let mut seen: Vec<LaneKey> = Vec::new();
+    let mut seen: Vec<Head> = Vec::new();
     loop {
         let page = store.heads(filter.clone(), seen.last(), limit).await;
         let page = page.unwrap();
         assert!(page.len() <= limit);
         if page.is_empty() {
-            return seen;
+            return seen.into_iter().map(|head| head.lane).collect();
         }
-        seen.extend(page.into_iter().map(|head| head.lane));
+        seen.extend(page);
         assert!(seen.len() <= 100, "the pages do not end");
     }
 }

@@ -96,7 +96,7 @@ impl Sweeper {
             let Some(last) = heads.last() else {
                 return Ok(is_complete);
             };
-            after = Some(last.lane.clone());
+            after = Some(last.clone());
             let is_gone = |worker: &ProcessId| !live.alive.contains(worker);
             let orphans = heads
                 .into_iter()
@@ -127,7 +127,7 @@ impl Sweeper {
             let Some(last) = heads.last() else {
                 return Ok(());
             };
-            after = Some(last.lane.clone());
+            after = Some(last.clone());
             heads.retain(|head| !self.queue.has_wake(class, head.job));
             self.lanes.wake_ready(class, &heads).await?;
             if self.wakes.has_surplus(class) || !self.extend_term().await? {

@@ -5,8 +5,7 @@
 
 use forebay_shared::{
     class::Class,
-    ids::LaneKey,
-    store::{HeadFilter, StoreError},
+    store::{Head, HeadFilter, StoreError},
 };
 use tokio::time::{Instant, sleep};
 
@@ -14,11 +13,11 @@ use super::passes::{PAUSE_MAX, Sweeper, WAKE_PAGE};
 
 impl Sweeper {
     /// Wakes ready heads of a class that have no wake, if there may be such heads and at least half of the queue is free.
-    /// `after` is the lane after which the pass begins.
+    /// `after` is the head after which the pass begins.
     pub(super) async fn refill(
         &self,
         class: Class,
-        after: &mut Option<LaneKey>,
+        after: &mut Option<Head>,
     ) -> Result<(), StoreError> {
         let has_surplus = self.wakes.has_surplus(class);
         let Some(space) = self.queue.space(class).filter(|_| has_surplus) else {
@@ -37,18 +36,18 @@ impl Sweeper {
         is_complete.map(drop)
     }
 
-    /// Wakes at most `limit` ready heads that have no wake. Returns whether all heads after the lane `after` have wakes now.
+    /// Wakes at most `limit` ready heads that have no wake. Returns whether all heads after `after` have wakes now.
     async fn wake_without_wake(
         &self,
         class: Class,
-        after: &mut Option<LaneKey>,
+        after: &mut Option<Head>,
         mut limit: usize,
     ) -> Result<bool, StoreError> {
         loop {
             let began = Instant::now();
             let filter = HeadFilter::Ready(class);
             let mut heads = self.store.heads(filter, after.as_ref(), WAKE_PAGE).await?;
-            let Some(last) = heads.last().map(|head| head.lane.clone()) else {
+            let Some(last) = heads.last().cloned() else {
                 *after = None;
                 return Ok(true);
             };
@@ -57,7 +56,7 @@ impl Sweeper {
             heads.truncate(limit);
             self.lanes.refill(class, &heads);
             *after = match heads.last() {
-                Some(last) if is_limit_reached => Some(last.lane.clone()),
+                Some(last) if is_limit_reached => Some(last.clone()),
                 _ => Some(last),
             };
             limit -= heads.len();

@@ -7,8 +7,8 @@ use tokio::time::{Instant, timeout};
 use super::passes::Sweeper;
 use forebay_shared::{
     class::Class,
-    ids::{LaneKey, ProcessId},
-    store::StoreError,
+    ids::ProcessId,
+    store::{Head, StoreError},
 };
 
 /// How often the queue's depth is compared with the counts.
@@ -29,8 +29,8 @@ pub(super) struct Term {
     /// Whether the queue of each class was last found empty although the class had ready jobs.
     was_empty: [bool; Class::ALL.len()],
     next_delete: Instant,
-    /// For each class, the lane after which the next refill of the queue begins.
-    refill_after: [Option<LaneKey>; Class::ALL.len()],
+    /// For each class, the head after which the next refill of the queue begins.
+    refill_after: [Option<Head>; Class::ALL.len()],
 }
 
 impl Term {

@@ -116,12 +116,12 @@ pub trait Store: Send + Sync {
     /// job to a session creates the session if there is none.
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError>;
 
-    /// Returns the heads that match the filter, in a fixed order of the lanes. Each store chooses its order. Begins after the
-    /// lane `after`, and returns at most `limit` heads (1 to 1,000).
+    /// Returns the heads that match the filter, in a fixed order. Each store chooses its order. Begins after the head
+    /// `after`, which need not be a head any more, and returns at most `limit` heads (1 to 1,000).
     async fn heads(
         &self,
         filter: HeadFilter,
-        after: Option<&LaneKey>,
+        after: Option<&Head>,
         limit: usize,
     ) -> Result<Vec<Head>, StoreError>;
 

@@ -98,9 +98,10 @@ impl Store for RedisStore {
     async fn heads(
         &self,
         filter: HeadFilter,
-        after: Option<&LaneKey>,
+        after: Option<&Head>,
         limit: usize,
     ) -> Result<Vec<Head>, StoreError> {
+        let after = after.map(|head| &head.lane);
         self.find_heads(&filter, after, limit).await
     }
 

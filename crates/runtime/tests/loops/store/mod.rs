@@ -161,7 +161,7 @@ impl Store for MemoryStore {
     async fn heads(
         &self,
         filter: HeadFilter,
-        after: Option<&LaneKey>,
+        after: Option<&Head>,
         limit: usize,
     ) -> Result<Vec<Head>, StoreError> {
         Ok(self.state().heads(&filter, after, limit))

@@ -60,7 +60,7 @@ impl State {
     pub(super) fn heads(
         &self,
         filter: &HeadFilter,
-        after: Option<&LaneKey>,
+        after: Option<&Head>,
         limit: usize,
     ) -> Vec<Head> {
         let matches = |state: &HeadState| match (filter, state) {
@@ -68,7 +68,7 @@ impl State {
             (HeadFilter::Ready(class), HeadState::Ready(of)) => class == of,
             _ => false,
         };
-        let is_after = |key: &LaneKey| after.is_none_or(|after| key > after);
+        let is_after = |key: &LaneKey| after.is_none_or(|after| *key > after.lane);
         let heads = self.lanes.iter().filter(|(key, _)| is_after(key));
         heads
             .filter_map(|(key, (lane, _))| {
