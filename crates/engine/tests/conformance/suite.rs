@@ -42,6 +42,7 @@ macro_rules! conformance {
                     are_limited_in_number,
                     send_a_notice_for_each_swap;
                 timers: every_live_job_has_one,
+                    of_many_partitions_move_in_one_call,
                     come_due_in_order_and_within_the_limit,
                     move_only_if_they_have_not_changed,
                     are_removed_only_if_their_lane_does_not_have_the_job;
