@@ -71,6 +71,7 @@ macro_rules! conformance {
                     elects_one_sweeper,
                     ends_the_term_of_a_sweeper_that_does_not_renew_it;
                 counts: equal_the_sums_over_all_lanes,
+                    that_are_recent_are_at_most_about_a_second_old,
                     include_the_oldest_waiting_job;
                 notices: report_the_end_of_a_job,
                     report_a_cancelled_call_to_its_worker,

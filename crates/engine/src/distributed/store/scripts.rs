@@ -108,6 +108,8 @@ scripts! {
     swap_account: Writes, [include_str!("scripts/swap_account.lua")];
     swap_idempotency_key: Writes, [include_str!("scripts/swap_idempotency_key.lua")];
     counts: Reads, [include_str!("scripts/counts.lua")];
+    recent_counts: Writes, [include_str!("scripts/recent_counts.lua")];
+    store_counts: Writes, [include_str!("scripts/store_counts.lua")];
     read_clock: Reads, [CLOCK, include_str!("scripts/read_clock.lua")];
     renew_presence: Writes, [CLOCK, include_str!("scripts/renew_presence.lua")];
     elect_sweeper: Writes, [include_str!("scripts/elect_sweeper.lua")];
