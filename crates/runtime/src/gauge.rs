@@ -1,4 +1,6 @@
-//! Reads the counts once a second, and computes drain rates and expected waits from them.
+//! Reads the counts of the fleet once a second, and computes drain rates and expected waits from them.
+//!
+//! In a fleet, one process sums the counts and the others read the sums soon after ([`Store::recent_counts`]).
 
 use std::{
     collections::VecDeque,
@@ -6,16 +8,20 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep};
 
 use forebay_shared::{
     account::AccountKey,
     class::Class,
-    store::{Counts, Store},
+    store::{Counts, RECENT_COUNTS_MS, RecentCounts, Store},
 };
 
 /// How often the counts are read.
-pub const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+pub const SAMPLE_EVERY: Duration = Duration::from_millis(RECENT_COUNTS_MS);
+/// How long after the next sum a process reads it that has not made the last one. The process that has made it comes first.
+const READ_AFTER_SUM: Duration = Duration::from_millis(50);
+/// The shortest pause between two reads, for counts that should have been summed again already.
+const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// The most samples that are kept. A rate is measured between the oldest and the newest of them.
 const SAMPLES_MAX: usize = 15;
 /// The expected wait when no job has ended lately. A timer is parked for three times the expected wait, and for at least
@@ -44,21 +50,29 @@ struct Sample {
 impl Gauge {
     /// Reads the counts once a second, for as long as the future is polled.
     pub async fn run(&self, store: &dyn Store) {
-        let mut interval = interval(SAMPLE_EVERY);
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            interval.tick().await;
-            match store.counts().await {
-                Ok(counts) => self.record(counts, Instant::now()),
+            let began = Instant::now();
+            let pause = match store.recent_counts().await {
+                Ok(RecentCounts { counts, age }) => {
+                    let now = Instant::now();
+                    self.record(counts, now.checked_sub(age).unwrap_or(now));
+                    pause_after(age, began.elapsed())
+                }
                 Err(error) => {
                     tracing::debug!(%error, "the counts could not be read; trying again in 1 s");
+                    SAMPLE_EVERY
                 }
-            }
+            };
+            sleep(pause).await;
         }
     }
 
     fn record(&self, counts: Counts, at: Instant) {
         let mut samples = self.samples.write().unwrap_or_else(PoisonError::into_inner);
+        // The newest sample may be of a process whose clock is ahead.
+        if samples.back().is_some_and(|newest| newest.at > at) {
+            return;
+        }
         if samples.len() == SAMPLES_MAX {
             samples.pop_front();
         }
@@ -158,6 +172,16 @@ impl Gauge {
     }
 }
 
+/// The pause before the next read, after counts of this age and a read that took `took`.
+fn pause_after(age: Duration, took: Duration) -> Duration {
+    let age_at_next_sum = if age <= took {
+        SAMPLE_EVERY
+    } else {
+        SAMPLE_EVERY + READ_AFTER_SUM
+    };
+    age_at_next_sum.saturating_sub(age).max(PAUSE_MIN)
+}
+
 fn time_to_drain_ms(jobs: u64, drained_per_s: f64) -> u64 {
     if jobs == 0 {
         return 0;
@@ -181,7 +205,7 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Gauge, WAIT_UNKNOWN_MS};
+    use super::{Gauge, WAIT_UNKNOWN_MS, pause_after};
     use forebay_shared::{
         class::Class,
         ids::TenantId,
@@ -226,6 +250,16 @@ mod tests {
             !gauge.queue_holds_all_wakes(Class::Batch),
             "the class has no ready job"
         );
+    }
+
+    #[test]
+    fn a_process_reads_the_counts_soon_after_their_next_sum() {
+        let ms = Duration::from_millis;
+        // This process made the sum: it makes the next one, too.
+        assert_eq!(pause_after(ms(5), ms(5)), ms(995));
+        assert_eq!(pause_after(ms(300), ms(2)), ms(750));
+        // The next sum is late.
+        assert_eq!(pause_after(ms(1_200), ms(2)), ms(250));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod test_lane;
 
 mod clock;
+mod fleet_counts;
 mod full;
 mod notices;
 mod older_release;

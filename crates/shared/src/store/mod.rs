@@ -11,6 +11,8 @@ mod read;
 mod version;
 mod watch;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::{
@@ -29,7 +31,7 @@ pub use account::{
     UnreadableAccount,
 };
 pub use commit::{Commit, CommitResult, EndedJob, NewJob, SessionWrite, TimerMove};
-pub use counts::{ClassTotals, Counts, TenantClassCounts};
+pub use counts::{ClassTotals, Counts, RECENT_COUNTS_MS, RecentCounts, TenantClassCounts};
 pub use deferred::{BehindChange, DeferredChange, DeferredEntry};
 pub use read::{
     FoundJob, Head, HeadFilter, INLINE_BYTES_MAX, IdempotencyEntry, JobRecord, JobState,
@@ -299,6 +301,14 @@ pub trait Store: Send + Sync {
 
     /// Reads the counts of all live and ended jobs.
     async fn counts(&self) -> Result<Counts, StoreError>;
+
+    /// Returns counts that a process of the fleet has read lately, or reads them. While several processes call this once in
+    /// [`RECENT_COUNTS_MS`], one of them reads the counts for all, so they are seldom older than that.
+    async fn recent_counts(&self) -> Result<RecentCounts, StoreError> {
+        let counts = self.counts().await?;
+        let age = Duration::ZERO;
+        Ok(RecentCounts { counts, age })
+    }
 
     /// Watches a topic from now on. A notice may be lost, so the caller must also read the state from time to time.
     async fn watch(&self, topic: Topic) -> Result<Notices, StoreError>;

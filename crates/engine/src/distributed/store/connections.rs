@@ -89,6 +89,11 @@ impl RedisConnections {
         self.inner.shared[0].until_open().await;
     }
 
+    /// Whether the store is one server, so that a script can use keys of several partitions. `false` until a server has answered.
+    pub(super) fn is_one_server(&self) -> bool {
+        matches!(self.inner.server.get(), Some(RedisServer::Single(_)))
+    }
+
     /// How many shared connections broke since the start.
     pub(super) fn lost(&self) -> u64 {
         self.inner.lost.load(Ordering::Relaxed)
@@ -121,11 +126,21 @@ impl RedisConnections {
         if args.bytes() > LARGE_COMMAND_BYTES {
             return self.eval_in_bulk(script, key, args, on_store_full).await;
         }
-        let mut result = self.inner.send(&script.by_digest(key, args)).await;
-        if result.as_ref().is_err_and(is_unknown_script) {
-            result = self.inner.send(&script.by_source(key, args)).await;
-        }
+        let result = self.send_script(script, &[key], args).await;
         script_reply(script, result, on_store_full)
+    }
+
+    async fn send_script(
+        &self,
+        script: &LuaScript,
+        keys: &[impl AsRef<str>],
+        args: &Arguments,
+    ) -> RedisResult<Value> {
+        let result = self.inner.send(&script.by_digest(keys, args)).await;
+        if result.as_ref().is_err_and(is_unknown_script) {
+            return self.inner.send(&script.by_source(keys, args)).await;
+        }
+        result
     }
 
     /// Runs a script whose reply may be large.
@@ -146,25 +161,27 @@ impl RedisConnections {
         args: &Arguments,
         on_store_full: OnStoreFull,
     ) -> Result<ReplyPart, StoreError> {
-        let by_digest = || script.by_digest(key, args);
+        let by_digest = || script.by_digest(&[key], args);
         let mut result = self.inner.send_in_bulk(by_digest).await;
         if result.as_ref().is_err_and(is_unknown_script) {
-            let by_source = || script.by_source(key, args);
+            let by_source = || script.by_source(&[key], args);
             result = self.inner.send_in_bulk(by_source).await;
         }
         script_reply(script, result, on_store_full)
     }
 
-    /// Runs a script on many keys, in one round trip to each server.
-    pub(super) async fn eval_each(
+    /// Runs a script many times, each time on other keys, in one round trip to each server. The keys of one run are in one
+    /// partition, unless [`is_one_server`](Self::is_one_server).
+    pub(super) async fn eval_each<K: AsRef<[String]>>(
         &self,
         script: &LuaScript,
-        calls: &[(String, Arguments)],
+        calls: &[(K, Arguments)],
     ) -> Result<Vec<ReplyPart>, StoreError> {
-        let commands = calls.iter().map(|(key, args)| script.by_digest(key, args));
+        let by_digest = |(keys, args): &(K, Arguments)| script.by_digest(keys.as_ref(), args);
+        let commands = calls.iter().map(by_digest);
         let results = self.inner.send_all(commands.collect()).await;
         let mut replies = Vec::with_capacity(calls.len());
-        for (result, (key, args)) in results
+        for (result, (keys, args)) in results
             .map_err(into_retryable_error)?
             .into_iter()
             .zip(calls)
@@ -172,7 +189,8 @@ impl RedisConnections {
             replies.push(match result {
                 Ok(value) => ReplyPart::new(script.name, value),
                 Err(error) if is_unknown_script(&error) => {
-                    self.eval(script, key, args, OnStoreFull::Retry).await?
+                    let result = self.send_script(script, keys.as_ref(), args).await;
+                    script_reply(script, result, OnStoreFull::Retry)?
                 }
                 Err(error) => return Err(into_retryable_error(error)),
             });

@@ -86,7 +86,7 @@ impl RedisStore {
                 .push(range.from.as_str())
                 .push(range.to.as_str())
                 .push_size(still_wanted);
-            calls.push((self.keys.heads(range.partition), args));
+            calls.push(([self.keys.heads(range.partition)], args));
             called.push(range.partition);
             still_wanted -= count.min(still_wanted);
         }

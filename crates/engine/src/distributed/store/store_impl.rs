@@ -11,8 +11,8 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        IdempotencyEntry, LoadedLane, Notices, RunInputs, SessionRemoval, SetKeyResult, Store,
-        StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
+        IdempotencyEntry, LoadedLane, Notices, RecentCounts, RunInputs, SessionRemoval,
+        SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -280,6 +280,10 @@ impl Store for RedisStore {
 
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.sum_counts().await
+    }
+
+    async fn recent_counts(&self) -> Result<RecentCounts, StoreError> {
+        self.read_or_sum_counts().await
     }
 
     async fn watch(&self, topic: Topic) -> Result<Notices, StoreError> {

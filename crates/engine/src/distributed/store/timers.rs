@@ -20,6 +20,9 @@ use super::{
 const SEARCHES_MAX: usize = 8;
 /// How far a timer is moved that can neither be returned nor removed.
 const POSTPONED_MS: u64 = 60_000;
+/// A script that moves timers of several partitions gets no further partition once it has so many moves. No other command runs
+/// during a script.
+const MOVES_PER_SCRIPT: usize = 256;
 
 /// The members of the timers of a partition that are due, with the metadata from their jobs' records.
 #[derive(Default)]
@@ -187,7 +190,7 @@ impl RedisStore {
                         .push(lane.map(ToString::to_string).unwrap_or_default())
                         .push(lane.map_or("", |lane| lane.tenant().as_str()));
                 }
-                (self.keys.timers(*partition), args)
+                ([self.keys.timers(*partition)], args)
             })
             .collect();
         let replies = self
@@ -218,23 +221,45 @@ impl RedisStore {
             return Ok(Vec::new());
         }
         let by_partition = positions_by_partition(moves.iter().map(|raw| raw.timer.partition));
-        let calls: Vec<_> = by_partition
-            .iter()
-            .map(|(partition, positions)| {
-                let mut args = Arguments::default();
-                for RawMove { timer, to } in positions.iter().map(|position| &moves[*position]) {
-                    args.push(timer.member.as_str())
-                        .push_time(timer.at)
-                        .push_time(*to);
-                }
-                (self.keys.timers(*partition), args)
-            })
-            .collect();
+        // A cluster runs a script on keys of one partition only.
+        let moves_per_script = if self.connections.is_one_server() {
+            MOVES_PER_SCRIPT
+        } else {
+            1
+        };
+        let mut calls = Vec::new();
+        let (mut keys, mut args, mut move_count) = (Vec::new(), Arguments::default(), 0);
+        for (partition, positions) in &by_partition {
+            keys.push(self.keys.timers(*partition));
+            args.push_size(positions.len());
+            for RawMove { timer, to } in positions.iter().map(|position| &moves[*position]) {
+                args.push(timer.member.as_str())
+                    .push_time(timer.at)
+                    .push_time(*to);
+            }
+            move_count += positions.len();
+            if move_count >= moves_per_script {
+                calls.push((std::mem::take(&mut keys), std::mem::take(&mut args)));
+                move_count = 0;
+            }
+        }
+        if move_count > 0 {
+            calls.push((keys, args));
+        }
         let replies = self
             .connections
             .eval_each(&self.scripts.move_timers, &calls)
             .await?;
-        read_flags(moves.len(), &by_partition, replies)
+        // Each reply has the flags of one or more partitions, in their order.
+        let mut flags = Vec::with_capacity(moves.len());
+        for reply in replies {
+            flags.extend(reply.list()?);
+        }
+        let mut moved = vec![false; moves.len()];
+        for (position, flag) in by_partition.into_values().flatten().zip(flags) {
+            moved[position] = flag.int()? == 1;
+        }
+        Ok(moved)
     }
 }
 
