@@ -14,7 +14,7 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        IdempotencyEntry, LoadedLane, Notices, RecentCounts, RunInputs, SessionRemoval,
+        HeadPage, IdempotencyEntry, LoadedLane, Notices, RecentCounts, RunInputs, SessionRemoval,
         SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
@@ -111,7 +111,7 @@ impl Store for MeteredStore {
         filter: HeadFilter,
         after: Option<&Head>,
         limit: usize,
-    ) -> Result<Vec<Head>, StoreError> {
+    ) -> Result<HeadPage, StoreError> {
         let call = self.inner.heads(filter, after, limit);
         self.measure("heads", call).await
     }

@@ -18,7 +18,7 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        IdempotencyEntry, LoadedLane, Notices, RecentCounts, RunInputs, SessionRemoval,
+        HeadPage, IdempotencyEntry, LoadedLane, Notices, RecentCounts, RunInputs, SessionRemoval,
         SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
@@ -208,7 +208,7 @@ impl Store for FaultyStore {
         filter: HeadFilter,
         after: Option<&Head>,
         limit: usize,
-    ) -> Result<Vec<Head>, StoreError> {
+    ) -> Result<HeadPage, StoreError> {
         let inner_call = self.inner.heads(filter, after, limit);
         self.forward(StoreCall::Heads, inner_call).await
     }

@@ -2,7 +2,7 @@
 
 use forebay_shared::{
     ids::JobId,
-    store::{Head, HeadFilter},
+    store::{Head, HeadFilter, HeadPage},
 };
 use rusqlite::{Connection, Row, named_params};
 
@@ -14,7 +14,7 @@ pub(super) fn find(
     filter: &HeadFilter,
     after: Option<JobId>,
     limit: usize,
-) -> rusqlite::Result<Vec<Head>> {
+) -> rusqlite::Result<HeadPage> {
     let head = |row: &Row<'_>| {
         let LaneKeyColumn(lane) = row.get("key")?;
         let JobIdColumn(job) = row.get("head")?;
@@ -48,5 +48,9 @@ pub(super) fn find(
         named_params! {":state": state, ":class": class, ":after": after.map(JobIdColumn)},
         head,
     )?;
-    first_readable(heads, limit)
+    let heads = first_readable(heads, limit)?;
+    Ok(HeadPage {
+        is_last: heads.len() < limit,
+        heads,
+    })
 }

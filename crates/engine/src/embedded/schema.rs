@@ -1,6 +1,7 @@
 //! Connections to the database, and the version of its tables.
 
 use std::{
+    fs,
     path::Path,
     time::{Duration, Instant},
 };
@@ -21,6 +22,8 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("schema/7.sql"),
     include_str!("schema/8.sql"),
 ];
+/// The free space that a migration needs, in sizes of the file. A million jobs needed 1.6.
+const MIGRATION_SPACE_FACTOR: u64 = 2;
 /// "FBAY" in ASCII. It marks a SQLite file as a database of Forebay.
 const APPLICATION_ID: i64 = 0x4642_4159;
 /// How long a call waits for a lock that another program holds, such as a backup.
@@ -120,8 +123,17 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     };
     let applied_count = usize::try_from(found).map_err(|_| newer())?;
     let missing = MIGRATIONS.get(applied_count..).ok_or_else(newer)?;
+    if found > 0 && !missing.is_empty() {
+        check_space(path)?;
+    }
     for (version, migration) in (found + 1..).zip(missing) {
         let began = Instant::now();
+        if found > 0 {
+            tracing::info!(
+                schema_version = version,
+                "migrating the database; with many jobs this takes minutes"
+            );
+        }
         // If the process is killed before the commit, the next start begins this migration again.
         let transaction = db.transaction().map_err(to_open_error)?;
         transaction
@@ -139,6 +151,26 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
             elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             "database migrated to this schema version"
         );
+    }
+    Ok(())
+}
+
+/// Checks that the disk has space for a migration. It writes tables anew, into the log and then into the file, before the old
+/// ones are free. A migration that fails half way would have used the reserve in vain.
+fn check_space(path: &Path) -> Result<(), OpenError> {
+    let log = path.with_extension("db-wal");
+    let bytes = |file: &Path| fs::metadata(file).map_or(0, |metadata| metadata.len());
+    let needed_bytes = (bytes(path) + bytes(&log)).saturating_mul(MIGRATION_SPACE_FACTOR);
+    let Ok(disk) = rustix::fs::statvfs(path) else {
+        return Ok(());
+    };
+    let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free_bytes < needed_bytes {
+        return Err(OpenError::NoSpace {
+            path: path.to_owned(),
+            needed_bytes,
+            free_bytes,
+        });
     }
     Ok(())
 }

@@ -13,8 +13,9 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        INLINE_BYTES_MAX, IdempotencyEntry, LoadedLane, Notices, RunInputs, SessionRemoval,
-        SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
+        HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, LoadedLane, Notices, RunInputs,
+        SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic,
+        TurnRange,
     },
     time::TimeMs,
 };
@@ -123,7 +124,7 @@ impl Store for SqliteStore {
         filter: HeadFilter,
         after: Option<&Head>,
         limit: usize,
-    ) -> Result<Vec<Head>, StoreError> {
+    ) -> Result<HeadPage, StoreError> {
         let after = after.map(|head| head.job);
         // The sweeper publishes wakes for these heads or requeues their jobs. Wakes are only hints, and a requeue is a
         // commit, which waits for the disk. So this read need not wait.

@@ -211,7 +211,7 @@ async fn assert_consistent(
         (HeadFilter::Ready(Class::Batch), "batch"),
     ];
     for (filter, kind) in filters {
-        let found = store.heads(filter, None, 1_000).await.unwrap();
+        let found = store.heads(filter, None, 1_000).await.unwrap().heads;
         let found: BTreeSet<_> = found
             .into_iter()
             .map(|head| (head.lane, head.job))

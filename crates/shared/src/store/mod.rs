@@ -34,7 +34,7 @@ pub use commit::{Commit, CommitResult, EndedJob, NewJob, SessionWrite, TimerMove
 pub use counts::{ClassTotals, Counts, RECENT_COUNTS_MS, RecentCounts, TenantClassCounts};
 pub use deferred::{BehindChange, DeferredChange, DeferredEntry};
 pub use read::{
-    FoundJob, Head, HeadFilter, INLINE_BYTES_MAX, IdempotencyEntry, JobRecord, JobState,
+    FoundJob, Head, HeadFilter, HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, JobRecord, JobState,
     LoadedLane, LoadedRunInputs, RunInputs, SessionRemoval, SetKeyResult, Timer, TurnRange,
 };
 pub use version::{AccountVersion, LaneVersion};
@@ -118,14 +118,15 @@ pub trait Store: Send + Sync {
     /// job to a session creates the session if there is none.
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError>;
 
-    /// Returns the heads that match the filter, in a fixed order. Each store chooses its order. Begins after the head
-    /// `after`, which need not be a head any more, and returns at most `limit` heads (1 to 1,000).
+    /// Returns the heads that match the filter, in a fixed order. Each store chooses its order; beside a queue with a capacity,
+    /// it is the order of their admission. Begins after the head `after`, which need not be a head any more, and returns at
+    /// most `limit` heads (1 to 1,000).
     async fn heads(
         &self,
         filter: HeadFilter,
         after: Option<&Head>,
         limit: usize,
-    ) -> Result<Vec<Head>, StoreError>;
+    ) -> Result<HeadPage, StoreError>;
 
     // ---- accounts of providers ----
 

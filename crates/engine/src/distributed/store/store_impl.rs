@@ -11,7 +11,7 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        IdempotencyEntry, LoadedLane, Notices, RecentCounts, RunInputs, SessionRemoval,
+        HeadPage, IdempotencyEntry, LoadedLane, Notices, RecentCounts, RunInputs, SessionRemoval,
         SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
@@ -100,7 +100,7 @@ impl Store for RedisStore {
         filter: HeadFilter,
         after: Option<&Head>,
         limit: usize,
-    ) -> Result<Vec<Head>, StoreError> {
+    ) -> Result<HeadPage, StoreError> {
         let after = after.map(|head| &head.lane);
         self.find_heads(&filter, after, limit).await
     }

@@ -63,6 +63,14 @@ CREATE TABLE sessions_2 (
 ) STRICT;
 CREATE INDEX sessions_expire ON sessions_2 (expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX sessions_oldest ON sessions_2 (used_at) WHERE expires_at IS NOT NULL;
+-- A lane of a session can only be found through the session's row. Each admission writes it, so none should be missing.
+INSERT INTO sessions (tenant, session, created_at, updated_at, used_at, expires_at, turns, turns_bytes, next_seq)
+    SELECT tenant, substr(key, length(tenant) + 4), admitted_at, admitted_at, admitted_at, NULL, 0, 0, 0
+    FROM lanes_2 CROSS JOIN timers_2 ON timers_2.job = lanes_2.head
+    WHERE key GLOB 's/*' AND NOT EXISTS (
+        SELECT 1 FROM sessions
+        WHERE sessions.tenant = timers_2.tenant AND sessions.session = substr(key, length(timers_2.tenant) + 4)
+    );
 INSERT INTO sessions_2
     SELECT n, tenant, session, (SELECT n FROM lanes_2 WHERE key = 's/' || tenant || '/' || session),
         created_at, updated_at, used_at, expires_at, turns, turns_bytes, next_seq, sent_bytes, input_tokens

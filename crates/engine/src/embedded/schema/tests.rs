@@ -147,7 +147,7 @@ fn deferred_heads_of_an_older_release_get_their_counts_and_flags() {
 fn files_that_are_not_from_forebay_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("text");
-    std::fs::write(&text, "no database at all, whatever its name ".repeat(100)).unwrap();
+    fs::write(&text, "no database at all, whatever its name ".repeat(100)).unwrap();
     let error = open_writer(&text).unwrap_err();
     assert!(matches!(error, OpenError::Foreign { .. }), "{error:?}");
 
@@ -341,7 +341,7 @@ fn a_migration_that_was_interrupted_begins_again() {
                 .unwrap();
             let copy = tempfile::tempdir().unwrap();
             for name in ["forebay.db", "forebay.db-wal"] {
-                std::fs::copy(folder.path().join(name), copy.path().join(name)).unwrap();
+                fs::copy(folder.path().join(name), copy.path().join(name)).unwrap();
             }
             copy
         })
@@ -357,4 +357,24 @@ fn a_migration_that_was_interrupted_begins_again() {
         let counts = ["lanes", "timers", "sessions", "deferred"].map(|table| count(&db, table));
         assert_eq!(counts, [2_000; 4]);
     }
+}
+
+#[test]
+fn a_lane_whose_session_has_no_row_gets_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("forebay.db");
+    let lanes = [(session_lane("a/b"), 2), (session_lane("kept"), 1)];
+    database_of_version_6(&path, &lanes);
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch("DELETE FROM turns; DELETE FROM sessions WHERE session = 'a/b'")
+        .unwrap();
+    drop(db);
+
+    let db = open_writer(&path).unwrap();
+    for (lane, _) in &lanes {
+        let session = lane.session().unwrap();
+        let found = lane_of(&db, "sessions WHERE session", session.as_str());
+        assert_eq!(found, Some(lane.to_string()));
+    }
+    assert_eq!(count(&db, "sessions"), 2);
 }
