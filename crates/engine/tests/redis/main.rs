@@ -12,6 +12,7 @@ mod notices;
 mod older_release;
 mod outages;
 mod scripts;
+mod sessions;
 mod setup;
 mod timers;
 
