@@ -4,7 +4,10 @@
 //! The others get the old document until then. So the fleet sums the counts once a second, whatever its size, and needs no
 //! particular process for that.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use forebay_shared::{
     account::AccountKey,
@@ -79,20 +82,26 @@ impl RedisStore {
         let took = began.elapsed();
         let mut args = Arguments::default();
         args.push_time(at).push(write(&counts, took)?);
-        let script = &self.scripts.store_counts;
-        let stored = self
-            .connections
-            .eval(script, &key, &args, OnStoreFull::Retry)
-            .await;
-        if let Err(error) = stored {
-            tracing::debug!(%error, "the counts were not stored for other processes; each reads them itself");
-        }
+        self.store_counts(key, args);
         Ok(RecentCounts {
             counts,
             at,
             age: began.elapsed(),
             took,
         })
+    }
+
+    /// Stores the counts for other processes, in a task of its own. So this process gets its counts even if the store then
+    /// does not respond.
+    fn store_counts(&self, key: String, args: Arguments) {
+        let (connections, scripts) = (Arc::clone(&self.connections), Arc::clone(&self.scripts));
+        tokio::spawn(async move {
+            let script = &scripts.store_counts;
+            let stored = connections.eval(script, &key, &args, OnStoreFull::Retry);
+            if let Err(error) = stored.await {
+                tracing::debug!(%error, "the counts were not stored for other processes; each reads them itself");
+            }
+        });
     }
 }
 
