@@ -99,3 +99,21 @@ async fn counts_that_another_release_has_stored_are_summed_again() {
         assert_eq!(live_by_sum(&server, store.as_ref()).await, jobs, "{field}");
     }
 }
+
+#[tokio::test]
+async fn a_late_sum_does_not_replace_a_newer_one() {
+    let server = server(RedisOptions::default()).await;
+    let store = connect(server.url()).await;
+    live_by_sum(&server, store.as_ref()).await;
+    // This process cannot read the stored counts, so it sums them although they are newer.
+    set_time(&server, store.as_ref(), "at", 900).await;
+    let newer = ["HSET", STORED, "counts", "{}", "turn", "0"];
+    server.cli(&newer).await.unwrap();
+    let before = scripts_run(&server).await;
+    assert_eq!(live(store.as_ref()).await, 0);
+    // One script reads, 256 count, and one stores.
+    while scripts_run(&server).await < before + 258 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(stored(&server, "counts").await.trim(), "{}");
+}

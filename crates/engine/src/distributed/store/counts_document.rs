@@ -81,7 +81,9 @@ impl RedisStore {
         let counts = self.sum_counts().await?;
         let took = began.elapsed();
         let mut args = Arguments::default();
-        args.push_time(at).push(write(&counts, took)?);
+        args.push_time(at)
+            .push(write(&counts, took)?)
+            .push_time(self.clock.now());
         self.store_counts(key, args);
         Ok(RecentCounts {
             counts,
