@@ -14,6 +14,7 @@ mod outages;
 mod scripts;
 mod sessions;
 mod setup;
+mod sharding_proxy;
 mod timers;
 
 use std::sync::Arc;
