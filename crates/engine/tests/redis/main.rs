@@ -12,7 +12,9 @@ mod notices;
 mod older_release;
 mod outages;
 mod scripts;
+mod sessions;
 mod setup;
+mod sharding_proxy;
 mod timers;
 
 use std::sync::Arc;

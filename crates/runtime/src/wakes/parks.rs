@@ -62,6 +62,13 @@ impl Parks {
         };
         let mut waiting = self.lock();
         let free = WAITING_MAX.saturating_sub(waiting.moves.len());
+        if moves.len() > free {
+            let timers = moves.len() - free;
+            tracing::debug!(
+                timers,
+                "too many timers wait to be parked; these fire early"
+            );
+        }
         waiting.moves.extend(moves.into_iter().take(free));
         let send_now =
             waiting.moves.len() >= COLLECTED_MAX || is_due_soon(earliest, self.store.now());

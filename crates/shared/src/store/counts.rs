@@ -24,8 +24,12 @@ pub const RECENT_COUNTS_MS: u64 = 1_000;
 pub struct RecentCounts {
     /// The counts.
     pub counts: Counts,
+    /// When they were read, by the clock of the store. Counts with the same time are the same counts.
+    pub at: TimeMs,
     /// The time since they were read.
     pub age: Duration,
+    /// How long it took to read them, if a process of a fleet has read them for all. Counts are available so long after `at`.
+    pub took: Duration,
 }
 
 /// The counts of one class of one tenant.

@@ -304,11 +304,16 @@ pub trait Store: Send + Sync {
     async fn counts(&self) -> Result<Counts, StoreError>;
 
     /// Returns counts that a process of the fleet has read lately, or reads them. While several processes call this once in
-    /// [`RECENT_COUNTS_MS`], one of them reads the counts for all, so they are seldom older than that.
+    /// [`RECENT_COUNTS_MS`], one of them reads the counts for all, so they are seldom much older than that.
     async fn recent_counts(&self) -> Result<RecentCounts, StoreError> {
+        let at = self.now();
         let counts = self.counts().await?;
-        let age = Duration::ZERO;
-        Ok(RecentCounts { counts, age })
+        Ok(RecentCounts {
+            counts,
+            at,
+            age: Duration::ZERO,
+            took: Duration::ZERO,
+        })
     }
 
     /// Watches a topic from now on. A notice may be lost, so the caller must also read the state from time to time.

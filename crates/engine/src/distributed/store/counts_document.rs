@@ -4,7 +4,10 @@
 //! The others get the old document until then. So the fleet sums the counts once a second, whatever its size, and needs no
 //! particular process for that.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use forebay_shared::{
     account::AccountKey,
@@ -29,6 +32,8 @@ const OLD_UNTIL_MS: u64 = 2_500;
 /// The counts as JSON.
 #[derive(Deserialize, Serialize)]
 struct CountsDocument {
+    /// How long the sum took, in milliseconds.
+    took_ms: u64,
     rows: Vec<RowDocument>,
     deferred: Vec<DeferredDocument>,
     sessions: u64,
@@ -74,20 +79,31 @@ impl RedisStore {
         let began = Instant::now();
         let at = self.clock.now();
         let counts = self.sum_counts().await?;
+        let took = began.elapsed();
         let mut args = Arguments::default();
-        args.push_time(at).push(write(&counts)?);
-        let script = &self.scripts.store_counts;
-        let stored = self
-            .connections
-            .eval(script, &key, &args, OnStoreFull::Retry)
-            .await;
-        if let Err(error) = stored {
-            tracing::debug!(%error, "the counts were not stored for other processes; each reads them itself");
-        }
+        args.push_time(at)
+            .push(write(&counts, took)?)
+            .push_time(self.clock.now());
+        self.store_counts(key, args);
         Ok(RecentCounts {
             counts,
+            at,
             age: began.elapsed(),
+            took,
         })
+    }
+
+    /// Stores the counts for other processes, in a task of its own. So this process gets its counts even if the store then
+    /// does not respond.
+    fn store_counts(&self, key: String, args: Arguments) {
+        let (connections, scripts) = (Arc::clone(&self.connections), Arc::clone(&self.scripts));
+        tokio::spawn(async move {
+            let script = &scripts.store_counts;
+            let stored = connections.eval(script, &key, &args, OnStoreFull::Retry);
+            if let Err(error) = stored.await {
+                tracing::debug!(%error, "the counts were not stored for other processes; each reads them itself");
+            }
+        });
     }
 }
 
@@ -95,13 +111,16 @@ impl RedisStore {
 fn read_recent(reply: ReplyPart, now: TimeMs) -> Option<RecentCounts> {
     let [at, document] = reply.parts().ok()?;
     let at = TimeMs(at.u64_or_zero().ok()?);
+    let (counts, took) = read(&document.bytes().ok()?)?;
     Some(RecentCounts {
-        counts: read(&document.bytes().ok()?)?,
+        counts,
+        at,
         age: Duration::from_millis(now.since_ms(at)),
+        took,
     })
 }
 
-fn write(counts: &Counts) -> Result<String, StoreError> {
+fn write(counts: &Counts, took: Duration) -> Result<String, StoreError> {
     let rows = counts.rows.iter().map(|row| RowDocument {
         tenant: row.tenant.clone(),
         class: row.class,
@@ -116,6 +135,7 @@ fn write(counts: &Counts) -> Result<String, StoreError> {
         jobs: count.jobs,
     });
     let document = CountsDocument {
+        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         rows: rows.collect(),
         deferred: deferred.collect(),
         sessions: counts.sessions,
@@ -123,7 +143,7 @@ fn write(counts: &Counts) -> Result<String, StoreError> {
     serde_json::to_string(&document).map_err(broken_data)
 }
 
-fn read(json: &[u8]) -> Option<Counts> {
+fn read(json: &[u8]) -> Option<(Counts, Duration)> {
     let document: CountsDocument = serde_json::from_slice(json).ok()?;
     let rows = document.rows.into_iter().map(|row| TenantClassCounts {
         tenant: row.tenant,
@@ -138,11 +158,12 @@ fn read(json: &[u8]) -> Option<Counts> {
         heads: count.heads,
         jobs: count.jobs,
     });
-    Some(Counts {
+    let counts = Counts {
         rows: rows.collect(),
         deferred: deferred.collect(),
         sessions: document.sessions,
-    })
+    };
+    Some((counts, Duration::from_millis(document.took_ms)))
 }
 
 #[cfg(test)]
@@ -171,8 +192,9 @@ mod tests {
             }],
             sessions: 4,
         };
-        let json = write(&counts).unwrap();
-        assert_eq!(read(json.as_bytes()), Some(counts));
+        let took = Duration::from_millis(70);
+        let json = write(&counts, took).unwrap();
+        assert_eq!(read(json.as_bytes()), Some((counts, took)));
         assert_eq!(read(b"{}"), None);
     }
 }

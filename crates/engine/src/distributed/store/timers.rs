@@ -11,6 +11,7 @@ use redis::cmd;
 
 use super::{
     arguments::{Arguments, time_argument},
+    connections::{into_retryable_error, is_cross_slot},
     earliest::{TimedMember, TimedSets},
     redis_store::RedisStore,
     reply_part::ReplyPart,
@@ -221,46 +222,86 @@ impl RedisStore {
             return Ok(Vec::new());
         }
         let by_partition = positions_by_partition(moves.iter().map(|raw| raw.timer.partition));
+        let by_partition: Vec<PartitionMoves> = by_partition.into_iter().collect();
         // A cluster runs a script on keys of one partition only.
-        let moves_per_script = if self.connections.is_one_server() {
+        let moves_per_script = if self.connections.joins_partitions() {
             MOVES_PER_SCRIPT
         } else {
             1
         };
-        let mut calls = Vec::new();
-        let (mut keys, mut args, mut move_count) = (Vec::new(), Arguments::default(), 0);
-        for (partition, positions) in &by_partition {
-            keys.push(self.keys.timers(*partition));
-            args.push_size(positions.len());
-            for RawMove { timer, to } in positions.iter().map(|position| &moves[*position]) {
-                args.push(timer.member.as_str())
-                    .push_time(timer.at)
-                    .push_time(*to);
-            }
-            move_count += positions.len();
-            if move_count >= moves_per_script {
-                calls.push((std::mem::take(&mut keys), std::mem::take(&mut args)));
-                move_count = 0;
-            }
-        }
-        if move_count > 0 {
-            calls.push((keys, args));
-        }
-        let replies = self
-            .connections
-            .eval_each(&self.scripts.move_timers, &calls)
-            .await?;
-        // Each reply has the flags of one or more partitions, in their order.
-        let mut flags = Vec::with_capacity(moves.len());
-        for reply in replies {
-            flags.extend(reply.list()?);
-        }
         let mut moved = vec![false; moves.len()];
-        for (position, flag) in by_partition.into_values().flatten().zip(flags) {
-            moved[position] = flag.int()? == 1;
+        let groups = groups(&by_partition, moves_per_script);
+        let refused = self.move_groups(moves, &groups, &mut moved).await?;
+        if !refused.is_empty() {
+            self.connections.separate_partitions();
+            let single: Vec<_> = refused.iter().flat_map(|group| group.chunks(1)).collect();
+            self.move_groups(moves, &single, &mut moved).await?;
         }
         Ok(moved)
     }
+
+    /// Moves timers, with one script for each group of partitions. Sets for each moved timer its flag in `moved`. Returns the groups
+    /// that the server refused because they have several partitions.
+    async fn move_groups<'a>(
+        &self,
+        moves: &[RawMove],
+        groups: &[&'a [PartitionMoves]],
+        moved: &mut [bool],
+    ) -> Result<Vec<&'a [PartitionMoves]>, StoreError> {
+        let call = |group: &&[PartitionMoves]| {
+            let (mut keys, mut args) = (Vec::with_capacity(group.len()), Arguments::default());
+            for (partition, positions) in *group {
+                keys.push(self.keys.timers(*partition));
+                args.push_size(positions.len());
+                for RawMove { timer, to } in positions.iter().map(|position| &moves[*position]) {
+                    args.push(timer.member.as_str())
+                        .push_time(timer.at)
+                        .push_time(*to);
+                }
+            }
+            (keys, args)
+        };
+        let calls: Vec<_> = groups.iter().map(call).collect();
+        let script = &self.scripts.move_timers;
+        let results = self.connections.try_eval_each(script, &calls).await?;
+        let mut refused = Vec::new();
+        for (group, result) in groups.iter().zip(results) {
+            let reply = match result {
+                Ok(reply) => reply,
+                Err(error) if group.len() > 1 && is_cross_slot(&error) => {
+                    refused.push(*group);
+                    continue;
+                }
+                Err(error) => return Err(into_retryable_error(error)),
+            };
+            // The reply has the flags of the group's partitions, in their order.
+            let positions = group.iter().flat_map(|(_, positions)| positions);
+            for (position, flag) in positions.zip(reply.list()?) {
+                moved[*position] = flag.int()? == 1;
+            }
+        }
+        Ok(refused)
+    }
+}
+
+/// A partition, and the positions of the moves of its timers.
+type PartitionMoves = (u8, Vec<usize>);
+
+/// Groups partitions for one script each. A group gets no further partition once it has this many moves.
+fn groups(by_partition: &[PartitionMoves], moves_per_script: usize) -> Vec<&[PartitionMoves]> {
+    let mut groups = Vec::new();
+    let mut rest = by_partition;
+    while !rest.is_empty() {
+        let mut moves = 0;
+        let last = rest.iter().position(|(_, positions)| {
+            moves += positions.len();
+            moves >= moves_per_script
+        });
+        let (group, later) = rest.split_at(last.map_or(rest.len(), |last| last + 1));
+        groups.push(group);
+        rest = later;
+    }
+    groups
 }
 
 /// A timer to move if it still has its time.

@@ -130,6 +130,8 @@ for _ = 1, tonumber(take()) do
   local updated_at, bytes = unpack(redis.call('HMGET', session_key, 'updated_at', 'bytes'))
   bytes = tonumber(bytes or 0)
   local is_new = not updated_at
+  -- Turns without their session's hash belong to a session that is gone, and may have an expiry.
+  if is_new and indexed_expiry then redis.call('DEL', turns_key) end
   local appended, turns = {}, 0
   for index = 1, tonumber(take()) do
     appended[index] = take()
@@ -137,7 +139,12 @@ for _ = 1, tonumber(take()) do
   end
   -- `unpack` is limited to some thousand values.
   for first = 1, #appended, 1000 do
-    turns = redis.call('RPUSH', turns_key, unpack(appended, first, math.min(first + 999, #appended)))
+    local last = math.min(first + 999, #appended)
+    turns = redis.call('RPUSH', turns_key, unpack(appended, first, last))
+    if is_new and turns > last then
+      redis.call('DEL', turns_key)
+      turns = redis.call('RPUSH', turns_key, unpack(appended, first, last))
+    end
   end
   if #appended == 0 and not is_new then turns = redis.call('LLEN', turns_key) end
   -- The newest turn stays, whatever its size.
