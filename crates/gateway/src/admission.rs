@@ -8,6 +8,7 @@
 //! session is not checked here, but by the rules of the lane.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -87,11 +88,54 @@ struct Backlog {
     /// The sample's live jobs.
     live: u64,
     /// The jobs that this process has admitted, or tried to admit, after the sample.
-    admitted: u64,
+    admitted: AdmittedJobs,
     /// The jobs of the sample that wait for their provider, and those that this process admitted after it.
     waiting: WaitingJobs,
     /// When an admission last found the store full. `None` after a successful admission.
     store_full_at: Option<Instant>,
+}
+
+/// The jobs of some time, by when they were counted. Another process may have made the sample earlier, so some of the jobs can be
+/// later than a sample that is new to this process.
+#[derive(Default)]
+struct AdmittedJobs {
+    jobs: u64,
+    /// For each millisecond with jobs, the time of its first job and how many there are.
+    by_time: VecDeque<(Instant, u64)>,
+}
+
+/// Jobs that are counted within this time are one entry of [`AdmittedJobs`].
+const ENTRY_TIME: Duration = Duration::from_millis(1);
+
+impl AdmittedJobs {
+    fn add(&mut self, now: Instant) {
+        self.jobs += 1;
+        match self.by_time.back_mut() {
+            Some((at, jobs)) if now.saturating_duration_since(*at) < ENTRY_TIME => *jobs += 1,
+            _ => self.by_time.push_back((now, 1)),
+        }
+    }
+
+    /// Ends the count of a job. Which one it was does not matter: it was counted not long ago.
+    fn remove_one(&mut self) {
+        if let Some((_, jobs)) = self.by_time.back_mut() {
+            *jobs -= 1;
+            self.jobs -= 1;
+            if *jobs == 0 {
+                self.by_time.pop_back();
+            }
+        }
+    }
+
+    /// Ends the count of the jobs that were counted up to this time, because a sample has them.
+    fn remove_until(&mut self, sampled_at: Instant) {
+        while let Some((at, jobs)) = self.by_time.front()
+            && *at <= sampled_at
+        {
+            self.jobs -= jobs;
+            self.by_time.pop_front();
+        }
+    }
 }
 
 impl Admission {
@@ -104,7 +148,7 @@ impl Admission {
 
     /// Counts one more job in the backlog, or returns why new jobs are refused.
     ///
-    /// The next sample, at most a second later, replaces this count. Until then two kinds of jobs are not counted:
+    /// The next sample, about a second later, replaces this count. Until then two kinds of jobs are not counted:
     /// jobs of other gateways, and jobs that are admitted while the sample is being read.
     ///
     /// This function does not check whether the store is available, or whether the last admission found it full: then the commit of
@@ -137,7 +181,7 @@ impl Admission {
                 .problem()
                 .retry_after(wait_s.clamp(1, RETRY_AFTER_S_MAX)));
         }
-        backlog.admitted += 1;
+        backlog.admitted.add(Instant::now());
         Ok(Reservation {
             admission: self,
             sample: backlog.sample.clone(),
@@ -162,7 +206,7 @@ impl Admission {
     fn read(&self, member: &Member) -> Readings {
         let sample = member.gauge.counts();
         let mut backlog = self.lock();
-        if let Some((sample, _)) = sample
+        if let Some((sample, age)) = sample
             && !backlog
                 .sample
                 .as_ref()
@@ -170,11 +214,13 @@ impl Admission {
         {
             backlog.live = sample.live();
             backlog.waiting = WaitingJobs::of(&sample, |key| member.accounts.is_limited(key));
-            backlog.admitted = 0;
+            if let Some(sampled_at) = Instant::now().checked_sub(age) {
+                backlog.admitted.remove_until(sampled_at);
+            }
             backlog.sample = Some(sample);
         }
         Readings {
-            live: backlog.live.saturating_add(backlog.admitted),
+            live: backlog.live.saturating_add(backlog.admitted.jobs),
             backlog_max: self.backlog_max,
             unconfirmed_for: member.wakes.unconfirmed_for(),
             is_store_full: member.store.is_full()
@@ -238,7 +284,7 @@ impl Drop for Reservation<'_> {
         let mut backlog = self.admission.lock();
         let sample = |sample: &Option<Arc<Counts>>| sample.as_ref().map(Arc::as_ptr);
         if !self.is_used && sample(&backlog.sample) == sample(&self.sample) {
-            backlog.admitted = backlog.admitted.saturating_sub(1);
+            backlog.admitted.remove_one();
             backlog.waiting.remove(&self.accounts);
         }
     }
@@ -246,9 +292,9 @@ impl Drop for Reservation<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
-    use super::{Readings, RefusalReason, decide};
+    use super::{AdmittedJobs, Readings, RefusalReason, decide};
 
     /// Each number is the highest that causes no refusal.
     const ACCEPTED: Readings = Readings {
@@ -258,6 +304,24 @@ mod tests {
         is_store_full: false,
         store_answers: true,
     };
+
+    #[test]
+    fn a_sample_replaces_only_the_jobs_that_were_counted_before_it() {
+        let ms = Duration::from_millis;
+        let start = Instant::now();
+        let mut admitted = AdmittedJobs::default();
+        for at in [0, 0, 5, 900, 900, 950] {
+            admitted.add(start + ms(at));
+        }
+        admitted.remove_until(start + ms(500));
+        assert_eq!(admitted.jobs, 3);
+        admitted.remove_one();
+        assert_eq!(admitted.jobs, 2);
+        admitted.remove_until(start + ms(900));
+        assert_eq!(admitted.jobs, 0);
+        admitted.remove_one();
+        assert_eq!(admitted.jobs, 0);
+    }
 
     #[test]
     fn submits_are_accepted_up_to_each_limit() {

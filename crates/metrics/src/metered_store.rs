@@ -14,8 +14,8 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        IdempotencyEntry, LoadedLane, Notices, RunInputs, SessionRemoval, SetKeyResult, Store,
-        StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
+        HeadPage, IdempotencyEntry, LoadedLane, Notices, RecentCounts, RunInputs, SessionRemoval,
+        SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -109,9 +109,9 @@ impl Store for MeteredStore {
     async fn heads(
         &self,
         filter: HeadFilter,
-        after: Option<&LaneKey>,
+        after: Option<&Head>,
         limit: usize,
-    ) -> Result<Vec<Head>, StoreError> {
+    ) -> Result<HeadPage, StoreError> {
         let call = self.inner.heads(filter, after, limit);
         self.measure("heads", call).await
     }
@@ -270,6 +270,11 @@ impl Store for MeteredStore {
 
     async fn counts(&self) -> Result<Counts, StoreError> {
         let call = self.inner.counts();
+        self.measure("counts", call).await
+    }
+
+    async fn recent_counts(&self) -> Result<RecentCounts, StoreError> {
+        let call = self.inner.recent_counts();
         self.measure("counts", call).await
     }
 

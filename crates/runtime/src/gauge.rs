@@ -1,4 +1,6 @@
-//! Reads the counts once a second, and computes drain rates and expected waits from them.
+//! Reads the counts of the fleet once a second, and computes drain rates and expected waits from them.
+//!
+//! In a fleet, one process sums the counts and the others read the sums soon after ([`Store::recent_counts`]).
 
 use std::{
     collections::VecDeque,
@@ -6,16 +8,23 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep};
 
 use forebay_shared::{
     account::AccountKey,
     class::Class,
-    store::{Counts, Store},
+    store::{Counts, RECENT_COUNTS_MS, RecentCounts, Store},
+    time::TimeMs,
 };
 
 /// How often the counts are read.
-pub const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+pub const SAMPLE_EVERY: Duration = Duration::from_millis(RECENT_COUNTS_MS);
+/// How long after the next sum is expected a process reads it that has not made the last one. The process that has made it comes first.
+const READ_AFTER_SUM: Duration = Duration::from_millis(50);
+/// A process does not wait longer than this for a sum.
+const SUM_TOOK_MAX: Duration = Duration::from_millis(500);
+/// The shortest pause between two reads, for counts that should have been summed again already.
+const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// The most samples that are kept. A rate is measured between the oldest and the newest of them.
 const SAMPLES_MAX: usize = 15;
 /// The expected wait when no job has ended lately. A timer is parked for three times the expected wait, and for at least
@@ -38,33 +47,49 @@ pub struct Gauge {
 
 struct Sample {
     at: Instant,
+    /// The time of the counts, by the clock of the store.
+    counted_at: TimeMs,
     counts: Arc<Counts>,
 }
 
 impl Gauge {
     /// Reads the counts once a second, for as long as the future is polled.
     pub async fn run(&self, store: &dyn Store) {
-        let mut interval = interval(SAMPLE_EVERY);
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            interval.tick().await;
-            match store.counts().await {
-                Ok(counts) => self.record(counts, Instant::now()),
+            let began = Instant::now();
+            let pause = match store.recent_counts().await {
+                Ok(recent) => {
+                    let pause = pause_after(recent.age, recent.took, began.elapsed());
+                    let now = Instant::now();
+                    let at = now.checked_sub(recent.age).unwrap_or(now);
+                    self.record(recent, at);
+                    pause
+                }
                 Err(error) => {
                     tracing::debug!(%error, "the counts could not be read; trying again in 1 s");
+                    SAMPLE_EVERY
                 }
-            }
+            };
+            sleep(pause).await;
         }
     }
 
-    fn record(&self, counts: Counts, at: Instant) {
+    /// Records counts, unless they are those of the newest sample or older.
+    fn record(&self, recent: RecentCounts, at: Instant) {
         let mut samples = self.samples.write().unwrap_or_else(PoisonError::into_inner);
+        // The newest sample may be of a process whose clock is ahead. The time of the store may be set back, so of its times only
+        // equal ones count.
+        let is_known = |newest: &Sample| newest.counted_at == recent.at || newest.at > at;
+        if samples.back().is_some_and(is_known) {
+            return;
+        }
         if samples.len() == SAMPLES_MAX {
             samples.pop_front();
         }
         samples.push_back(Sample {
             at,
-            counts: Arc::new(counts),
+            counted_at: recent.at,
+            counts: Arc::new(recent.counts),
         });
     }
 
@@ -158,6 +183,18 @@ impl Gauge {
     }
 }
 
+/// The pause before the next read, after counts of this age. Their sum took `sum_took`, and the read `read_took`. If the read
+/// took as long as the age, this process made the sum.
+fn pause_after(age: Duration, sum_took: Duration, read_took: Duration) -> Duration {
+    let age_at_next_read = if age <= read_took {
+        SAMPLE_EVERY
+    } else {
+        // The next sum begins at this age, and takes about as long as the last one.
+        SAMPLE_EVERY + sum_took.min(SUM_TOOK_MAX) + READ_AFTER_SUM
+    };
+    age_at_next_read.saturating_sub(age).max(PAUSE_MIN)
+}
+
 fn time_to_drain_ms(jobs: u64, drained_per_s: f64) -> u64 {
     if jobs == 0 {
         return 0;
@@ -177,16 +214,17 @@ fn time_to_drain_ms(jobs: u64, drained_per_s: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     use tokio::time::Instant;
 
-    use super::{Gauge, WAIT_UNKNOWN_MS};
+    use super::{Gauge, WAIT_UNKNOWN_MS, pause_after};
     use forebay_shared::{
         class::Class,
         ids::TenantId,
         lane::ClassCounts,
-        store::{Counts, TenantClassCounts},
+        store::{Counts, RecentCounts, TenantClassCounts},
+        time::TimeMs,
     };
 
     fn counts(ready: i64, ended: u64) -> Counts {
@@ -209,10 +247,19 @@ mod tests {
         }
     }
 
+    fn recent(counts: Counts, at_ms: u64) -> RecentCounts {
+        RecentCounts {
+            counts,
+            at: TimeMs(at_ms),
+            age: Duration::ZERO,
+            took: Duration::ZERO,
+        }
+    }
+
     #[test]
     fn a_queue_as_deep_as_the_number_of_ready_heads_holds_all_wakes() {
         let gauge = Gauge::default();
-        gauge.record(counts(100, 0), Instant::now());
+        gauge.record(recent(counts(100, 0), 0), Instant::now());
         assert!(
             !gauge.queue_holds_all_wakes(Class::Interactive),
             "no depth is recorded"
@@ -229,12 +276,45 @@ mod tests {
     }
 
     #[test]
+    fn a_process_reads_the_counts_soon_after_their_next_sum() {
+        let ms = Duration::from_millis;
+        // This process made the sum: it makes the next one, too.
+        assert_eq!(pause_after(ms(5), ms(5), ms(6)), ms(995));
+        assert_eq!(pause_after(ms(300), ms(0), ms(2)), ms(750));
+        // The next sum is read after it is made, however long it takes.
+        assert_eq!(pause_after(ms(300), ms(200), ms(2)), ms(950));
+        assert_eq!(pause_after(ms(300), ms(9_000), ms(2)), ms(1_250));
+        // The next sum is late.
+        assert_eq!(pause_after(ms(1_300), ms(2), ms(2)), ms(250));
+    }
+
+    #[test]
+    fn counts_are_recorded_once() {
+        let gauge = Gauge::default();
+        let start = Instant::now();
+        let ms = Duration::from_millis;
+        gauge.record(recent(counts(1, 0), 5_000), start);
+        let (first, _) = gauge.counts().unwrap();
+        // The times at which two reads of the same counts expect them to be made differ a little.
+        gauge.record(recent(counts(1, 0), 5_000), start + ms(3));
+        let (again, _) = gauge.counts().unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        gauge.record(recent(counts(2, 0), 4_000), start - ms(1_000));
+        assert_eq!(gauge.ready(Class::Interactive), 1);
+        gauge.record(recent(counts(3, 0), 6_000), start + ms(1_000));
+        assert_eq!(gauge.ready(Class::Interactive), 3);
+    }
+
+    #[test]
     fn a_rate_is_measured_between_the_oldest_and_the_newest_sample() {
         let gauge = Gauge::default();
         let start = Instant::now();
-        gauge.record(counts(100, 1_000), start);
+        gauge.record(recent(counts(100, 1_000), 0), start);
         assert_eq!(gauge.expected_wait_ms(Class::Interactive), WAIT_UNKNOWN_MS);
-        gauge.record(counts(100, 1_040), start + Duration::from_secs(2));
+        gauge.record(
+            recent(counts(100, 1_040), 2_000),
+            start + Duration::from_secs(2),
+        );
         assert!((gauge.drained_per_s(Class::Interactive) - 20.0).abs() < 1e-9);
         assert_eq!(gauge.expected_wait_ms(Class::Interactive), 5_000);
         assert_eq!(gauge.time_to_drain_ms(10), 500);

@@ -186,6 +186,7 @@ impl Member {
     pub async fn leave(&self) {
         self.stop.cancel();
         self.tasks.wait().await;
+        self.wakes.park_rest().await;
         for result in [
             self.store.end_term(&self.id).await,
             self.store.end_presence(&self.id).await,

@@ -271,7 +271,7 @@ async fn has_waiting_messages(sources: ObservedSources<'_>) -> bool {
             // The counts alone do not prove that there is such a job.
             let is_published = async || {
                 let heads = store.heads(HeadFilter::Ready(class), None, 1).await;
-                queue.is_connected() && heads.is_ok_and(|heads| !heads.is_empty())
+                queue.is_connected() && heads.is_ok_and(|page| !page.heads.is_empty())
             };
             if is_in_queue || is_published().await {
                 return true;

@@ -55,7 +55,7 @@ pub enum StoreCall {
     ElectSweeper,
     /// `end_term`.
     EndTerm,
-    /// `counts`.
+    /// `counts` and `recent_counts`.
     Counts,
     /// `watch`.
     Watch,

@@ -18,8 +18,8 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        IdempotencyEntry, LoadedLane, Notices, RunInputs, SessionRemoval, SetKeyResult, Store,
-        StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
+        HeadPage, IdempotencyEntry, LoadedLane, Notices, RecentCounts, RunInputs, SessionRemoval,
+        SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -206,9 +206,9 @@ impl Store for FaultyStore {
     async fn heads(
         &self,
         filter: HeadFilter,
-        after: Option<&LaneKey>,
+        after: Option<&Head>,
         limit: usize,
-    ) -> Result<Vec<Head>, StoreError> {
+    ) -> Result<HeadPage, StoreError> {
         let inner_call = self.inner.heads(filter, after, limit);
         self.forward(StoreCall::Heads, inner_call).await
     }
@@ -365,6 +365,11 @@ impl Store for FaultyStore {
     async fn end_term(&self, process: &ProcessId) -> Result<(), StoreError> {
         let inner_call = self.inner.end_term(process);
         self.forward(StoreCall::EndTerm, inner_call).await
+    }
+
+    async fn recent_counts(&self) -> Result<RecentCounts, StoreError> {
+        let inner_call = self.inner.recent_counts();
+        self.forward(StoreCall::Counts, inner_call).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

@@ -3,20 +3,18 @@
 //! The caller derives all rows beforehand, so that the writing thread only checks for conflicts and writes the rows.
 
 use forebay_shared::{
-    lane::HeadState,
     store::{Commit, LaneVersion},
     time::TimeMs,
 };
-use rusqlite::{Connection, ToSql, params};
 
 use super::{
-    columns::{JobIdColumn, TimeColumn, VersionColumn, size},
     deferred, jobs,
+    lane_row::{self, StoredLane},
     lanes::{self, LaneQuery, RawLane},
     sessions, timers,
     transaction::Transaction,
 };
-use crate::rows::{CommitRows, LaneRow};
+use crate::rows::CommitRows;
 
 /// A commit, ready for the writing thread.
 #[derive(Debug)]
@@ -48,104 +46,58 @@ impl SqlCommit {
         now: TimeMs,
     ) -> rusqlite::Result<Option<RawLane>> {
         let db = transaction.db;
-        // After a conflict, there is nothing to undo: the check for existing jobs comes before all writes, and the lane is
-        // written first, only if its version is the expected one.
-        let mut is_conflict = false;
+        let key = &self.query.lane.key;
+        // All checks come before all writes, so after a conflict there is nothing to undo.
+        let stored = lane_row::find(db, &self.query.lane)?;
+        let mut is_conflict = stored.lane.map(|lane| lane.version) != self.expected;
         for job in &self.rows.jobs {
             is_conflict = is_conflict || jobs::exists(db, job.job, now)?;
         }
-        if is_conflict || !self.write_lane(db)? {
+        if is_conflict {
             return lanes::read(db, &self.query, now).map(Some);
         }
+        let lane = self.rows.lane.as_ref();
+        let lane = lane_row::write(db, key, stored.lane, lane, self.version)?;
         for job in &self.rows.jobs {
             jobs::insert(db, &self.tenant, job)?;
         }
         for job in &self.rows.repaired {
             jobs::delete_outcome(db, *job)?;
         }
+        let old_lane = stored.lane.map(|StoredLane { number, .. }| number);
         deferred::write(
             db,
-            &self.query.lane,
+            key,
+            old_lane,
+            lane,
             &self.rows.deferred,
             &mut transaction.counts,
         )?;
-        for timer in &self.rows.timers {
-            timers::set(db, &self.query.lane, &self.tenant, timer)?;
+        // Each timer belongs to an entry of the lane, so there are timers only if the lane has a row.
+        if let Some(lane) = lane {
+            for timer in &self.rows.timers {
+                timers::set(db, lane, key, &self.tenant, timer)?;
+            }
         }
         for outcome in &self.rows.outcomes {
             timers::delete(db, outcome.job)?;
             jobs::write_outcome(db, outcome)?;
         }
-        if let (Some(key), Some(session)) = (&self.query.session, &self.rows.session) {
-            sessions::write(db, key, session, self.at)?;
+        match (self.query.lane.session(), &self.rows.session) {
+            (Some(key), Some(change)) => {
+                sessions::write(db, key, stored.session, change, lane, self.at)?;
+            }
+            // The commit that admits the first job creates the session.
+            (Some(_), None) => {
+                if let Some(session) = stored.session {
+                    sessions::set_lane(db, session, lane)?;
+                }
+            }
+            (None, _) => {}
         }
         for count in &self.rows.counts {
             transaction.counts.add(&self.tenant, count);
         }
         Ok(None)
-    }
-
-    /// Writes the lane if its stored version is the expected version. Returns whether the versions are equal. The column
-    /// `token` holds the version.
-    fn write_lane(&self, db: &Connection) -> rusqlite::Result<bool> {
-        let key = &self.query.lane;
-        let written = match (&self.rows.lane, self.expected) {
-            (None, None) => {
-                let mut select = db.prepare_cached("SELECT 1 FROM lanes WHERE key = ?1")?;
-                return Ok(!select.exists([key])?);
-            }
-            (None, Some(expected)) => db
-                .prepare_cached("DELETE FROM lanes WHERE key = ?1 AND token = ?2")?
-                .execute((key, VersionColumn(expected)))?,
-            (Some(lane), None) => self.write_row(
-                db,
-                "INSERT INTO lanes
-                     (key, token, entries, head, head_state, class, worker, deadline, doc)
-                 VALUES
-                     (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-                 ON CONFLICT (key) DO NOTHING",
-                lane,
-                params![],
-            )?,
-            (Some(lane), Some(expected)) => self.write_row(
-                db,
-                "UPDATE lanes SET token = ?2, entries = ?3, head = ?4, head_state = ?5, class = ?6,
-                     worker = ?7, deadline = ?8, doc = ?9
-                 WHERE key = ?1 AND token = ?10",
-                lane,
-                params![VersionColumn(expected)],
-            )?,
-        };
-        Ok(written > 0)
-    }
-
-    fn write_row(
-        &self,
-        db: &Connection,
-        sql: &str,
-        lane: &LaneRow,
-        more_params: &[&dyn ToSql],
-    ) -> rusqlite::Result<usize> {
-        let head = lane.head.as_ref();
-        let (state, worker) = match head.map(|head| &head.state) {
-            Some(HeadState::Ready(_)) => (Some("ready"), None),
-            Some(HeadState::Waiting) => (Some("waiting"), None),
-            Some(HeadState::Deferred(..)) => (Some("deferred"), None),
-            Some(HeadState::Running(worker)) => (Some("running"), Some(worker.as_str())),
-            None => (None, None),
-        };
-        let row = params![
-            self.query.lane,
-            VersionColumn(self.version),
-            size(lane.entry_count),
-            head.map(|head| JobIdColumn(head.job)),
-            state,
-            head.map(|head| head.class.as_str()),
-            worker,
-            head.map(|head| TimeColumn(head.deadline)),
-            lane.json,
-        ];
-        db.prepare_cached(sql)?
-            .execute(&*[row, more_params].concat())
     }
 }

@@ -10,28 +10,32 @@ use super::{
 };
 
 /// The heads of an account and a class that were admitted first.
-const OLDEST: &str = "SELECT lane, job, claimed FROM deferred WHERE account = ?1 AND class = ?2
+const OLDEST: &str = "SELECT lane_key, job, claimed FROM deferred WHERE account = ?1 AND class = ?2
      ORDER BY admitted_at, lane";
 
-/// Writes what a commit changes in the index. Runs no statement for a commit that changes nothing in it.
+/// Writes what a commit changes in the index. Runs no statement for a commit that changes nothing in it. `old_lane` is the
+/// number of the lane's row before the commit, and `lane` the number after it.
 pub(super) fn write(
     db: &Connection,
-    lane: &str,
+    lane_key: &str,
+    old_lane: Option<i64>,
+    lane: Option<i64>,
     change: &DeferredChange,
     counts: &mut CountDeltas,
 ) -> rusqlite::Result<()> {
     if let Some(entry) = &change.remove {
         db.prepare_cached("DELETE FROM deferred WHERE lane = ?1")?
-            .execute([lane])?;
+            .execute([old_lane])?;
         counts.deferred_of(&entry.account, entry.class).heads -= 1;
     }
     if let Some(entry) = &change.add {
         db.prepare_cached(
-            "INSERT INTO deferred (lane, job, account, class, admitted_at, claimed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO deferred (lane, lane_key, job, account, class, admitted_at, claimed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute((
             lane,
+            lane_key,
             JobIdColumn(entry.job),
             entry.account.as_str(),
             entry.class.as_str(),
@@ -86,6 +90,6 @@ mod tests {
         let [step] = &plan[..] else {
             panic!("the search has several steps: {plan:?}");
         };
-        assert!(step.contains("INDEX deferred_order"), "{step}");
+        assert!(step.contains("INDEX deferred_oldest"), "{step}");
     }
 }

@@ -71,8 +71,7 @@ pub(super) fn set(db: &Connection, new: &NewKey, now: TimeMs) -> rusqlite::Resul
 pub(super) fn delete_expired(db: &Connection, limit: usize, now: TimeMs) -> rusqlite::Result<u64> {
     let deleted = db
         .prepare_cached(
-            "DELETE FROM keys WHERE (tenant, key) IN
-                 (SELECT tenant, key FROM keys WHERE expires_at <= ?1 LIMIT ?2)",
+            "DELETE FROM keys WHERE n IN (SELECT n FROM keys WHERE expires_at <= ?1 LIMIT ?2)",
         )?
         .execute((TimeColumn(now), size(limit)))?;
     Ok(u64::try_from(deleted).unwrap_or(u64::MAX))

@@ -111,7 +111,8 @@ pub(super) fn read(
     db.prepare_cached(
         "SELECT jobs.meta, octet_length(outcomes.doc), outcomes.status,
              CASE WHEN octet_length(outcomes.doc) <= ?4 THEN outcomes.doc END,
-             (SELECT lanes.doc FROM timers JOIN lanes ON lanes.key = timers.lane
+             (SELECT lanes.doc FROM timers CROSS JOIN lanes
+              ON lanes.n = timers.lane AND lanes.key = timers.lane_key
               WHERE timers.job = jobs.id)
          FROM jobs LEFT JOIN outcomes USING (n)
          WHERE id = ?1 AND tenant = ?2 AND (forget_at IS NULL OR forget_at > ?3)",

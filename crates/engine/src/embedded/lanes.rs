@@ -7,20 +7,15 @@ use forebay_shared::{
     job::Request,
     lane::OutcomeSummary,
     session::{Conversation, TokenMeasure},
-    store::{
-        Head, HeadFilter, INLINE_BYTES_MAX, LaneVersion, LoadedLane, LoadedRunInputs, RunInputs,
-        StoreError,
-    },
+    store::{INLINE_BYTES_MAX, LaneVersion, LoadedLane, LoadedRunInputs, RunInputs, StoreError},
     time::TimeMs,
 };
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::{
-    columns::{
-        EndedStatusColumn, JobIdColumn, LaneKeyColumn, NameColumn, TimeColumn, VersionColumn,
-        first_readable, u64_or_zero,
-    },
-    sessions::{self, SessionKey},
+    columns::{EndedStatusColumn, JobIdColumn, TimeColumn, VersionColumn, int, u64_or_zero},
+    lane_row::{LaneName, LaneOwner},
+    sessions,
 };
 
 /// The documents of a lane, not parsed yet. The caller parses them, so that the engine's threads spend no time on it.
@@ -55,10 +50,8 @@ pub(super) struct RawRunInputs {
 /// Selects a lane to read, and the outcomes and the run inputs to read with it.
 #[derive(Clone, Debug)]
 pub(super) struct LaneQuery {
-    /// The lane's key.
-    pub(super) lane: String,
-    /// The lane's session, if it has one.
-    pub(super) session: Option<SessionKey>,
+    /// The lane.
+    pub(super) lane: LaneName,
     /// The jobs whose outcomes are read, if they have ended.
     pub(super) outcomes_of: Vec<JobId>,
     /// The job whose run inputs are read.
@@ -67,10 +60,8 @@ pub(super) struct LaneQuery {
 
 impl LaneQuery {
     pub(super) fn new(lane: &LaneKey, outcomes_of: &[JobId], run_inputs_of: Option<JobId>) -> Self {
-        let session = lane.session();
         Self {
-            lane: lane.to_string(),
-            session: session.map(|session| SessionKey::new(lane.tenant(), session)),
+            lane: LaneName::of(lane),
             outcomes_of: outcomes_of.to_vec(),
             run_inputs_of,
         }
@@ -79,16 +70,10 @@ impl LaneQuery {
 
 /// Reads a lane. Records and sessions that have expired at `now` are left out.
 pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite::Result<RawLane> {
-    let doc = db
-        .prepare_cached("SELECT token, doc FROM lanes WHERE key = ?1")?
-        .query_row([&query.lane], |row| {
-            let VersionColumn(version) = row.get(0)?;
-            Ok((version, row.get(1)?))
-        })
-        .optional()?;
-    let run_inputs = match query.run_inputs_of {
-        Some(job) => load_run_inputs(db, query, job, now)?,
-        None => None,
+    let found = find(db, &query.lane, now)?;
+    let run_inputs = match (query.run_inputs_of, &found) {
+        (Some(job), Some(found)) => load_run_inputs(db, found, job)?,
+        _ => None,
     };
     let mut outcomes = Vec::new();
     for job in &query.outcomes_of {
@@ -104,9 +89,82 @@ pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite:
         }
     }
     Ok(RawLane {
-        doc,
+        doc: found.map(|found| (found.version, found.doc)),
         outcomes,
         run_inputs,
+    })
+}
+
+/// A stored lane, and what a worker needs of its session.
+struct FoundLane {
+    /// The number of the lane's row.
+    number: i64,
+    version: LaneVersion,
+    doc: String,
+    head_runs: bool,
+    /// The lane's session, if it has one that has not expired.
+    session: Option<FoundSession>,
+}
+
+struct FoundSession {
+    row_number: i64,
+    turns: i64,
+    turns_bytes: u64,
+    token_measure: Option<TokenMeasure>,
+}
+
+fn find(db: &Connection, name: &LaneName, now: TimeMs) -> rusqlite::Result<Option<FoundLane>> {
+    let found = match &name.owner {
+        LaneOwner::Session(key) => db
+            .prepare_cached(
+                "SELECT lanes.n, token, doc, head_state IS 'running', sessions.n, turns, turns_bytes,
+                     sent_bytes, input_tokens, expires_at IS NULL OR expires_at > ?4
+                 FROM sessions CROSS JOIN lanes ON lanes.n = sessions.lane
+                 WHERE tenant = ?1 AND session = ?2 AND lanes.key = ?3",
+            )?
+            .query_row(
+                (&key.tenant, &key.session, &name.key, TimeColumn(now)),
+                |row| {
+                    let session = found_session(row)?;
+                    found_lane(row, row.get::<_, bool>(9)?.then_some(session))
+                },
+            ),
+        LaneOwner::Job(job) => db
+            .prepare_cached(
+                "SELECT lanes.n, token, doc, head_state IS 'running'
+                 FROM timers CROSS JOIN lanes ON lanes.n = timers.lane
+                 WHERE job = ?1 AND lanes.key = ?2",
+            )?
+            .query_row((JobIdColumn(*job), &name.key), |row| found_lane(row, None)),
+    };
+    found.optional()
+}
+
+/// Reads a lane from the first four columns.
+fn found_lane(row: &Row<'_>, session: Option<FoundSession>) -> rusqlite::Result<FoundLane> {
+    let VersionColumn(version) = row.get(1)?;
+    Ok(FoundLane {
+        number: row.get(0)?,
+        version,
+        doc: row.get(2)?,
+        head_runs: row.get(3)?,
+        session,
+    })
+}
+
+/// Reads a session from the five columns after those of the lane.
+fn found_session(row: &Row<'_>) -> rusqlite::Result<FoundSession> {
+    let sent_bytes: Option<i64> = row.get(7)?;
+    let input_tokens: Option<i64> = row.get(8)?;
+    let token_measure = sent_bytes.zip(input_tokens);
+    Ok(FoundSession {
+        row_number: row.get(4)?,
+        turns: row.get(5)?,
+        turns_bytes: u64_or_zero(row.get(6)?),
+        token_measure: token_measure.map(|(sent_bytes, input_tokens)| TokenMeasure {
+            sent_bytes: u64_or_zero(sent_bytes),
+            input_tokens: u64_or_zero(input_tokens),
+        }),
     })
 }
 
@@ -133,42 +191,23 @@ fn read_outcome(
 /// Reads the run inputs of a job if they are small and no head of the lane runs. Otherwise, reads only their size.
 fn load_run_inputs(
     db: &Connection,
-    query: &LaneQuery,
+    lane: &FoundLane,
     job: JobId,
-    now: TimeMs,
 ) -> rusqlite::Result<Option<LoadedRawInputs>> {
-    // Every live job has a timer, and no other job has one.
-    let found = db
-        .prepare_cached(
-            "SELECT octet_length(request) + coalesce((SELECT turns_bytes FROM sessions
-                 WHERE tenant = ?3 AND session = ?4
-                   AND (expires_at IS NULL OR expires_at > ?5)), 0),
-                 (SELECT head_state FROM lanes WHERE key = ?2) IS 'running'
-             FROM jobs JOIN timers ON timers.job = jobs.id
-             WHERE jobs.id = ?1 AND timers.lane = ?2",
-        )?
-        .query_row(
-            (
-                JobIdColumn(job),
-                &query.lane,
-                query.session.as_ref().map(|key| &key.tenant),
-                query.session.as_ref().map(|key| &key.session),
-                TimeColumn(now),
-            ),
-            |row| Ok((u64_or_zero(row.get(0)?), row.get::<_, bool>(1)?)),
-        )
-        .optional()?;
-    let Some((bytes, head_runs)) = found else {
+    let session = lane.session.as_ref();
+    let turns_bytes = session.map_or(0, |session| session.turns_bytes);
+    let request_bytes_max = match INLINE_BYTES_MAX.checked_sub(turns_bytes) {
+        Some(bytes) if !lane.head_runs => int(bytes),
+        _ => -1,
+    };
+    let Some(found) = find_request(db, lane, job, request_bytes_max)? else {
         return Ok(None);
     };
-    let inputs = if bytes <= INLINE_BYTES_MAX && !head_runs {
-        let session = query.session.as_ref();
-        match run_inputs(db, &query.lane, session, job, now)? {
-            Some(inputs) => RawInputs::Inline(inputs),
-            None => return Ok(None),
-        }
-    } else {
-        RawInputs::LeftOut { bytes }
+    let inputs = match found.request {
+        Some(request) => RawInputs::Inline(with_turns(db, lane, found.meta, request)?),
+        None => RawInputs::LeftOut {
+            bytes: found.request_bytes.saturating_add(turns_bytes),
+        },
     };
     Ok(Some(LoadedRawInputs { job, inputs }))
 }
@@ -176,66 +215,67 @@ fn load_run_inputs(
 /// Reads what a worker needs to run a job, if the job is live.
 pub(super) fn run_inputs(
     db: &Connection,
-    lane: &str,
-    session: Option<&SessionKey>,
+    lane: &LaneName,
     job: JobId,
     now: TimeMs,
 ) -> rusqlite::Result<Option<RawRunInputs>> {
-    let found = db
-        .prepare_cached(
-            "SELECT meta, request FROM jobs JOIN timers ON timers.job = jobs.id
-             WHERE jobs.id = ?1 AND timers.lane = ?2",
-        )?
-        .query_row((JobIdColumn(job), lane), |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()?;
-    let Some((meta, request)) = found else {
+    let Some(lane) = find(db, lane, now)? else {
         return Ok(None);
     };
-    let mut turns = Vec::new();
-    let mut token_measure = None;
-    if let Some(key) = session {
-        let found = db
-            .prepare_cached(
-                "SELECT n, turns, sent_bytes, input_tokens FROM sessions
-                 WHERE tenant = ?1 AND session = ?2
-                   AND (expires_at IS NULL OR expires_at > ?3)",
-            )?
-            .query_row((&key.tenant, &key.session, TimeColumn(now)), |row| {
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    row.get::<_, i64>(1)?,
-                    read_token_measure(row)?,
-                ))
-            })
-            .optional()?;
-        if let Some((row_number, turn_count, stored_token_measure)) = found {
-            if turn_count > 0 {
-                turns = sessions::turns(db, row_number)?;
-            }
-            token_measure = stored_token_measure;
-        }
-    }
-    Ok(Some(RawRunInputs {
-        meta,
-        request,
-        turns,
-        token_measure,
-    }))
+    let found = find_request(db, &lane, job, i64::MAX)?;
+    let found = found.and_then(|found| Some((found.meta, found.request?)));
+    found
+        .map(|(meta, request)| with_turns(db, &lane, meta, request))
+        .transpose()
 }
 
-/// Reads the token measure from the third and the fourth column.
-fn read_token_measure(row: &Row<'_>) -> rusqlite::Result<Option<TokenMeasure>> {
-    let sent_bytes: Option<i64> = row.get(2)?;
-    let input_tokens: Option<i64> = row.get(3)?;
-    let token_measure = sent_bytes.zip(input_tokens);
-    Ok(
-        token_measure.map(|(sent_bytes, input_tokens)| TokenMeasure {
-            sent_bytes: u64_or_zero(sent_bytes),
-            input_tokens: u64_or_zero(input_tokens),
-        }),
-    )
+/// The documents of a live job.
+struct FoundRequest {
+    meta: String,
+    request_bytes: u64,
+    /// `None` if it has too many bytes.
+    request: Option<String>,
+}
+
+/// Reads the request of a live job of the lane if it has at most `bytes_max` bytes. Every live job has a timer, and no other job
+/// has one.
+fn find_request(
+    db: &Connection,
+    lane: &FoundLane,
+    job: JobId,
+    bytes_max: i64,
+) -> rusqlite::Result<Option<FoundRequest>> {
+    db.prepare_cached(
+        "SELECT meta, octet_length(request), CASE WHEN octet_length(request) <= ?3 THEN request END
+         FROM timers CROSS JOIN jobs ON jobs.id = timers.job
+         WHERE timers.job = ?1 AND timers.lane = ?2",
+    )?
+    .query_row((JobIdColumn(job), lane.number, bytes_max), |row| {
+        Ok(FoundRequest {
+            meta: row.get(0)?,
+            request_bytes: u64_or_zero(row.get(1)?),
+            request: row.get(2)?,
+        })
+    })
+    .optional()
+}
+
+/// Adds the turns of the lane's session to the documents of a job.
+fn with_turns(
+    db: &Connection,
+    lane: &FoundLane,
+    meta: String,
+    request: String,
+) -> rusqlite::Result<RawRunInputs> {
+    let session = lane.session.as_ref();
+    let with_turns = session.filter(|session| session.turns > 0);
+    let turns = with_turns.map(|session| sessions::turns(db, session.row_number));
+    Ok(RawRunInputs {
+        meta,
+        request,
+        turns: turns.transpose()?.unwrap_or_default(),
+        token_measure: session.and_then(|session| session.token_measure),
+    })
 }
 
 impl RawLane {
@@ -284,46 +324,4 @@ impl RawRunInputs {
             },
         })
     }
-}
-
-/// Returns the heads that match the filter, in the order of their lanes' keys.
-pub(super) fn heads(
-    db: &Connection,
-    filter: &HeadFilter,
-    after: &str,
-    limit: usize,
-) -> rusqlite::Result<Vec<Head>> {
-    let head = |row: &Row<'_>| {
-        let LaneKeyColumn(lane) = row.get("key")?;
-        let JobIdColumn(job) = row.get("head")?;
-        let (TimeColumn(timer), TimeColumn(admitted_at)) =
-            (row.get("at")?, row.get("admitted_at")?);
-        let TimeColumn(deadline) = row.get("deadline")?;
-        let worker: Option<NameColumn<_>> = row.get("worker")?;
-        Ok(lane.map(|lane| Head {
-            lane,
-            job,
-            admitted_at,
-            deadline,
-            timer,
-            worker: worker.map(|NameColumn(worker)| worker),
-        }))
-    };
-    let (state, class) = match filter {
-        HeadFilter::Running => ("running", None),
-        HeadFilter::Ready(class) => ("ready", Some(class.as_str())),
-    };
-    // CROSS JOIN makes SQLite scan the lanes first, in the order of their keys. So a page can start after the last lane of
-    // the page before.
-    let mut select = db.prepare_cached(
-        "SELECT key, head, worker, at, timers.admitted_at, deadline
-         FROM lanes CROSS JOIN timers ON timers.job = lanes.head
-         WHERE head_state = :state AND (:class IS NULL OR lanes.class = :class) AND key > :after
-         ORDER BY key",
-    )?;
-    let heads = select.query_map(
-        named_params! {":state": state, ":class": class, ":after": after},
-        head,
-    )?;
-    first_readable(heads, limit)
 }

@@ -13,8 +13,8 @@
 //!
 //! ARCHITECTURE.md, "The threads around SQLite", explains why each thread exists.
 //!
-//! `store_impl` implements the trait `Store`. `commit` writes the rows of a commit; `lanes`, `jobs`, `timers`, `sessions`,
-//! `idempotency_keys`, `deferred` and `counts` each contain the statements of one part of the schema. Presence and the election (`fleet`),
+//! `store_impl` implements the trait `Store`. `commit` writes the rows of a commit; `lane_row`, `lanes`, `heads`, `jobs`,
+//! `timers`, `sessions`, `idempotency_keys`, `deferred` and `counts` each contain the statements of one part of the schema. Presence and the election (`fleet`),
 //! the accounts of providers (`accounts`), notices (`watchers`) and the queue are in memory and end with the process.
 
 mod accounts;
@@ -29,8 +29,10 @@ mod deletion_budget;
 mod disk_space;
 mod durability;
 mod fleet;
+mod heads;
 mod idempotency_keys;
 mod jobs;
+mod lane_row;
 mod lanes;
 mod open_error;
 mod packed_wake;

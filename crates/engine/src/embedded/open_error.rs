@@ -58,6 +58,19 @@ pub enum OpenError {
         /// The database file.
         path: PathBuf,
     },
+    /// The tables of an older release must be written anew, and the disk has no space for both.
+    #[error(
+        "{path} is migrated at the first start of this release, which needs {needed_bytes} free bytes, and the disk has \
+         {free_bytes}: free space, or run the release before", path = path.display()
+    )]
+    NoSpace {
+        /// The database file.
+        path: PathBuf,
+        /// The free space that the migration needs, in bytes.
+        needed_bytes: u64,
+        /// The free space of the disk, in bytes.
+        free_bytes: u64,
+    },
     /// SQLite cannot open or read the database.
     #[error(
         "cannot open the database {path}: check the free space and the permissions of the disk, restore the \

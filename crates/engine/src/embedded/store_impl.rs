@@ -13,8 +13,9 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        INLINE_BYTES_MAX, IdempotencyEntry, LoadedLane, Notices, RunInputs, SessionRemoval,
-        SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
+        HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, LoadedLane, Notices, RunInputs,
+        SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic,
+        TurnRange,
     },
     time::TimeMs,
 };
@@ -24,8 +25,10 @@ use super::{
     commit::SqlCommit,
     counts, deferred,
     disk_space::{DiskFull, WriteKind},
+    heads,
     idempotency_keys::{self, NewKey},
     jobs,
+    lane_row::LaneName,
     lanes::{self, LaneQuery},
     sessions::{self, SessionKey},
     sqlite_store::SqliteStore,
@@ -73,12 +76,10 @@ impl Store for SqliteStore {
         lane: &LaneKey,
         job: JobId,
     ) -> Result<Option<RunInputs>, StoreError> {
-        let session = lane.session();
-        let session = session.map(|session| SessionKey::new(lane.tenant(), session));
-        let (key, now) = (lane.to_string(), self.now());
+        let (lane, now) = (LaneName::of(lane), self.now());
         // The caller's claim is committed and synced, and this read sees nothing that matters and is newer.
         let raw = self
-            .read_unsynced(move |db| lanes::run_inputs(db, &key, session.as_ref(), job, now))
+            .read_unsynced(move |db| lanes::run_inputs(db, &lane, job, now))
             .await?;
         raw.map(|raw| off_async_threads(|| raw.parse())).transpose()
     }
@@ -121,14 +122,13 @@ impl Store for SqliteStore {
     async fn heads(
         &self,
         filter: HeadFilter,
-        after: Option<&LaneKey>,
+        after: Option<&Head>,
         limit: usize,
-    ) -> Result<Vec<Head>, StoreError> {
-        // All keys sort after the empty string.
-        let after = after.map(ToString::to_string).unwrap_or_default();
+    ) -> Result<HeadPage, StoreError> {
+        let after = after.map(|head| head.job);
         // The sweeper publishes wakes for these heads or requeues their jobs. Wakes are only hints, and a requeue is a
         // commit, which waits for the disk. So this read need not wait.
-        self.read_unsynced(move |db| lanes::heads(db, &filter, &after, limit))
+        self.read_unsynced(move |db| heads::find(db, &filter, after, limit))
             .await
     }
 
@@ -283,11 +283,6 @@ impl Store for SqliteStore {
         ttl_ms: u64,
     ) -> Result<Option<SessionInfo>, StoreError> {
         let now = self.now();
-        let lane = LaneKey::Session {
-            tenant: tenant.clone(),
-            session: session.clone(),
-        }
-        .to_string();
         let key = SessionKey::new(tenant, session);
         let used_key = key.clone();
         // The use is recorded first, so that the session cannot expire before the read.
@@ -302,8 +297,7 @@ impl Store for SqliteStore {
             Ok(true) | Err(StoreError::Full) => {}
             Err(error) => return Err(error),
         }
-        self.read(move |db| sessions::info(db, &lane, &key, now))
-            .await
+        self.read(move |db| sessions::info(db, &key, now)).await
     }
 
     async fn session_turns(

@@ -10,23 +10,25 @@ use rusqlite::Connection;
 use super::columns::{JobIdColumn, LaneKeyColumn, TimeColumn, first_readable};
 use crate::rows::TimerRow;
 
-/// Sets a job's timer. Creates it if there is none.
+/// Sets a job's timer. Creates it if there is none. `lane` is the number of the lane's row.
 pub(super) fn set(
     db: &Connection,
-    lane: &str,
+    lane: i64,
+    lane_key: &str,
     tenant: &str,
     timer: &TimerRow,
 ) -> rusqlite::Result<()> {
     db.prepare_cached(
-        "INSERT INTO timers (job, at, lane, tenant, class, waiting, admitted_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-         ON CONFLICT (job) DO UPDATE SET at = excluded.at, waiting = excluded.waiting,
-             admitted_at = excluded.admitted_at",
+        "INSERT INTO timers (job, at, lane, lane_key, tenant, class, waiting, admitted_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (job) DO UPDATE SET at = excluded.at, lane = excluded.lane,
+             waiting = excluded.waiting, admitted_at = excluded.admitted_at",
     )?
     .execute((
         JobIdColumn(timer.job),
         TimeColumn(timer.at),
         lane,
+        lane_key,
         tenant,
         timer.class.as_str(),
         timer.is_queued,
@@ -45,7 +47,7 @@ pub(super) fn delete(db: &Connection, job: JobId) -> rusqlite::Result<()> {
 /// Returns the timers that are due, earliest first.
 pub(super) fn due(db: &Connection, now: TimeMs, limit: usize) -> rusqlite::Result<Vec<Timer>> {
     let mut select =
-        db.prepare_cached("SELECT job, lane, at FROM timers WHERE at <= ?1 ORDER BY at")?;
+        db.prepare_cached("SELECT job, lane_key, at FROM timers WHERE at <= ?1 ORDER BY at")?;
     let timers = select.query_map([TimeColumn(now)], |row| {
         let (JobIdColumn(job), LaneKeyColumn(lane), TimeColumn(at)) =
             (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -58,8 +60,9 @@ pub(super) fn due(db: &Connection, now: TimeMs, limit: usize) -> rusqlite::Resul
 /// for each timer whether it was deleted.
 pub(super) fn remove_orphans(db: &Connection, timers: &[Timer]) -> rusqlite::Result<Vec<bool>> {
     let mut delete = db.prepare_cached(
-        "DELETE FROM timers WHERE job = ?1 AND at = ?2 AND lane = ?3
-         AND NOT EXISTS (SELECT 1 FROM lanes WHERE key = ?3 AND instr(doc, ?4) > 0)",
+        "DELETE FROM timers WHERE job = ?1 AND at = ?2 AND lane_key = ?3
+         AND NOT EXISTS (SELECT 1 FROM lanes
+             WHERE n = timers.lane AND key = ?3 AND instr(doc, ?4) > 0)",
     )?;
     timers
         .iter()
@@ -114,7 +117,7 @@ mod tests {
                 is_queued: true,
                 admitted_at: TimeMs(1),
             };
-            set(&db, lane, "default", &timer).unwrap();
+            set(&db, 1, lane, "default", &timer).unwrap();
         };
         (0..20).for_each(|at| set_timer(new_job(), "newer", at));
         let job = new_job();

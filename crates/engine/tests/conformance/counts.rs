@@ -13,7 +13,7 @@ use forebay_shared::{
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
-    harness::Harness,
+    harness::{Harness, wait_until},
     test_lane::{LONG_MS, TestLane, worker},
 };
 
@@ -52,6 +52,20 @@ pub(crate) async fn equal_the_sums_over_all_lanes(engine: impl Harness) {
         }
     }
     assert!(applied > STEPS / 4, "only {applied} steps had an effect");
+}
+
+pub(crate) async fn that_are_recent_are_at_most_about_a_second_old(engine: impl Harness) {
+    let store = engine.store();
+    let lane = TestLane::session(&store, "s");
+    lane.admit().await;
+    let first = store.recent_counts().await.unwrap();
+    assert_eq!(first.counts.live(), 1);
+    lane.admit().await;
+    let second = store.recent_counts().await.unwrap();
+    let is_old = second.counts == first.counts;
+    assert!(is_old || second.counts.live() == 2, "{second:?}");
+    wait_until(async || store.recent_counts().await.unwrap().counts.live() == 2).await;
+    assert_eq!(store.counts().await.unwrap().live(), 2);
 }
 
 fn random_event(random: &mut StdRng, lane: &TestLane, loaded: &Lane) -> Event {
@@ -197,7 +211,7 @@ async fn assert_consistent(
         (HeadFilter::Ready(Class::Batch), "batch"),
     ];
     for (filter, kind) in filters {
-        let found = store.heads(filter, None, 1_000).await.unwrap();
+        let found = store.heads(filter, None, 1_000).await.unwrap().heads;
         let found: BTreeSet<_> = found
             .into_iter()
             .map(|head| (head.lane, head.job))

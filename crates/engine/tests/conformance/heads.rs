@@ -7,7 +7,7 @@ use forebay_shared::{
     ids::LaneKey,
     job::JobError,
     lane::Event,
-    store::{HeadFilter, Store},
+    store::{Head, HeadFilter, Store},
 };
 
 use crate::{
@@ -62,7 +62,7 @@ pub(crate) async fn are_found_by_their_state(engine: impl Harness) {
         ),
     ];
     for (filter, lane, job, expected_worker) in expected {
-        let found = store.heads(filter.clone(), None, 100).await.unwrap();
+        let found = store.heads(filter.clone(), None, 100).await.unwrap().heads;
         assert_eq!(found.len(), 1, "heads for {filter:?}");
         let timer = timers.iter().find(|timer| timer.job == job).unwrap();
         assert_eq!(found[0].lane, lane.key());
@@ -107,15 +107,18 @@ pub(crate) async fn are_paged_without_gaps_or_repeats(engine: impl Harness) {
 }
 
 async fn read_all_pages(store: &dyn Store, filter: &HeadFilter, limit: usize) -> Vec<LaneKey> {
-    let mut seen: Vec<LaneKey> = Vec::new();
+    let mut seen: Vec<Head> = Vec::new();
     loop {
         let page = store.heads(filter.clone(), seen.last(), limit).await;
         let page = page.unwrap();
-        assert!(page.len() <= limit);
-        if page.is_empty() {
-            return seen;
+        assert!(page.heads.len() <= limit);
+        seen.extend(page.heads);
+        if page.is_last {
+            let after_last = store.heads(filter.clone(), seen.last(), limit).await;
+            let after_last = after_last.unwrap();
+            assert!(after_last.heads.is_empty() && after_last.is_last);
+            return seen.into_iter().map(|head| head.lane).collect();
         }
-        seen.extend(page.into_iter().map(|head| head.lane));
         assert!(seen.len() <= 100, "the pages do not end");
     }
 }

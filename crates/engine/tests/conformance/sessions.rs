@@ -285,10 +285,14 @@ pub(crate) async fn have_ids_of_any_text(engine: impl Harness) {
             "{id:?}"
         );
         let ready = HeadFilter::Ready(lane.class);
-        let heads = store.heads(ready, None, 1_000).await.unwrap();
+        let heads = store.heads(ready, None, 1_000).await.unwrap().heads;
         assert!(heads.iter().any(|head| head.lane == lane.key()), "{id:?}");
         let fence = lane.claim(job, "worker-1").await;
-        let heads = store.heads(HeadFilter::Running, None, 1_000).await.unwrap();
+        let heads = store
+            .heads(HeadFilter::Running, None, 1_000)
+            .await
+            .unwrap()
+            .heads;
         assert!(heads.iter().any(|head| head.lane == lane.key()), "{id:?}");
         lane.finish(job, fence, &[id]).await;
         let record = store.job(&lane.tenant, job).await.unwrap().unwrap();

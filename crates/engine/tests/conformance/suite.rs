@@ -42,6 +42,7 @@ macro_rules! conformance {
                     are_limited_in_number,
                     send_a_notice_for_each_swap;
                 timers: every_live_job_has_one,
+                    of_many_partitions_move_in_one_call,
                     come_due_in_order_and_within_the_limit,
                     move_only_if_they_have_not_changed,
                     are_removed_only_if_their_lane_does_not_have_the_job;
@@ -70,6 +71,7 @@ macro_rules! conformance {
                     elects_one_sweeper,
                     ends_the_term_of_a_sweeper_that_does_not_renew_it;
                 counts: equal_the_sums_over_all_lanes,
+                    that_are_recent_are_at_most_about_a_second_old,
                     include_the_oldest_waiting_job;
                 notices: report_the_end_of_a_job,
                     report_a_cancelled_call_to_its_worker,

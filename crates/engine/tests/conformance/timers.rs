@@ -150,3 +150,32 @@ pub(crate) async fn are_removed_only_if_their_lane_does_not_have_the_job(engine:
     assert_eq!(left, [head, second]);
     assert_eq!(store.remove_orphan_timers(&[]).await.unwrap(), [false; 0]);
 }
+
+pub(crate) async fn of_many_partitions_move_in_one_call(engine: impl Harness) {
+    let store = engine.store();
+    let mut lanes = Vec::new();
+    for _ in 0..400 {
+        let lane = TestLane::without_session(&store);
+        lanes.push((lane.admit().await, lane));
+    }
+    let start = store.now().plus_ms(LONG_MS);
+    let timers = all_timers(store.as_ref()).await;
+    // Each tenth head has been claimed, which moves its timer.
+    for (job, lane) in lanes.iter().step_by(10) {
+        lane.claim(*job, "worker-1").await;
+    }
+    let claimed: Vec<_> = lanes.iter().step_by(10).map(|(job, _)| *job).collect();
+    let moves = timers.iter().zip(0..).map(|(timer, offset_ms)| TimerMove {
+        job: timer.job,
+        from: timer.at,
+        to: start.plus_ms(offset_ms),
+    });
+    let moves: Vec<_> = moves.collect();
+    let moved = store.move_timers(&moves).await.unwrap();
+    let now = all_timers(store.as_ref()).await;
+    for (timer_move, is_moved) in moves.iter().zip(moved) {
+        assert_eq!(is_moved, !claimed.contains(&timer_move.job));
+        let timer = now.iter().find(|timer| timer.job == timer_move.job);
+        assert_eq!(timer.unwrap().at == timer_move.to, is_moved);
+    }
+}

@@ -6,12 +6,15 @@
 mod test_lane;
 
 mod clock;
+mod fleet_counts;
 mod full;
 mod notices;
 mod older_release;
 mod outages;
 mod scripts;
+mod sessions;
 mod setup;
+mod sharding_proxy;
 mod timers;
 
 use std::sync::Arc;

@@ -165,7 +165,7 @@ async fn entries_without_heads_hide_no_heads() {
         server.cli(&["ZADD", &key, "0", &stray]).await.unwrap();
     }
     let ready = HeadFilter::Ready(Class::Interactive);
-    let heads = store.heads(ready, None, PAGE).await.unwrap();
+    let heads = store.heads(ready, None, PAGE).await.unwrap().heads;
     let heads: Vec<_> = heads
         .into_iter()
         .map(|head| (head.lane, head.job))

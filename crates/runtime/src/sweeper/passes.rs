@@ -89,16 +89,14 @@ impl Sweeper {
         let mut after = None;
         let mut is_complete = true;
         loop {
-            let heads = self
+            let page = self
                 .store
                 .heads(HeadFilter::Running, after.as_ref(), PAGE)
                 .await?;
-            let Some(last) = heads.last() else {
-                return Ok(is_complete);
-            };
-            after = Some(last.lane.clone());
+            after = page.heads.last().cloned();
             let is_gone = |worker: &ProcessId| !live.alive.contains(worker);
-            let orphans = heads
+            let orphans = page
+                .heads
                 .into_iter()
                 .filter(|head| head.worker.as_ref().is_some_and(is_gone))
                 .map(|head| Timer {
@@ -108,6 +106,9 @@ impl Sweeper {
                 })
                 .collect();
             is_complete &= self.tick_all(orphans, Some(live)).await;
+            if page.is_last {
+                return Ok(is_complete);
+            }
             if !self.extend_term().await? {
                 return Ok(false);
             }
@@ -120,17 +121,15 @@ impl Sweeper {
         let mut after = None;
         loop {
             let began = Instant::now();
-            let mut heads = self
+            let mut page = self
                 .store
                 .heads(HeadFilter::Ready(class), after.as_ref(), WAKE_PAGE)
                 .await?;
-            let Some(last) = heads.last() else {
-                return Ok(());
-            };
-            after = Some(last.lane.clone());
-            heads.retain(|head| !self.queue.has_wake(class, head.job));
-            self.lanes.wake_ready(class, &heads).await?;
-            if self.wakes.has_surplus(class) || !self.extend_term().await? {
+            after = page.heads.last().cloned();
+            page.heads
+                .retain(|head| !self.queue.has_wake(class, head.job));
+            self.lanes.wake_ready(class, &page.heads).await?;
+            if page.is_last || self.wakes.has_surplus(class) || !self.extend_term().await? {
                 return Ok(());
             }
             sleep(began.elapsed().min(PAUSE_MAX)).await;

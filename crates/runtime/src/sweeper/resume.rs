@@ -226,14 +226,14 @@ impl ResumeLoop {
         Ok(granted > unused)
     }
 
-    /// The accounts for which jobs wait according to the counts, which are up to a second old.
+    /// The accounts for which jobs wait according to the counts, which are up to two seconds old.
     fn counted(&self) -> BTreeSet<AccountKey> {
         let counts = self.gauge.counts();
         let deferred = counts.iter().flat_map(|(counts, _)| &counts.deferred);
         deferred.map(|count| count.account.clone()).collect()
     }
 
-    /// How many heads wait for an account according to the counts, which are up to a second old.
+    /// How many heads wait for an account according to the counts, which are up to two seconds old.
     fn waiting(&self, key: &AccountKey) -> u64 {
         let counts = self.gauge.counts();
         let deferred = counts.iter().flat_map(|(counts, _)| &counts.deferred);

@@ -11,6 +11,9 @@ use super::{
 
 /// The interval between two sweeps.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
+/// How often a process takes part in the elections while another process is the sweeper. Together with the term, this bounds the
+/// time without a sweeper.
+const ELECTION_EVERY: Duration = Duration::from_secs(1);
 /// A sweeper whose publishes have not been confirmed for this long ends its term, so that another process can be elected.
 const UNCONFIRMED_MAX: Duration = Duration::from_secs(5);
 /// A process that has ended its term takes part in no election for this long. After that it takes part again, because it
@@ -35,6 +38,8 @@ impl Sweeper {
                 Ok(false) => {
                     self.is_elected.send_replace(false);
                     term = None;
+                    // A little less, so that the next election is in the tick that comes a second later.
+                    no_election_before = Instant::now() + ELECTION_EVERY - SWEEP_EVERY / 2;
                     continue;
                 }
                 Err(error) => {

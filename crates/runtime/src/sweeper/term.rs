@@ -5,11 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 use super::passes::Sweeper;
-use forebay_shared::{
-    class::Class,
-    ids::{LaneKey, ProcessId},
-    store::StoreError,
-};
+use forebay_shared::{class::Class, ids::ProcessId, store::StoreError};
 
 /// How often the queue's depth is compared with the counts.
 const DEPTH_EVERY: Duration = Duration::from_secs(5);
@@ -29,8 +25,6 @@ pub(super) struct Term {
     /// Whether the queue of each class was last found empty although the class had ready jobs.
     was_empty: [bool; Class::ALL.len()],
     next_delete: Instant,
-    /// For each class, the lane after which the next refill of the queue begins.
-    refill_after: [Option<LaneKey>; Class::ALL.len()],
 }
 
 impl Term {
@@ -43,7 +37,6 @@ impl Term {
             next_depth: now + DEPTH_EVERY,
             was_empty: [false; Class::ALL.len()],
             next_delete: now,
-            refill_after: Default::default(),
         }
     }
 
@@ -67,8 +60,8 @@ impl Term {
         self.has_woken_all = true;
         sweeper.tick_due().await?;
         self.take_over_from_gone(sweeper).await?;
-        for (class, after) in Class::ALL.into_iter().zip(&mut self.refill_after) {
-            sweeper.refill(class, after).await?;
+        for class in Class::ALL {
+            sweeper.refill(class).await?;
         }
         if Instant::now() >= self.next_depth {
             self.next_depth = Instant::now() + DEPTH_EVERY;

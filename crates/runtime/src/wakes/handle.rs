@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use super::{
     health::PublishHealth,
     parking::{parked_until, parked_without_wake_until},
+    parks::Parks,
     publisher::WakePublisher,
     request::WakeRequest,
     surplus::Surplus,
@@ -25,6 +26,7 @@ pub struct Wakes {
     health: Arc<PublishHealth>,
     surplus: Arc<Surplus>,
     gauge: Arc<Gauge>,
+    parks: Arc<Parks>,
 }
 
 impl Wakes {
@@ -38,12 +40,14 @@ impl Wakes {
         let (sender, requests) = mpsc::channel(WAITING_MAX);
         let health = Arc::new(PublishHealth::default());
         let surplus = Arc::new(Surplus::default());
+        let parks = Arc::new(Parks::new(Arc::clone(&store)));
         let handle = Self {
             requests: sender,
             queue: Arc::clone(&queue),
             health: Arc::clone(&health),
             surplus: Arc::clone(&surplus),
             gauge: Arc::clone(&gauge),
+            parks: Arc::clone(&parks),
         };
         let publisher = WakePublisher {
             requests,
@@ -52,6 +56,7 @@ impl Wakes {
             queue,
             store,
             gauge,
+            parks,
         };
         (handle, publisher)
     }
@@ -97,6 +102,11 @@ impl Wakes {
     /// Publishes wakes of the class again. The caller then wakes all ready heads that have no wake.
     pub fn clear_surplus(&self, class: Class) {
         self.surplus.clear(class);
+    }
+
+    /// Parks the timers that are not parked yet. A process calls this when its [`WakePublisher`] has ended before its handles.
+    pub async fn park_rest(&self) {
+        self.parks.flush().await;
     }
 
     /// For how long no publish has been confirmed, although the process has tried to publish lately. Zero while publishes

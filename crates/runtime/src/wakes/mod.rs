@@ -7,6 +7,7 @@
 mod handle;
 mod health;
 mod parking;
+mod parks;
 mod publisher;
 mod request;
 mod surplus;

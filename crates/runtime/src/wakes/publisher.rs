@@ -1,13 +1,14 @@
-//! The loop that publishes wakes and parks timers.
+//! The loop that publishes wakes. [`Parks`] parks the timers of those that are confirmed.
 
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     health::PublishHealth,
     parking::{parked_until, parked_without_wake_until},
+    parks::Parks,
     request::WakeRequest,
     surplus::Surplus,
 };
@@ -49,13 +50,21 @@ pub struct WakePublisher {
     pub(super) queue: Arc<dyn Queue>,
     pub(super) store: Arc<dyn Store>,
     pub(super) gauge: Arc<Gauge>,
+    pub(super) parks: Arc<Parks>,
 }
 
 impl WakePublisher {
-    /// Publishes the requested wakes, batch by batch.
-    pub async fn run(mut self) {
-        // The timers of one batch are parked while the next batch is published.
-        let mut parking: Option<JoinHandle<()>> = None;
+    /// Publishes the requested wakes, batch by batch, and parks the timers of those that are confirmed.
+    pub async fn run(self) {
+        let parks = Arc::clone(&self.parks);
+        tokio::select! {
+            () = self.publish() => {}
+            () = parks.run() => {}
+        }
+        parks.flush().await;
+    }
+
+    async fn publish(mut self) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         let mut unconfirmed = None;
         while self.fill(&mut batch, &mut unconfirmed).await {
@@ -70,15 +79,7 @@ impl WakePublisher {
                     Published::Unconfirmed => unconfirmed = Some(request),
                 }
             }
-            if let Some(parking) = parking.take() {
-                let _ = parking.await;
-            }
-            if !moves.is_empty() {
-                parking = Some(tokio::spawn(park(Arc::clone(&self.store), moves)));
-            }
-        }
-        if let Some(parking) = parking {
-            let _ = parking.await;
+            self.parks.add(moves);
         }
     }
 
@@ -106,10 +107,10 @@ impl WakePublisher {
 
     /// Publishes a batch. Returns the result of each publish.
     async fn publish_all(&self, batch: &[WakeRequest]) -> Vec<Published> {
-        join_all(batch.iter().map(|request| self.publish(request))).await
+        join_all(batch.iter().map(|request| self.publish_one(request))).await
     }
 
-    async fn publish(&self, request: &WakeRequest) -> Published {
+    async fn publish_one(&self, request: &WakeRequest) -> Published {
         let class = request.wake.class;
         if !request.is_refill && self.surplus.exists(class) && self.queue.space(class).is_some() {
             return Published::NoSpace;
@@ -182,11 +183,4 @@ fn sent_by(span: &Span, wake: &Wake) -> Option<Box<Wake>> {
         traceparent: Some(context.to_string()),
         ..wake.clone()
     }))
-}
-
-async fn park(store: Arc<dyn Store>, moves: Vec<TimerMove>) {
-    if let Err(error) = store.move_timers(&moves).await {
-        // Timers that fire early wake some heads twice, which is harmless.
-        tracing::debug!(%error, timers = moves.len(), "timers were not parked; they fire early");
-    }
 }

@@ -19,8 +19,8 @@ async fn a_process_that_leaves_ends_its_presence_and_its_term() {
     assert!(first.failed().now_or_never().is_none());
     first.leave().await;
     assert!(!scene.inner_store.is_present(&process("first")));
-    // The other process is elected at its next sweep. It does not wait until the first term ends after 2 s.
-    pass_ms(300).await;
+    // The other process is elected at its next election. It does not wait until the first term ends after 2 s.
+    pass_ms(1_100).await;
     assert_eq!(scene.inner_store.sweeper(), Some(process("second")));
     second.leave().await;
     let calls = scene.store.call_count(StoreCall::RenewPresence);

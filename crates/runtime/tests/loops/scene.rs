@@ -41,6 +41,8 @@ pub(crate) const DEADLINE_MS: u64 = 3_600_000;
 pub(crate) const CLAIM_LIMIT_MS: u64 = 600_000;
 /// The age at which the presence of a process is too old, in milliseconds.
 pub(crate) const PRESENCE_TTL_MS: u64 = 3_000;
+/// Timers are parked within this time after their wakes are confirmed, in milliseconds.
+pub(crate) const PARK_MS: u64 = 1_001;
 /// The timeout of a change, unless a test sets another.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -17,7 +17,7 @@ use forebay_shared::{
 
 use crate::{
     queue::{FakeQueue, QueueMode},
-    scene::{Scene, lane, let_tasks_run, new_job_id, pass_ms},
+    scene::{PARK_MS, Scene, TIMEOUT, lane, let_tasks_run, new_job_id, pass_ms},
 };
 
 /// The most requests that wait to be published. `wakes/handle.rs` has the same constant.
@@ -59,7 +59,53 @@ async fn a_timer_is_parked_once_the_wake_is_confirmed() {
     assert_eq!(committed.timers, [(job, Some(soon))]);
     let_tasks_run().await;
     assert_eq!(scene.queue.woken(), [job]);
+    pass_ms(PARK_MS).await;
     assert_eq!(scene.timer(job), committed.at.plus_ms(REVISIT_MS));
+}
+
+#[tokio::test(start_paused = true)]
+async fn timers_are_parked_together_once_a_second() {
+    let scene = Scene::new();
+    let jobs = [
+        scene.admit("a", "hello").await,
+        scene.admit("b", "hello").await,
+    ];
+    pass_ms(500).await;
+    let claimed = scene.admit("c", "hello").await;
+    let_tasks_run().await;
+    scene.claim("c", claimed).await;
+    let at = scene.timer(claimed);
+    assert_eq!(scene.store.call_count(StoreCall::MoveTimers), 0);
+    pass_ms(PARK_MS).await;
+    assert_eq!(scene.store.call_count(StoreCall::MoveTimers), 1);
+    for job in jobs {
+        assert!(scene.timer_in_ms(job) > REVISIT_MS - 2_000);
+    }
+    assert_eq!(scene.timer(claimed), at);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_is_due_soon_is_parked_at_once() {
+    let scene = Scene::new();
+    let job = scene.admit_without_wake("s").await;
+    pass_ms(PUBLISH_LIMIT_MS - 1_500).await;
+    request_wake(&scene, "s", job);
+    let_tasks_run().await;
+    assert!(scene.timer_in_ms(job) > REVISIT_MS - 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_leaves_parks_the_timers_of_confirmed_wakes() {
+    let scene = Scene::new();
+    let member = scene.join("me");
+    pass_ms(100).await;
+    let job = new_job_id("s");
+    let change = scene.admission("s", job, "hello");
+    member.lanes.apply(change, TIMEOUT).await.unwrap();
+    let_tasks_run().await;
+    assert!(scene.timer_in_ms(job) <= PUBLISH_LIMIT_MS);
+    member.leave().await;
+    assert!(scene.timer_in_ms(job) > REVISIT_MS - 1_000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,7 +115,7 @@ async fn a_timer_is_never_parked_beyond_the_deadline() {
     let deadline = scene.now().plus_ms(20_000);
     let change = scene.admission_with("s", job, "hello", |admit| admit.deadline = deadline);
     scene.apply(change).await.unwrap();
-    let_tasks_run().await;
+    pass_ms(PARK_MS).await;
     assert_eq!(scene.timer(job), deadline);
 }
 
@@ -89,8 +135,8 @@ async fn timers_are_parked_for_the_shortest_time_while_the_drain_rate_is_unknown
         deadline,
         is_refill: false,
     });
-    let_tasks_run().await;
-    assert_eq!(scene.timer_in_ms(job), REVISIT_MS - 1);
+    pass_ms(PARK_MS).await;
+    assert_eq!(scene.timer_in_ms(job), REVISIT_MS - PARK_MS);
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,11 +284,11 @@ async fn timers_that_could_not_be_parked_fire_early_and_the_loop_continues() {
     let scene = Scene::new();
     scene.store.plan(StoreCall::MoveTimers, [Fault::Broken]);
     let job_a = scene.admit("a", "hello").await;
-    let_tasks_run().await;
-    assert_eq!(scene.timer_in_ms(job_a), PUBLISH_LIMIT_MS - 1);
+    pass_ms(PARK_MS).await;
+    assert_eq!(scene.timer_in_ms(job_a), PUBLISH_LIMIT_MS - PARK_MS);
     let job_b = scene.admit("b", "hello").await;
-    let_tasks_run().await;
-    assert_eq!(scene.timer_in_ms(job_b), REVISIT_MS - 1);
+    pass_ms(PARK_MS).await;
+    assert_eq!(scene.timer_in_ms(job_b), REVISIT_MS - PARK_MS);
 }
 
 #[tokio::test(start_paused = true)]
@@ -254,14 +300,14 @@ async fn publishing_does_not_wait_for_the_store() {
     );
     scene.store.set_mode(StoreMode::Hanging);
     request_wake(&scene, "a", job_a);
-    let_tasks_run().await;
+    pass_ms(PARK_MS).await;
     request_wake(&scene, "b", job_b);
     let_tasks_run().await;
     assert_eq!(scene.queue.woken(), [job_a, job_b]);
-    assert_eq!(scene.timer_in_ms(job_a), PUBLISH_LIMIT_MS - 2);
+    assert_eq!(scene.timer_in_ms(job_a), PUBLISH_LIMIT_MS - PARK_MS - 1);
     scene.store.set_mode(StoreMode::Up);
-    let_tasks_run().await;
-    assert!(scene.timer_in_ms(job_a).min(scene.timer_in_ms(job_b)) > REVISIT_MS - 10);
+    pass_ms(PARK_MS).await;
+    assert!(scene.timer_in_ms(job_a).min(scene.timer_in_ms(job_b)) > REVISIT_MS - 3_000);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! The counts of live and ended jobs.
 
+use std::time::Duration;
+
 use super::DeferredCount;
 use crate::{class::Class, ids::TenantId, lane::ClassCounts, time::TimeMs};
 
@@ -12,6 +14,22 @@ pub struct Counts {
     pub deferred: Vec<DeferredCount>,
     /// The number of sessions, with and without live jobs.
     pub sessions: u64,
+}
+
+/// The interval in which a fleet reads its counts once, in milliseconds.
+pub const RECENT_COUNTS_MS: u64 = 1_000;
+
+/// Counts that may have been read before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentCounts {
+    /// The counts.
+    pub counts: Counts,
+    /// When they were read, by the clock of the store. Counts with the same time are the same counts.
+    pub at: TimeMs,
+    /// The time since they were read.
+    pub age: Duration,
+    /// How long it took to read them, if a process of a fleet has read them for all. Counts are available so long after `at`.
+    pub took: Duration,
 }
 
 /// The counts of one class of one tenant.

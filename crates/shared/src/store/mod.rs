@@ -11,6 +11,8 @@ mod read;
 mod version;
 mod watch;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::{
@@ -29,10 +31,10 @@ pub use account::{
     UnreadableAccount,
 };
 pub use commit::{Commit, CommitResult, EndedJob, NewJob, SessionWrite, TimerMove};
-pub use counts::{ClassTotals, Counts, TenantClassCounts};
+pub use counts::{ClassTotals, Counts, RECENT_COUNTS_MS, RecentCounts, TenantClassCounts};
 pub use deferred::{BehindChange, DeferredChange, DeferredEntry};
 pub use read::{
-    FoundJob, Head, HeadFilter, INLINE_BYTES_MAX, IdempotencyEntry, JobRecord, JobState,
+    FoundJob, Head, HeadFilter, HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, JobRecord, JobState,
     LoadedLane, LoadedRunInputs, RunInputs, SessionRemoval, SetKeyResult, Timer, TurnRange,
 };
 pub use version::{AccountVersion, LaneVersion};
@@ -116,14 +118,15 @@ pub trait Store: Send + Sync {
     /// job to a session creates the session if there is none.
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError>;
 
-    /// Returns the heads that match the filter, in a fixed order of the lanes. Each store chooses its order. Begins after the
-    /// lane `after`, and returns at most `limit` heads (1 to 1,000).
+    /// Returns the heads that match the filter, in a fixed order. Each store chooses its order; beside a queue with a capacity,
+    /// it is the order of their admission. Begins after the head `after`, which need not be a head any more, and returns at
+    /// most `limit` heads (1 to 1,000).
     async fn heads(
         &self,
         filter: HeadFilter,
-        after: Option<&LaneKey>,
+        after: Option<&Head>,
         limit: usize,
-    ) -> Result<Vec<Head>, StoreError>;
+    ) -> Result<HeadPage, StoreError>;
 
     // ---- accounts of providers ----
 
@@ -299,6 +302,19 @@ pub trait Store: Send + Sync {
 
     /// Reads the counts of all live and ended jobs.
     async fn counts(&self) -> Result<Counts, StoreError>;
+
+    /// Returns counts that a process of the fleet has read lately, or reads them. While several processes call this once in
+    /// [`RECENT_COUNTS_MS`], one of them reads the counts for all, so they are seldom much older than that.
+    async fn recent_counts(&self) -> Result<RecentCounts, StoreError> {
+        let at = self.now();
+        let counts = self.counts().await?;
+        Ok(RecentCounts {
+            counts,
+            at,
+            age: Duration::ZERO,
+            took: Duration::ZERO,
+        })
+    }
 
     /// Watches a topic from now on. A notice may be lost, so the caller must also read the state from time to time.
     async fn watch(&self, topic: Topic) -> Result<Notices, StoreError>;

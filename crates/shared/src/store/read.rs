@@ -209,6 +209,16 @@ pub enum HeadFilter {
     Ready(Class),
 }
 
+/// Some of the heads that match a filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadPage {
+    /// The heads.
+    pub heads: Vec<Head>,
+    /// Whether no head comes after these. A pass over all heads ends with this page. Otherwise it might not end, because
+    /// heads can come after `heads` faster than they are read.
+    pub is_last: bool,
+}
+
 /// The head of a lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {

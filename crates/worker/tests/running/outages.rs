@@ -57,8 +57,8 @@ async fn in_an_outage_a_worker_requeues_its_messages_and_runs_them_later() {
     let first = fleet.submit(Submit::text("a")).await;
     let call = fleet.next_call().await;
     let second = fleet.submit(Submit::text("b")).await;
-    // A timer is parked after its wake is published.
-    let parked = fleet.store.wait_for_calls(StoreCall::MoveTimers, 2);
+    // The timers of both are parked together, up to a second after their wakes are published.
+    let parked = fleet.store.wait_for_calls(StoreCall::MoveTimers, 1);
     wait_for("the second wake is published", parked).await;
     wait_until("the second wake is buffered", async || {
         fleet.queue().depth(Class::Interactive).await.ok() == Some(0)

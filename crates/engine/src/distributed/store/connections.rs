@@ -8,7 +8,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -64,6 +64,8 @@ struct ConnectionsInner {
     next_id: AtomicU64,
     /// The shared connections that broke.
     lost: AtomicU64,
+    /// Whether the server has refused a script on keys of several partitions.
+    separates_partitions: AtomicBool,
 }
 
 impl RedisConnections {
@@ -77,6 +79,7 @@ impl RedisConnections {
             next: AtomicUsize::new(0),
             next_id: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            separates_partitions: AtomicBool::new(false),
         });
         let tasks = (0..CONNECTIONS)
             .map(|index| tokio::spawn(Arc::clone(&inner).keep_open(index)))
@@ -87,6 +90,30 @@ impl RedisConnections {
     /// Waits until there is a connection.
     pub(super) async fn until_open(&self) {
         self.inner.shared[0].until_open().await;
+    }
+
+    /// Whether the store is one server, and no cluster. `false` until a server has answered.
+    pub(super) fn is_one_server(&self) -> bool {
+        matches!(self.inner.server.get(), Some(RedisServer::Single(_)))
+    }
+
+    /// Whether a script may use keys of several partitions.
+    pub(super) fn joins_partitions(&self) -> bool {
+        self.is_one_server() && !self.inner.separates_partitions.load(Ordering::Relaxed)
+    }
+
+    /// From now on, scripts use keys of one partition each.
+    pub(super) fn separate_partitions(&self) {
+        if !self
+            .inner
+            .separates_partitions
+            .swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                "Redis refuses scripts on keys of several hash slots, as a proxy in front of several servers does; from now on each \
+                 script that moves timers uses one slot"
+            );
+        }
     }
 
     /// How many shared connections broke since the start.
@@ -121,11 +148,21 @@ impl RedisConnections {
         if args.bytes() > LARGE_COMMAND_BYTES {
             return self.eval_in_bulk(script, key, args, on_store_full).await;
         }
-        let mut result = self.inner.send(&script.by_digest(key, args)).await;
-        if result.as_ref().is_err_and(is_unknown_script) {
-            result = self.inner.send(&script.by_source(key, args)).await;
-        }
+        let result = self.send_script(script, &[key], args).await;
         script_reply(script, result, on_store_full)
+    }
+
+    async fn send_script(
+        &self,
+        script: &LuaScript,
+        keys: &[impl AsRef<str>],
+        args: &Arguments,
+    ) -> RedisResult<Value> {
+        let result = self.inner.send(&script.by_digest(keys, args)).await;
+        if result.as_ref().is_err_and(is_unknown_script) {
+            return self.inner.send(&script.by_source(keys, args)).await;
+        }
+        result
     }
 
     /// Runs a script whose reply may be large.
@@ -146,36 +183,52 @@ impl RedisConnections {
         args: &Arguments,
         on_store_full: OnStoreFull,
     ) -> Result<ReplyPart, StoreError> {
-        let by_digest = || script.by_digest(key, args);
+        let by_digest = || script.by_digest(&[key], args);
         let mut result = self.inner.send_in_bulk(by_digest).await;
         if result.as_ref().is_err_and(is_unknown_script) {
-            let by_source = || script.by_source(key, args);
+            let by_source = || script.by_source(&[key], args);
             result = self.inner.send_in_bulk(by_source).await;
         }
         script_reply(script, result, on_store_full)
     }
 
-    /// Runs a script on many keys, in one round trip to each server.
-    pub(super) async fn eval_each(
+    /// Runs a script many times, each time on other keys, in one round trip to each server. The keys of one run are in one
+    /// partition.
+    pub(super) async fn eval_each<K: AsRef<[String]>>(
         &self,
         script: &LuaScript,
-        calls: &[(String, Arguments)],
+        calls: &[(K, Arguments)],
     ) -> Result<Vec<ReplyPart>, StoreError> {
-        let commands = calls.iter().map(|(key, args)| script.by_digest(key, args));
+        let results = self.try_eval_each(script, calls).await?;
+        let replies = results.into_iter();
+        replies
+            .map(|result| result.map_err(into_retryable_error))
+            .collect()
+    }
+
+    /// Like [`eval_each`](Self::eval_each), with a result for each run. Returns one error if the connection fails. The keys of one
+    /// run may be in several partitions if [`joins_partitions`](Self::joins_partitions) returns `true`.
+    pub(super) async fn try_eval_each<K: AsRef<[String]>>(
+        &self,
+        script: &LuaScript,
+        calls: &[(K, Arguments)],
+    ) -> Result<Vec<RedisResult<ReplyPart>>, StoreError> {
+        let by_digest = |(keys, args): &(K, Arguments)| script.by_digest(keys.as_ref(), args);
+        let commands = calls.iter().map(by_digest);
         let results = self.inner.send_all(commands.collect()).await;
         let mut replies = Vec::with_capacity(calls.len());
-        for (result, (key, args)) in results
+        for (result, (keys, args)) in results
             .map_err(into_retryable_error)?
             .into_iter()
             .zip(calls)
         {
-            replies.push(match result {
-                Ok(value) => ReplyPart::new(script.name, value),
+            let result = match result {
                 Err(error) if is_unknown_script(&error) => {
-                    self.eval(script, key, args, OnStoreFull::Retry).await?
+                    self.send_script(script, keys.as_ref(), args).await
                 }
-                Err(error) => return Err(into_retryable_error(error)),
-            });
+                result => result,
+            };
+            replies.push(result.map(|value| ReplyPart::new(script.name, value)));
         }
         Ok(replies)
     }
@@ -382,8 +435,13 @@ fn script_reply(
     }
 }
 
-fn into_retryable_error(error: RedisError) -> StoreError {
+pub(super) fn into_retryable_error(error: RedisError) -> StoreError {
     Rejection::from(error).into_store_error(OnStoreFull::Retry)
+}
+
+/// Whether the server refused a command because its keys are in several hash slots.
+pub(super) fn is_cross_slot(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::CrossSlot)
 }
 
 fn is_unknown_script(error: &RedisError) -> bool {

@@ -40,7 +40,7 @@ impl RedisStore {
                 let mut args = Arguments::default();
                 args.push(self.keys.partition_prefix(partition))
                     .push(now.as_str());
-                (self.keys.counts(partition), args)
+                ([self.keys.counts(partition)], args)
             })
             .collect();
         let mut sum = Sum::default();

@@ -113,7 +113,7 @@ impl RedisStore {
                 for position in positions {
                     args.push(lanes[*position].to_string());
                 }
-                (self.keys.deferred(*partition, &name), args)
+                ([self.keys.deferred(*partition, &name)], args)
             })
             .collect();
         let replies = self
@@ -147,7 +147,7 @@ impl RedisStore {
                         .push(version.as_str())
                         .push(tenant_class(lane.tenant(), class));
                 }
-                (self.keys.deferred(*partition, name), args)
+                ([self.keys.deferred(*partition, name)], args)
             })
             .collect();
         self.connections

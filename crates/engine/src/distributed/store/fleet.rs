@@ -37,21 +37,22 @@ impl RedisStore {
             .push_int(presence_ttl_ms)
             .push_int(delete_after_ms)
             .push(self.keys.clock())
-            .push_optional_time(self.clock.expected());
+            .push_optional_time(self.clock.expected())
+            .push_size(usize::from(self.connections.is_one_server()));
         let key = self.keys.presence();
-        let (reply, ()) = tokio::join!(
-            self.connections.eval(
-                &self.scripts.renew_presence,
-                &key,
-                &args,
-                OnStoreFull::Retry
-            ),
-            self.update_memory(),
-        );
+        let script = &self.scripts.renew_presence;
+        let reply = self
+            .connections
+            .eval(script, &key, &args, OnStoreFull::Retry)
+            .await?;
         let received_ms = MachineTime::monotonic_ms();
-        let [time, shift, alive] = reply?.parts()?;
+        let [time, shift, alive, used, max] = reply.parts()?;
         let state = clock_state(time, shift)?;
         self.clock.correct(sent_ms, received_ms, state);
+        match (used.non_nil(), max.non_nil()) {
+            (Some(used), Some(max)) => self.memory.record(used.u64_or_zero()?, max.u64_or_zero()?),
+            _ => self.update_memory().await,
+        }
         // An id that this release cannot read belongs to no process that it knows. It must not stop the whole fleet.
         let alive = alive.list()?.filter_map(|process| match process.text() {
             Ok(text) => ProcessId::parse(&text).ok().map(Ok),
@@ -64,6 +65,7 @@ impl RedisStore {
         })
     }
 
+    /// Reads the use of memory of every node.
     async fn update_memory(&self) {
         let mut info = cmd("INFO");
         info.arg("memory");

@@ -2,7 +2,7 @@
 
 use forebay_shared::{
     ids::LaneKey,
-    store::{Head, HeadFilter, StoreError},
+    store::{Head, HeadFilter, HeadPage, StoreError},
     time::TimeMs,
 };
 use redis::cmd;
@@ -30,7 +30,7 @@ struct IndexRange {
 type Position = (u8, String);
 
 /// A page of the index of heads.
-struct HeadsPage {
+struct IndexPage {
     heads: Vec<Head>,
     /// The position of the last entry that was read, with a head or without.
     last: Option<Position>,
@@ -44,13 +44,16 @@ impl RedisStore {
         filter: &HeadFilter,
         after: Option<&LaneKey>,
         limit: usize,
-    ) -> Result<Vec<Head>, StoreError> {
+    ) -> Result<HeadPage, StoreError> {
         let after = after.map(|lane| (lane.partition(), lane.to_string()));
         let mut page = self.read_heads(filter, after, limit).await?;
         while page.heads.is_empty() && page.last.is_some() {
             page = self.read_heads(filter, page.last, limit).await?;
         }
-        Ok(page.heads)
+        Ok(HeadPage {
+            is_last: page.last.is_none(),
+            heads: page.heads,
+        })
     }
 
     /// Reads a page of the index in two round trips. The first counts the entries of each partition. The second reads from as
@@ -60,7 +63,7 @@ impl RedisStore {
         filter: &HeadFilter,
         after: Option<Position>,
         limit: usize,
-    ) -> Result<HeadsPage, StoreError> {
+    ) -> Result<IndexPage, StoreError> {
         let ranges = ranges(filter, after.as_ref());
         let counts = ranges.iter().map(|range| {
             let mut count = cmd("ZLEXCOUNT");
@@ -86,11 +89,11 @@ impl RedisStore {
                 .push(range.from.as_str())
                 .push(range.to.as_str())
                 .push_size(still_wanted);
-            calls.push((self.keys.heads(range.partition), args));
+            calls.push(([self.keys.heads(range.partition)], args));
             called.push(range.partition);
             still_wanted -= count.min(still_wanted);
         }
-        let mut page = HeadsPage {
+        let mut page = IndexPage {
             heads: Vec::new(),
             last: None,
         };

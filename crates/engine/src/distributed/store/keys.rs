@@ -17,6 +17,7 @@
 //! | `fb:{p}:su`, `fb:{p}:sx` | zset | idle sessions (those without live jobs), by last use and by expiry |
 //! | `fb:k:TENANT/KEY` | string | an idempotency key |
 //! | `fb:accounts` | hash | the accounts of providers |
+//! | `fb:fleet:counts` | hash | the counts of the fleet: `counts` (JSON), `at` (the time of the sum), and `turn` (when a process last began to sum) |
 //! | `fb:fleet:presence`, `fb:fleet:sweeper` | zset, string | presence: processes by the time of their last renewal; the elected sweeper |
 //! | `fb:fleet:clock:{fb:fleet:presence}` | hash | the store's clock: `time`, the latest known time, and `shift`, the server's clock minus the store's clock |
 //!
@@ -110,6 +111,11 @@ impl Keys {
     /// The accounts of providers.
     pub(super) fn accounts(&self) -> String {
         format!("{}:accounts", self.prefix)
+    }
+
+    /// The counts that one process has summed for all.
+    pub(super) fn fleet_counts(&self) -> String {
+        format!("{}:fleet:counts", self.prefix)
     }
 
     /// The presence of the processes: an index by the time of the last renewal.

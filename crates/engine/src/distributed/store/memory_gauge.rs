@@ -25,6 +25,15 @@ impl MemoryGauge {
             Value::Map(nodes) => nodes.iter().any(|(_, info)| reports_full(info)),
             info => reports_full(info),
         };
+        self.record_full(is_full);
+    }
+
+    /// Records the memory of the only server, in bytes. A maximum of 0 means no limit.
+    pub(super) fn record(&self, used: u64, max: u64) {
+        self.record_full(is_full(used.into(), max.into()));
+    }
+
+    fn record_full(&self, is_full: bool) {
         if self.is_full.swap(is_full, Ordering::Relaxed) != is_full {
             if is_full {
                 tracing::warn!(
@@ -48,10 +57,14 @@ fn reports_full(info: &Value) -> bool {
         line?.strip_prefix(':')?.trim().parse().ok()
     };
     match (number("used_memory"), number("maxmemory")) {
-        // A maxmemory of 0 means no limit.
-        (Some(used), Some(max)) if max > 0 => used * 100 >= max * FULL_PERCENT,
+        (Some(used), Some(max)) => is_full(used, max),
         _ => false,
     }
+}
+
+/// A maximum of 0 means no limit.
+const fn is_full(used: u128, max: u128) -> bool {
+    max > 0 && used * 100 >= max * FULL_PERCENT
 }
 
 #[cfg(test)]
@@ -69,6 +82,8 @@ mod tests {
         let memory = MemoryGauge::default();
         for (used, max, full) in [(79, 100, false), (80, 100, true), (500, 0, false)] {
             memory.update(&info(used, max));
+            assert_eq!(memory.is_full(), full, "{used} of {max}");
+            memory.record(used, max);
             assert_eq!(memory.is_full(), full, "{used} of {max}");
         }
     }

@@ -19,6 +19,7 @@ mod bulk_connections;
 mod commit;
 mod connections;
 mod counts;
+mod counts_document;
 mod deferred;
 mod dial;
 mod documents;

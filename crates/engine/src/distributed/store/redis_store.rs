@@ -21,10 +21,10 @@ const START_TIMEOUT: Duration = Duration::from_secs(3);
 /// The store in Redis.
 pub struct RedisStore {
     pub(super) keys: Keys,
-    pub(super) scripts: LuaScripts,
+    pub(super) scripts: Arc<LuaScripts>,
     pub(super) clock: RedisClock,
     pub(super) memory: MemoryGauge,
-    pub(super) connections: RedisConnections,
+    pub(super) connections: Arc<RedisConnections>,
     pub(super) subscriber: Subscriber,
 }
 
@@ -43,10 +43,10 @@ impl RedisStore {
         let has_answered = server.is_some();
         let keys = Keys::new(&settings.prefix);
         let store = Self {
-            scripts: LuaScripts::new(),
+            scripts: Arc::new(LuaScripts::new()),
             clock: RedisClock::new(),
             memory: MemoryGauge::default(),
-            connections: RedisConnections::start(Arc::clone(&dialer), server),
+            connections: Arc::new(RedisConnections::start(Arc::clone(&dialer), server)),
             subscriber: Subscriber::start(dialer, keys.clone()),
             keys,
         };

@@ -45,19 +45,23 @@ impl LuaScript {
     }
 
     /// The command that runs the script if the server knows its digest.
-    pub(super) fn by_digest(&self, key: &str, args: &Arguments) -> Cmd {
-        eval_command("EVALSHA", self.compiled.get_hash(), key, args)
+    pub(super) fn by_digest(&self, keys: &[impl AsRef<str>], args: &Arguments) -> Cmd {
+        eval_command("EVALSHA", self.compiled.get_hash(), keys, args)
     }
 
     /// The command that runs the script from its source. The server knows the digest from then on.
-    pub(super) fn by_source(&self, key: &str, args: &Arguments) -> Cmd {
-        eval_command("EVAL", &self.source, key, args)
+    pub(super) fn by_source(&self, keys: &[impl AsRef<str>], args: &Arguments) -> Cmd {
+        eval_command("EVAL", &self.source, keys, args)
     }
 }
 
-fn eval_command(name: &str, script: &str, key: &str, args: &Arguments) -> Cmd {
+fn eval_command(name: &str, script: &str, keys: &[impl AsRef<str>], args: &Arguments) -> Cmd {
     let mut command = redis::cmd(name);
-    command.arg(script).arg(1).arg(key).arg(args.as_slice());
+    command.arg(script).arg(keys.len());
+    for key in keys {
+        command.arg(key.as_ref());
+    }
+    command.arg(args.as_slice());
     command
 }
 
@@ -104,6 +108,8 @@ scripts! {
     swap_account: Writes, [include_str!("scripts/swap_account.lua")];
     swap_idempotency_key: Writes, [include_str!("scripts/swap_idempotency_key.lua")];
     counts: Reads, [include_str!("scripts/counts.lua")];
+    recent_counts: Writes, [include_str!("scripts/recent_counts.lua")];
+    store_counts: Writes, [include_str!("scripts/store_counts.lua")];
     read_clock: Reads, [CLOCK, include_str!("scripts/read_clock.lua")];
     renew_presence: Writes, [CLOCK, include_str!("scripts/renew_presence.lua")];
     elect_sweeper: Writes, [include_str!("scripts/elect_sweeper.lua")];

@@ -151,7 +151,7 @@ impl RedisStore {
             args.push(self.keys.partition_prefix(partition))
                 .push(now.as_str())
                 .push_int(take);
-            calls.push((self.keys.sessions_by_expiry(partition), args));
+            calls.push(([self.keys.sessions_by_expiry(partition)], args));
         }
         if calls.is_empty() {
             return Ok(0);
@@ -202,7 +202,7 @@ impl RedisStore {
                 for name in names {
                     args.push(name);
                 }
-                (self.keys.sessions_by_use(partition), args)
+                ([self.keys.sessions_by_use(partition)], args)
             })
             .collect();
         let mut deleted = 0;

@@ -11,8 +11,8 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        IdempotencyEntry, LoadedLane, Notices, RunInputs, SessionRemoval, SetKeyResult, Store,
-        StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
+        HeadPage, IdempotencyEntry, LoadedLane, Notices, RecentCounts, RunInputs, SessionRemoval,
+        SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -98,9 +98,10 @@ impl Store for RedisStore {
     async fn heads(
         &self,
         filter: HeadFilter,
-        after: Option<&LaneKey>,
+        after: Option<&Head>,
         limit: usize,
-    ) -> Result<Vec<Head>, StoreError> {
+    ) -> Result<HeadPage, StoreError> {
+        let after = after.map(|head| &head.lane);
         self.find_heads(&filter, after, limit).await
     }
 
@@ -279,6 +280,10 @@ impl Store for RedisStore {
 
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.sum_counts().await
+    }
+
+    async fn recent_counts(&self) -> Result<RecentCounts, StoreError> {
+        self.read_or_sum_counts().await
     }
 
     async fn watch(&self, topic: Topic) -> Result<Notices, StoreError> {

@@ -11,6 +11,7 @@ use redis::cmd;
 
 use super::{
     arguments::{Arguments, time_argument},
+    connections::{into_retryable_error, is_cross_slot},
     earliest::{TimedMember, TimedSets},
     redis_store::RedisStore,
     reply_part::ReplyPart,
@@ -20,6 +21,9 @@ use super::{
 const SEARCHES_MAX: usize = 8;
 /// How far a timer is moved that can neither be returned nor removed.
 const POSTPONED_MS: u64 = 60_000;
+/// A script that moves timers of several partitions gets no further partition once it has so many moves. No other command runs
+/// during a script.
+const MOVES_PER_SCRIPT: usize = 256;
 
 /// The members of the timers of a partition that are due, with the metadata from their jobs' records.
 #[derive(Default)]
@@ -187,7 +191,7 @@ impl RedisStore {
                         .push(lane.map(ToString::to_string).unwrap_or_default())
                         .push(lane.map_or("", |lane| lane.tenant().as_str()));
                 }
-                (self.keys.timers(*partition), args)
+                ([self.keys.timers(*partition)], args)
             })
             .collect();
         let replies = self
@@ -218,24 +222,86 @@ impl RedisStore {
             return Ok(Vec::new());
         }
         let by_partition = positions_by_partition(moves.iter().map(|raw| raw.timer.partition));
-        let calls: Vec<_> = by_partition
-            .iter()
-            .map(|(partition, positions)| {
-                let mut args = Arguments::default();
+        let by_partition: Vec<PartitionMoves> = by_partition.into_iter().collect();
+        // A cluster runs a script on keys of one partition only.
+        let moves_per_script = if self.connections.joins_partitions() {
+            MOVES_PER_SCRIPT
+        } else {
+            1
+        };
+        let mut moved = vec![false; moves.len()];
+        let groups = groups(&by_partition, moves_per_script);
+        let refused = self.move_groups(moves, &groups, &mut moved).await?;
+        if !refused.is_empty() {
+            self.connections.separate_partitions();
+            let single: Vec<_> = refused.iter().flat_map(|group| group.chunks(1)).collect();
+            self.move_groups(moves, &single, &mut moved).await?;
+        }
+        Ok(moved)
+    }
+
+    /// Moves timers, with one script for each group of partitions. Sets for each moved timer its flag in `moved`. Returns the groups
+    /// that the server refused because they have several partitions.
+    async fn move_groups<'a>(
+        &self,
+        moves: &[RawMove],
+        groups: &[&'a [PartitionMoves]],
+        moved: &mut [bool],
+    ) -> Result<Vec<&'a [PartitionMoves]>, StoreError> {
+        let call = |group: &&[PartitionMoves]| {
+            let (mut keys, mut args) = (Vec::with_capacity(group.len()), Arguments::default());
+            for (partition, positions) in *group {
+                keys.push(self.keys.timers(*partition));
+                args.push_size(positions.len());
                 for RawMove { timer, to } in positions.iter().map(|position| &moves[*position]) {
                     args.push(timer.member.as_str())
                         .push_time(timer.at)
                         .push_time(*to);
                 }
-                (self.keys.timers(*partition), args)
-            })
-            .collect();
-        let replies = self
-            .connections
-            .eval_each(&self.scripts.move_timers, &calls)
-            .await?;
-        read_flags(moves.len(), &by_partition, replies)
+            }
+            (keys, args)
+        };
+        let calls: Vec<_> = groups.iter().map(call).collect();
+        let script = &self.scripts.move_timers;
+        let results = self.connections.try_eval_each(script, &calls).await?;
+        let mut refused = Vec::new();
+        for (group, result) in groups.iter().zip(results) {
+            let reply = match result {
+                Ok(reply) => reply,
+                Err(error) if group.len() > 1 && is_cross_slot(&error) => {
+                    refused.push(*group);
+                    continue;
+                }
+                Err(error) => return Err(into_retryable_error(error)),
+            };
+            // The reply has the flags of the group's partitions, in their order.
+            let positions = group.iter().flat_map(|(_, positions)| positions);
+            for (position, flag) in positions.zip(reply.list()?) {
+                moved[*position] = flag.int()? == 1;
+            }
+        }
+        Ok(refused)
     }
+}
+
+/// A partition, and the positions of the moves of its timers.
+type PartitionMoves = (u8, Vec<usize>);
+
+/// Groups partitions for one script each. A group gets no further partition once it has this many moves.
+fn groups(by_partition: &[PartitionMoves], moves_per_script: usize) -> Vec<&[PartitionMoves]> {
+    let mut groups = Vec::new();
+    let mut rest = by_partition;
+    while !rest.is_empty() {
+        let mut moves = 0;
+        let last = rest.iter().position(|(_, positions)| {
+            moves += positions.len();
+            moves >= moves_per_script
+        });
+        let (group, later) = rest.split_at(last.map_or(rest.len(), |last| last + 1));
+        groups.push(group);
+        rest = later;
+    }
+    groups
 }
 
 /// A timer to move if it still has its time.

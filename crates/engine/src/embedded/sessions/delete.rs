@@ -1,14 +1,14 @@
 //! Deletes sessions: on request, when there are too many, and when they have expired.
 
 use forebay_shared::{
-    ids::{LaneKey, SessionId, TenantId},
+    ids::{SessionId, TenantId},
     store::SessionRemoval,
     time::TimeMs,
 };
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::embedded::{
-    columns::{NameColumn, TimeColumn, int, size, u64_or_zero},
+    columns::{TimeColumn, int, size, u64_or_zero},
     deletion_budget::DeletionBudget,
 };
 
@@ -20,19 +20,25 @@ pub(in crate::embedded) fn remove(
     now: TimeMs,
 ) -> rusqlite::Result<SessionRemoval> {
     let found = db
-        .prepare_cached("SELECT n, expires_at FROM sessions WHERE tenant = ?1 AND session = ?2")?
+        .prepare_cached(
+            "SELECT n, expires_at, lane FROM sessions WHERE tenant = ?1 AND session = ?2",
+        )?
         .query_row((tenant.as_str(), session.as_str()), |row| {
             let expires_at: Option<TimeColumn> = row.get(1)?;
-            Ok((row.get::<_, i64>(0)?, expires_at))
+            let found = FoundSession {
+                row_number: row.get(0)?,
+                lane: row.get(2)?,
+            };
+            Ok((found, expires_at))
         })
         .optional()?;
-    let Some((row_number, expires_at)) = found else {
+    let Some((found, expires_at)) = found else {
         return Ok(SessionRemoval::NotFound);
     };
     let Some(TimeColumn(expires_at)) = expires_at else {
         return Ok(SessionRemoval::HasLiveJobs);
     };
-    delete_with_hold(db, row_number, tenant.clone(), session.clone())?;
+    delete_with_hold(db, &found)?;
     Ok(if expires_at > now {
         SessionRemoval::Removed
     } else {
@@ -61,7 +67,7 @@ pub(in crate::embedded) fn evict(
     let excess = count(db, now)?.saturating_sub(sessions_max);
     let least_recently_used = db
         .prepare_cached(
-            "SELECT n, tenant, session FROM sessions
+            "SELECT n, lane FROM sessions
              WHERE expires_at IS NOT NULL AND expires_at > ?1 ORDER BY used_at, n LIMIT ?2",
         )?
         .query_map(
@@ -79,24 +85,33 @@ pub(in crate::embedded) fn delete_expired(
     now: TimeMs,
 ) -> rusqlite::Result<u64> {
     let expired = db
-        .prepare_cached("SELECT n, tenant, session FROM sessions WHERE expires_at <= ?1 LIMIT ?2")?
+        .prepare_cached("SELECT n, lane FROM sessions WHERE expires_at <= ?1 LIMIT ?2")?
         .query_map((TimeColumn(now), size(limit)), found_session)?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     delete_all(db, expired)
 }
 
-/// The columns `n`, `tenant` and `session` of a row.
-type FoundSession = (i64, NameColumn<TenantId>, NameColumn<SessionId>);
+/// A session to delete.
+struct FoundSession {
+    /// The column `n`.
+    row_number: i64,
+    /// The number of the lane's row.
+    lane: Option<i64>,
+}
 
-fn found_session(row: &rusqlite::Row<'_>) -> rusqlite::Result<FoundSession> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+/// Reads the columns `n` and `lane`.
+fn found_session(row: &Row<'_>) -> rusqlite::Result<FoundSession> {
+    Ok(FoundSession {
+        row_number: row.get(0)?,
+        lane: row.get(1)?,
+    })
 }
 
 /// Deletes sessions. Stops when the time budget of the write is spent, but deletes at least one session.
 fn delete_all(db: &Connection, sessions: Vec<FoundSession>) -> rusqlite::Result<u64> {
     let (mut deleted, budget) = (0, DeletionBudget::start());
-    for (row_number, NameColumn(tenant), NameColumn(session)) in sessions {
-        delete_with_hold(db, row_number, tenant, session)?;
+    for session in sessions {
+        delete_with_hold(db, &session)?;
         deleted += 1;
         if budget.is_spent() {
             break;
@@ -106,17 +121,12 @@ fn delete_all(db: &Connection, sessions: Vec<FoundSession>) -> rusqlite::Result<
 }
 
 /// Deletes a session without live jobs. If its lane still has a hold, this deletes the lane too.
-fn delete_with_hold(
-    db: &Connection,
-    row_number: i64,
-    tenant: TenantId,
-    session: SessionId,
-) -> rusqlite::Result<()> {
-    delete_rows(db, row_number)?;
-    let lane = LaneKey::Session { tenant, session }.to_string();
-    db.prepare_cached("DELETE FROM lanes WHERE key = ?1 AND entries = 0")?
-        .execute([lane])
-        .map(drop)
+fn delete_with_hold(db: &Connection, session: &FoundSession) -> rusqlite::Result<()> {
+    if let Some(lane) = session.lane {
+        db.prepare_cached("DELETE FROM lanes WHERE n = ?1 AND entries = 0")?
+            .execute([lane])?;
+    }
+    delete_rows(db, session.row_number)
 }
 
 /// Deletes a session and its turns, but not its lane.

@@ -3,9 +3,11 @@
 mod delete;
 mod key;
 mod read;
+mod stored;
 mod write;
 
 pub(super) use delete::{count, delete_expired, evict, remove};
 pub(super) use key::SessionKey;
 pub(super) use read::{info, parse_turns, touch, turns, turns_from};
-pub(super) use write::write;
+pub(super) use stored::StoredSession;
+pub(super) use write::{set_lane, write};

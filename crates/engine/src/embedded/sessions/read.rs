@@ -36,20 +36,19 @@ pub(in crate::embedded) fn touch(
 /// Reads a session, with its turns if they are small.
 pub(in crate::embedded) fn info(
     db: &Connection,
-    lane: &str,
     key: &SessionKey,
     now: TimeMs,
 ) -> rusqlite::Result<Option<SessionInfo>> {
     let found = db
         .prepare_cached(
             "SELECT n, created_at, updated_at, expires_at,
-                 coalesce((SELECT entries FROM lanes WHERE key = :lane), 0), turns, turns_bytes, next_seq - turns
+                 coalesce((SELECT entries FROM lanes WHERE lanes.n = sessions.lane), 0), turns, turns_bytes, next_seq - turns
              FROM sessions WHERE tenant = :tenant AND session = :session
                AND (expires_at IS NULL OR expires_at > :now)",
         )?
         .query_row(
             named_params! {
-                ":lane": lane, ":tenant": key.tenant, ":session": key.session, ":now": TimeColumn(now),
+                ":tenant": key.tenant, ":session": key.session, ":now": TimeColumn(now),
             },
             |row| {
                 let (TimeColumn(created_at), TimeColumn(updated_at)) = (row.get(1)?, row.get(2)?);

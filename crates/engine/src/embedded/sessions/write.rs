@@ -1,36 +1,37 @@
 //! Writes a commit's change of a session.
 
 use forebay_shared::{session::SessionBounds, time::TimeMs};
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
 
-use super::{SessionKey, delete};
+use super::{SessionKey, StoredSession, delete};
 use crate::{
     embedded::columns::{TimeColumn, int, size},
     rows::SessionRow,
 };
 
-/// The columns of a session that are needed to change it.
-#[derive(Clone, Copy)]
-struct StoredSession {
-    /// The column `n`.
-    row_number: i64,
-    turns: i64,
-    bytes: i64,
-    /// The `seq` of the next turn.
-    next_seq: i64,
-}
-
-/// Writes the change at the time `at`. Creates the session if there is none. If the session has expired, a new one
-/// replaces it.
+/// Writes the change at the time `at`. `found` is the stored session. Creates the session if there is none. If the session has
+/// expired, a new one replaces it. `lane` is the number of the lane's row after the commit.
 pub(in crate::embedded) fn write(
     db: &Connection,
     key: &SessionKey,
+    found: Option<StoredSession>,
     change: &SessionRow,
+    lane: Option<i64>,
     at: TimeMs,
 ) -> rusqlite::Result<()> {
-    let mut session = match find_unexpired(db, key, at)? {
-        Some(session) => session,
-        None => insert(db, key, at)?,
+    let mut session = match found {
+        Some(session) if !session.has_expired(at) => session,
+        _ => {
+            if let Some(expired) = found {
+                // `delete_rows` keeps the session's lane, because this commit has just written it.
+                delete::delete_rows(db, expired.row_number)?;
+            }
+            let session = insert(db, key, change, lane, at)?;
+            if change.append.is_empty() {
+                return Ok(());
+            }
+            session
+        }
     };
     for doc in &change.append {
         db.prepare_cached("INSERT INTO turns (session, seq, bytes, doc) VALUES (?1, ?2, ?3, ?4)")?
@@ -44,7 +45,8 @@ pub(in crate::embedded) fn write(
         "UPDATE sessions SET
              updated_at = max(updated_at, ?2), used_at = max(used_at, ?2), expires_at = ?3,
              turns = ?4, turns_bytes = ?5, next_seq = ?6,
-             sent_bytes = coalesce(?7, sent_bytes), input_tokens = coalesce(?8, input_tokens)
+             sent_bytes = coalesce(?7, sent_bytes), input_tokens = coalesce(?8, input_tokens),
+             lane = ?9
          WHERE n = ?1",
     )?
     .execute((
@@ -58,56 +60,51 @@ pub(in crate::embedded) fn write(
         change
             .token_measure
             .map(|measure| int(measure.input_tokens)),
+        lane,
     ))?;
     Ok(())
 }
 
-/// Finds the session. Deletes an expired session and returns `None`.
-fn find_unexpired(
+/// Stores the number of the lane's row, if it has changed.
+pub(in crate::embedded) fn set_lane(
     db: &Connection,
-    key: &SessionKey,
-    at: TimeMs,
-) -> rusqlite::Result<Option<StoredSession>> {
-    let found = db
-        .prepare_cached(
-            "SELECT n, turns, turns_bytes, next_seq, expires_at FROM sessions
-             WHERE tenant = ?1 AND session = ?2",
-        )?
-        .query_row((&key.tenant, &key.session), |row| {
-            let stored = StoredSession {
-                row_number: row.get(0)?,
-                turns: row.get(1)?,
-                bytes: row.get(2)?,
-                next_seq: row.get(3)?,
-            };
-            let expires_at: Option<TimeColumn> = row.get(4)?;
-            Ok((stored, expires_at))
-        })
-        .optional()?;
-    let Some((session, expires_at)) = found else {
-        return Ok(None);
-    };
-    if expires_at.is_some_and(|TimeColumn(expires_at)| expires_at <= at) {
-        // `delete_rows` keeps the session's lane, because this commit has just written it.
-        delete::delete_rows(db, session.row_number)?;
-        return Ok(None);
+    session: StoredSession,
+    lane: Option<i64>,
+) -> rusqlite::Result<()> {
+    if session.lane == lane {
+        return Ok(());
     }
-    Ok(Some(session))
+    db.prepare_cached("UPDATE sessions SET lane = ?2 WHERE n = ?1")?
+        .execute((session.row_number, lane))
+        .map(drop)
 }
 
-fn insert(db: &Connection, key: &SessionKey, at: TimeMs) -> rusqlite::Result<StoredSession> {
+/// Creates a session without turns.
+fn insert(
+    db: &Connection,
+    key: &SessionKey,
+    change: &SessionRow,
+    lane: Option<i64>,
+    at: TimeMs,
+) -> rusqlite::Result<StoredSession> {
     db.prepare_cached(
         "INSERT INTO sessions
-             (tenant, session, created_at, updated_at, used_at, turns, turns_bytes, next_seq)
-         VALUES (?1, ?2, ?3, ?3, ?3, 0, 0, 0)",
+             (tenant, session, lane, created_at, updated_at, used_at, expires_at, turns, turns_bytes,
+              next_seq, sent_bytes, input_tokens)
+         VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?5, 0, 0, 0, ?6, ?7)",
     )?
-    .execute((&key.tenant, &key.session, TimeColumn(at)))?;
-    Ok(StoredSession {
-        row_number: db.last_insert_rowid(),
-        turns: 0,
-        bytes: 0,
-        next_seq: 0,
-    })
+    .execute((
+        &key.tenant,
+        &key.session,
+        lane,
+        TimeColumn(at),
+        change.expires_at.map(TimeColumn),
+        change.token_measure.map(|measure| int(measure.sent_bytes)),
+        change
+            .token_measure
+            .map(|measure| int(measure.input_tokens)),
+    ))?;
+    Ok(StoredSession::new(db.last_insert_rowid(), lane))
 }
 
 /// Deletes the oldest turns until the session is within its bounds. The newest turn stays, whatever its size.

@@ -28,8 +28,8 @@ use forebay_shared::{
     session::{Conversation, SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        IdempotencyEntry, JobRecord, JobState, LaneVersion, LoadedLane, NewJob, Notices, RunInputs,
-        SessionRemoval, SetKeyResult, Store, StoreError, StoredAccount, StoredAccounts,
+        HeadPage, IdempotencyEntry, JobRecord, JobState, LaneVersion, LoadedLane, NewJob, Notices,
+        RunInputs, SessionRemoval, SetKeyResult, Store, StoreError, StoredAccount, StoredAccounts,
         TenantClassCounts, Timer, TimerMove, Topic, TurnRange, UnreadableAccount,
     },
     time::TimeMs,
@@ -161,10 +161,15 @@ impl Store for MemoryStore {
     async fn heads(
         &self,
         filter: HeadFilter,
-        after: Option<&LaneKey>,
+        after: Option<&Head>,
         limit: usize,
-    ) -> Result<Vec<Head>, StoreError> {
-        Ok(self.state().heads(&filter, after, limit))
+    ) -> Result<HeadPage, StoreError> {
+        let mut heads = self.state().heads(&filter);
+        heads.retain(|head| after.is_none_or(|after| order(head) > order(after)));
+        heads.sort_by_key(order);
+        let is_last = heads.len() <= limit;
+        heads.truncate(limit);
+        Ok(HeadPage { heads, is_last })
     }
 
     async fn accounts(&self) -> Result<StoredAccounts, StoreError> {
@@ -413,4 +418,9 @@ impl Store for MemoryStore {
         }
         Ok(notices)
     }
+}
+
+/// The order in which the store returns heads: by the time of their admission.
+fn order(head: &Head) -> (TimeMs, JobId) {
+    (head.admitted_at, head.job)
 }

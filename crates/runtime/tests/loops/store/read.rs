@@ -57,20 +57,14 @@ impl State {
         }
     }
 
-    pub(super) fn heads(
-        &self,
-        filter: &HeadFilter,
-        after: Option<&LaneKey>,
-        limit: usize,
-    ) -> Vec<Head> {
+    pub(super) fn heads(&self, filter: &HeadFilter) -> Vec<Head> {
         let matches = |state: &HeadState| match (filter, state) {
             (HeadFilter::Running, HeadState::Running(_)) => true,
             (HeadFilter::Ready(class), HeadState::Ready(of)) => class == of,
             _ => false,
         };
-        let is_after = |key: &LaneKey| after.is_none_or(|after| key > after);
-        let heads = self.lanes.iter().filter(|(key, _)| is_after(key));
-        heads
+        self.lanes
+            .iter()
             .filter_map(|(key, (lane, _))| {
                 let state = lane.head_state().filter(matches)?;
                 let head = lane.head()?;
@@ -86,7 +80,6 @@ impl State {
                     },
                 })
             })
-            .take(limit)
             .collect()
     }
 

@@ -24,7 +24,7 @@ async fn another_process_sweeps_after_the_sweeper_has_died() {
     let sweeps = scene.store.call_count(StoreCall::DueTimers);
     pass_ms(1_900).await;
     assert_eq!(scene.store.call_count(StoreCall::DueTimers), sweeps);
-    pass_ms(500).await;
+    pass_ms(1_200).await;
     assert_eq!(scene.inner_store.sweeper(), Some(process("second")));
 }
 

@@ -110,6 +110,28 @@ async fn heads_get_their_wakes_when_the_queue_has_space() {
     assert_eq!(scene.queue.woken().len(), 1);
 }
 
+/// The head has an old id, and becomes ready when all heads of its age have their wakes.
+#[tokio::test(start_paused = true)]
+async fn a_head_that_becomes_ready_late_gets_its_turn() {
+    let scene = Scene::new();
+    let (member, mut jobs) = overloaded(&scene).await;
+    let second = new_job_id(&session(0));
+    let change = scene.admission(&session(0), second, "again");
+    member.lanes.apply(change, TIMEOUT).await.unwrap();
+    for round in 0..400 {
+        if scene.queue.woken().contains(&second) {
+            println!("after {round} rounds, the head has its wake");
+            return;
+        }
+        for _ in run(&scene, &member, &jobs, 1).await {
+            let new = admit(&scene, &member, jobs.len()).await;
+            jobs.push(new);
+        }
+        pass_ms(50).await;
+    }
+    panic!("the head was not woken");
+}
+
 #[tokio::test(start_paused = true)]
 async fn new_heads_do_not_overtake_those_that_wait_for_space() {
     let scene = Scene::new();

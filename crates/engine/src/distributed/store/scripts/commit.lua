@@ -30,6 +30,9 @@ if conflict then
 end
 
 local was_live = live_job_count(old) > 0
+-- The job that ran before the commit; nil if none did.
+local ran = old and string.match(old, '^%x+;r;%d+;([^;]*);')
+local counts_key = prefix .. 'c'
 
 -- The lane, and the index of heads.
 local lane = string.sub(KEYS[1], #prefix + 3)
@@ -62,17 +65,16 @@ end
 -- entry after it, or ''. A process of an older release counts a deferred head as one that waits for its next try (`w`) and
 -- does not change the index. So `w` is corrected if the index is not as this process expects.
 for _ = 1, tonumber(take()) do
-  local counts = prefix .. 'c'
   local name, tenant_class = take(), take()
   if name ~= '' and not remove_deferred(prefix, name, tenant_class, lane) then
-    redis.call('HINCRBY', counts, tenant_class .. '|w', -1)
+    redis.call('HINCRBY', counts_key, tenant_class .. '|w', -1)
   end
   local new_name, new_tenant_class, admitted_at = take(), take(), take()
   if new_name ~= '' then
     if redis.call('ZADD', prefix .. 'd:' .. new_name, admitted_at, lane) == 1 then
       count_deferred(prefix, new_name, new_tenant_class, 1)
     else
-      redis.call('HINCRBY', counts, new_tenant_class .. '|w', 1)
+      redis.call('HINCRBY', counts_key, new_tenant_class .. '|w', 1)
     end
   end
 end
@@ -106,12 +108,13 @@ for _ = 1, tonumber(take()) do
     expire_at(key, deletable_at)
   end
   redis.call('ZREM', prefix .. 't', job)
-  redis.call('ZREM', queued_key, job)
+  -- A claim has taken the running job out of the index of queued jobs.
+  if job ~= ran then redis.call('ZREM', queued_key, job) end
 end
 
 -- Counts.
 for _ = 1, tonumber(take()) do
-  redis.call('HINCRBY', prefix .. 'c', take(), take())
+  redis.call('HINCRBY', counts_key, take(), take())
 end
 
 -- The session: one change or none. A session has an expiry only while it has no live jobs.
@@ -120,16 +123,30 @@ for _ = 1, tonumber(take()) do
   local expires_at, turns_max, bytes_max = take(), tonumber(take()), tonumber(take())
   local is_live = expires_at == ''
   local sent_bytes, input_tokens = take(), take()
+  -- Both indexes have the same sessions. A session with live jobs is in none of them.
+  local indexed_expiry = not was_live and redis.call('ZSCORE', prefix .. 'sx', session)
   -- A new job does not continue an expired session.
-  if not was_live and is_expired(prefix, session, at) then redis.call('DEL', session_key, turns_key) end
-  local stored = redis.call('HMGET', session_key, 'updated_at', 'bytes')
-  local bytes = tonumber(stored[2] or 0)
-  local turns = redis.call('LLEN', turns_key)
-  for _ = 1, tonumber(take()) do
-    local turn = take()
-    turns = redis.call('RPUSH', turns_key, turn)
-    bytes = bytes + #turn
+  if indexed_expiry and tonumber(indexed_expiry) <= tonumber(at) then redis.call('DEL', session_key, turns_key) end
+  local updated_at, bytes = unpack(redis.call('HMGET', session_key, 'updated_at', 'bytes'))
+  bytes = tonumber(bytes or 0)
+  local is_new = not updated_at
+  -- Turns without their session's hash belong to a session that is gone, and may have an expiry.
+  if is_new and indexed_expiry then redis.call('DEL', turns_key) end
+  local appended, turns = {}, 0
+  for index = 1, tonumber(take()) do
+    appended[index] = take()
+    bytes = bytes + #appended[index]
   end
+  -- `unpack` is limited to some thousand values.
+  for first = 1, #appended, 1000 do
+    local last = math.min(first + 999, #appended)
+    turns = redis.call('RPUSH', turns_key, unpack(appended, first, last))
+    if is_new and turns > last then
+      redis.call('DEL', turns_key)
+      turns = redis.call('RPUSH', turns_key, unpack(appended, first, last))
+    end
+  end
+  if #appended == 0 and not is_new then turns = redis.call('LLEN', turns_key) end
   -- The newest turn stays, whatever its size.
   local dropped = 0
   while turns > 1 and (turns > turns_max or bytes > bytes_max) do
@@ -139,14 +156,15 @@ for _ = 1, tonumber(take()) do
   end
   -- So the number of a turn does not change when older turns are dropped.
   if dropped > 0 then redis.call('HINCRBY', session_key, 'dropped', dropped) end
-  local updated_at = stored[1]
-  if not updated_at then redis.call('HSET', session_key, 'created_at', at) end
-  if not updated_at or tonumber(updated_at) < tonumber(at) then updated_at = at end
-  redis.call('HSET', session_key, 'updated_at', updated_at, 'bytes', bytes)
+  if is_new or tonumber(updated_at) < tonumber(at) then updated_at = at end
+  local fields = {'updated_at', updated_at, 'bytes', bytes}
+  if is_new then fields[5], fields[6] = 'created_at', at end
   if sent_bytes ~= '' then
-    redis.call('HSET', session_key, 'sent_bytes', sent_bytes, 'input_tokens', input_tokens)
+    redis.call('HSET', session_key, 'sent_bytes', sent_bytes, 'input_tokens', input_tokens, unpack(fields))
+  else
+    redis.call('HSET', session_key, unpack(fields))
   end
-  if is_live ~= was_live then redis.call('HINCRBY', prefix .. 'c', '#', is_live and 1 or -1) end
+  if is_live ~= was_live then redis.call('HINCRBY', counts_key, '#', is_live and 1 or -1) end
   if not is_live then
     redis.call('ZADD', prefix .. 'su', updated_at, session)
     redis.call('ZADD', prefix .. 'sx', expires_at, session)
@@ -155,10 +173,14 @@ for _ = 1, tonumber(take()) do
     -- A hold expires together with its session.
     if document ~= '' then expire_at(KEYS[1], expires_at) end
   elseif not was_live then
-    redis.call('ZREM', prefix .. 'su', session)
-    redis.call('ZREM', prefix .. 'sx', session)
-    redis.call('PERSIST', turns_key)
-    redis.call('PERSIST', session_key)
+    if indexed_expiry or not is_new then
+      redis.call('ZREM', prefix .. 'su', session)
+      redis.call('ZREM', prefix .. 'sx', session)
+    end
+    if not is_new then
+      redis.call('PERSIST', turns_key)
+      redis.call('PERSIST', session_key)
+    end
   end
 end
 
