@@ -25,7 +25,7 @@ const DUE_SOON_MS: u64 = 2_000;
 /// So many parks are sent at once.
 const COLLECTED_MAX: usize = 8_192;
 /// The most parks of one call to the store, so that it does not delay other calls for long.
-const PARKS_PER_CALL: usize = 1_024;
+const PARKS_PER_CALL: usize = 256;
 /// The most parks that wait while the store does not respond. Further ones are dropped.
 const WAITING_MAX: usize = 65_536;
 /// How long the last parks may delay the end of a process.
