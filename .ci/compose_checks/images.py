@@ -1,10 +1,12 @@
 """Makes sure that Docker runs, that the images of others exist, builds the image of Forebay, and checks what it declares."""
 
+import atexit
 import json
 import os
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -12,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ("debian:trixie-slim", "rust:1-slim-trixie", "nginx:1", "rabbitmq:4-management", "redis:8")
 # On a machine without a container registry, this program makes stand-ins. It is not part of the repository.
 BUILDER = ROOT.parent / "shared" / "images" / "build"
+ENGINE_S_MAX = 30
 
 PULL_S_MAX = 300
 BUILDER_S_MAX = 900
@@ -42,11 +45,35 @@ def run(*command, timeout_s, **options):
         raise Failure(f"{' '.join(map(str, command))}: exit code {done.returncode}")
 
 
+def start_engine():
+    """Starts an engine that is installed and does not run, as root. It is stopped when this program exits."""
+    if succeeds("docker", "info") or shutil.which("dockerd") is None or os.geteuid() != 0:
+        return
+    print("  $ dockerd", flush=True)
+    engine = subprocess.Popen(
+        ["dockerd"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    atexit.register(stop_engine, engine)
+    deadline = time.monotonic() + ENGINE_S_MAX
+    while engine.poll() is None and time.monotonic() < deadline and not succeeds("docker", "info"):
+        time.sleep(0.5)
+
+
+def stop_engine(engine):
+    """Stops an engine that this program has started."""
+    engine.terminate()
+    try:
+        engine.wait(ENGINE_S_MAX)
+    except subprocess.TimeoutExpired:
+        engine.kill()
+
+
 def provide():
     """Starts Docker and pulls or makes the missing images.
 
     Without a registry and without BUILDER it fails, and tells what is needed.
     """
+    start_engine()
     has_engine = succeeds("docker", "info") and succeeds("docker", "compose", "version")
     if not has_engine:
         if not BUILDER.exists():
