@@ -54,3 +54,35 @@ pub(super) fn find(
         heads,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use forebay_shared::class::Class;
+
+    use super::*;
+    use crate::embedded::schema;
+
+    /// A pass over heads ends with the last page. Without it, heads that come meanwhile could keep the pass from its end.
+    #[test]
+    fn a_page_with_space_left_is_the_last_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = schema::open_writer(&folder.path().join("forebay.db")).unwrap();
+        let ready = HeadFilter::Ready(Class::Batch);
+        let page = |limit| find(&db, &ready, None, limit).unwrap();
+        assert!(page(1).heads.is_empty() && page(1).is_last);
+
+        let job = JobId::parse("job_fb01a2142e2ff7667a899ff9f941495845").unwrap();
+        db.execute(
+            "INSERT INTO lanes VALUES (1, 's/default/a', x'00', 1, ?1, 'ready', 'batch', NULL, 9, '')",
+            [JobIdColumn(job)],
+        )
+        .unwrap();
+        db.execute(
+            "INSERT INTO timers VALUES (?1, 5, 1, 's/default/a', 'default', 'batch', 1, 3)",
+            [JobIdColumn(job)],
+        )
+        .unwrap();
+        assert_eq!((page(1).heads.len(), page(1).is_last), (1, false));
+        assert_eq!((page(2).heads.len(), page(2).is_last), (1, true));
+    }
+}

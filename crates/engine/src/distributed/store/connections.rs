@@ -4,6 +4,8 @@
 //! handle: no checkout from a pool and no PING. When a connection breaks, its background task opens a new one. Until
 //! then, commands use the other connection, or fail at once.
 
+mod run_scripts;
+
 use std::{
     io,
     sync::{
@@ -16,7 +18,7 @@ use std::{
 use forebay_shared::store::StoreError;
 use futures_util::future::join_all;
 use redis::{
-    Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
+    Cmd, Pipeline, RedisError, RedisResult, Value,
     aio::ConnectionLike as _,
     cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo},
 };
@@ -27,12 +29,10 @@ use tokio::{
 };
 
 use super::{
-    arguments::Arguments,
     bulk_connections::BulkConnections,
     dial::{CONNECTIONS, DialError, Dialer, RECONNECT, RedisServer},
     redis_error::{NoConnection, breaks_connection},
     reply_part::ReplyPart,
-    scripts::LuaScript,
     shared_connection::{ConnectionHandle, RedisConnection, SharedRedisConnection},
 };
 use crate::rejection::{OnStoreFull, Rejection};
@@ -40,11 +40,10 @@ use crate::rejection::{OnStoreFull, Rejection};
 /// The shortest time between two replacements of the connections to a cluster.
 const CLUSTER_REPLACE_DELAY: Duration = Duration::from_secs(1);
 
-/// A command with more bytes than this goes over a connection for large commands.
-const LARGE_COMMAND_BYTES: usize = 256 * 1024;
-
 /// A connection that stayed open at least this long is replaced without a backoff delay.
 const STABLE_AFTER: Duration = Duration::from_secs(2);
+
+pub(super) use run_scripts::is_cross_slot;
 
 /// The connections and the tasks that replace them.
 pub(super) struct RedisConnections {
@@ -135,102 +134,6 @@ impl RedisConnections {
     pub(super) async fn run_for_large_reply(&self, command: &Cmd) -> Result<Value, StoreError> {
         let result = self.inner.send_in_bulk(|| command.clone()).await;
         result.map_err(into_retryable_error)
-    }
-
-    /// Runs a script on a key: by its digest, or with its source if the server does not know the digest.
-    pub(super) async fn eval(
-        &self,
-        script: &LuaScript,
-        key: &str,
-        args: &Arguments,
-        on_store_full: OnStoreFull,
-    ) -> Result<ReplyPart, StoreError> {
-        if args.bytes() > LARGE_COMMAND_BYTES {
-            return self.eval_in_bulk(script, key, args, on_store_full).await;
-        }
-        let result = self.send_script(script, &[key], args).await;
-        script_reply(script, result, on_store_full)
-    }
-
-    async fn send_script(
-        &self,
-        script: &LuaScript,
-        keys: &[impl AsRef<str>],
-        args: &Arguments,
-    ) -> RedisResult<Value> {
-        let result = self.inner.send(&script.by_digest(keys, args)).await;
-        if result.as_ref().is_err_and(is_unknown_script) {
-            return self.inner.send(&script.by_source(keys, args)).await;
-        }
-        result
-    }
-
-    /// Runs a script whose reply may be large.
-    pub(super) async fn eval_for_large_reply(
-        &self,
-        script: &LuaScript,
-        key: &str,
-        args: &Arguments,
-    ) -> Result<ReplyPart, StoreError> {
-        self.eval_in_bulk(script, key, args, OnStoreFull::Retry)
-            .await
-    }
-
-    async fn eval_in_bulk(
-        &self,
-        script: &LuaScript,
-        key: &str,
-        args: &Arguments,
-        on_store_full: OnStoreFull,
-    ) -> Result<ReplyPart, StoreError> {
-        let by_digest = || script.by_digest(&[key], args);
-        let mut result = self.inner.send_in_bulk(by_digest).await;
-        if result.as_ref().is_err_and(is_unknown_script) {
-            let by_source = || script.by_source(&[key], args);
-            result = self.inner.send_in_bulk(by_source).await;
-        }
-        script_reply(script, result, on_store_full)
-    }
-
-    /// Runs a script many times, each time on other keys, in one round trip to each server. The keys of one run are in one
-    /// partition.
-    pub(super) async fn eval_each<K: AsRef<[String]>>(
-        &self,
-        script: &LuaScript,
-        calls: &[(K, Arguments)],
-    ) -> Result<Vec<ReplyPart>, StoreError> {
-        let results = self.try_eval_each(script, calls).await?;
-        let replies = results.into_iter();
-        replies
-            .map(|result| result.map_err(into_retryable_error))
-            .collect()
-    }
-
-    /// Like [`eval_each`](Self::eval_each), with a result for each run. Returns one error if the connection fails. The keys of one
-    /// run may be in several partitions if [`joins_partitions`](Self::joins_partitions) returns `true`.
-    pub(super) async fn try_eval_each<K: AsRef<[String]>>(
-        &self,
-        script: &LuaScript,
-        calls: &[(K, Arguments)],
-    ) -> Result<Vec<RedisResult<ReplyPart>>, StoreError> {
-        let by_digest = |(keys, args): &(K, Arguments)| script.by_digest(keys.as_ref(), args);
-        let commands = calls.iter().map(by_digest);
-        let results = self.inner.send_all(commands.collect()).await;
-        let mut replies = Vec::with_capacity(calls.len());
-        for (result, (keys, args)) in results
-            .map_err(into_retryable_error)?
-            .into_iter()
-            .zip(calls)
-        {
-            let result = match result {
-                Err(error) if is_unknown_script(&error) => {
-                    self.send_script(script, keys.as_ref(), args).await
-                }
-                result => result,
-            };
-            replies.push(result.map(|value| ReplyPart::new(script.name, value)));
-        }
-        Ok(replies)
     }
 
     /// Runs many commands, in one round trip to each server. `name` is for error messages.
@@ -424,26 +327,6 @@ fn replace_if_broken(
     }
 }
 
-fn script_reply(
-    script: &LuaScript,
-    result: RedisResult<Value>,
-    on_store_full: OnStoreFull,
-) -> Result<ReplyPart, StoreError> {
-    match result {
-        Ok(value) => Ok(ReplyPart::new(script.name, value)),
-        Err(error) => Err(Rejection::from(error).into_store_error(on_store_full)),
-    }
-}
-
 pub(super) fn into_retryable_error(error: RedisError) -> StoreError {
     Rejection::from(error).into_store_error(OnStoreFull::Retry)
-}
-
-/// Whether the server refused a command because its keys are in several hash slots.
-pub(super) fn is_cross_slot(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::CrossSlot)
-}
-
-fn is_unknown_script(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
