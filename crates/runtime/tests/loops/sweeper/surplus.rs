@@ -110,26 +110,38 @@ async fn heads_get_their_wakes_when_the_queue_has_space() {
     assert_eq!(scene.queue.woken().len(), 1);
 }
 
-/// The head has an old id, and becomes ready when all heads of its age have their wakes.
+/// The job waits behind one that runs for long. When it becomes a head, all jobs of its age have run.
 #[tokio::test(start_paused = true)]
 async fn a_head_that_becomes_ready_late_gets_its_turn() {
     let scene = Scene::new();
     let (member, mut jobs) = overloaded(&scene).await;
-    let second = new_job_id(&session(0));
-    let change = scene.admission(&session(0), second, "again");
+    let first = scene.queue.take(1)[0];
+    let number = jobs.iter().position(|job| *job == first).unwrap();
+    let session = session(number);
+    let fence = claim(&member.lanes, &session, first, "me").await.unwrap();
+    let late = new_job_id(&session);
+    let change = scene.admission(&session, late, "again");
     member.lanes.apply(change, TIMEOUT).await.unwrap();
+
+    // For each job that ends, another comes. So the queue would always be full.
+    let mut rounds_as_head = 0;
     for round in 0..400 {
-        if scene.queue.woken().contains(&second) {
-            println!("after {round} rounds, the head has its wake");
+        if round == 200 {
+            let change = finish(&session, first, fence, "reply");
+            member.lanes.apply(change, TIMEOUT).await.unwrap();
+        }
+        if scene.queue.woken().contains(&late) {
+            println!("the head had its wake after {rounds_as_head} rounds");
             return;
         }
+        rounds_as_head += usize::from(round >= 200);
         for _ in run(&scene, &member, &jobs, 1).await {
             let new = admit(&scene, &member, jobs.len()).await;
             jobs.push(new);
         }
         pass_ms(50).await;
     }
-    panic!("the head was not woken");
+    panic!("the head has no wake after {rounds_as_head} rounds");
 }
 
 #[tokio::test(start_paused = true)]
