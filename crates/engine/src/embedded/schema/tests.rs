@@ -378,3 +378,15 @@ fn a_lane_whose_session_has_no_row_gets_one() {
     }
     assert_eq!(count(&db, "sessions"), 2);
 }
+
+#[test]
+fn without_free_space_a_migration_does_not_begin() {
+    let path = Path::new("forebay.db");
+    assert!(require_space(path, 2_000, 2_000).is_ok());
+    let error = require_space(path, 2_000, 1_999).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("needs 2000 free bytes") && message.contains("has 1999"),
+        "{message}"
+    );
+}
