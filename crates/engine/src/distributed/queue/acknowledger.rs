@@ -1,10 +1,10 @@
-//! Settles the deliveries of one channel. One task sends the frames. Acks and requeues that arrive during a send form
-//! the next batch.
+//! Settles the deliveries of one channel. One task sends the frames. It waits some milliseconds for further acks and requeues,
+//! because jobs that end at about the same time often have deliveries without a gap between them, and one frame acks them all.
 //!
 //! RabbitMQ closes a channel when a delivery stays unsettled for 30 minutes. So the settings allow at most 25 minutes for
 //! a provider call.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use forebay_shared::queue::Disposition;
 use futures_util::future::try_join_all;
@@ -12,7 +12,7 @@ use lapin::{
     Channel,
     options::{BasicAckOptions, BasicNackOptions},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::sleep};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -22,23 +22,29 @@ use super::{
 
 /// The most deliveries in a batch.
 const BATCH_MAX: usize = 1024;
+/// How long a delivery waits for others of its batch.
+const BATCH_DELAY: Duration = Duration::from_millis(5);
+/// With a smaller prefetch, deliveries do not wait, because the broker would soon have none left to send.
+const PREFETCH_MIN_FOR_DELAY: u16 = 64;
 
 /// The handle to the task that settles the deliveries of a channel.
 #[derive(Clone, Debug)]
 pub(super) struct Acknowledger(mpsc::UnboundedSender<(u64, Disposition)>);
 
 impl Acknowledger {
-    /// Spawns the task. The task closes the channel once all handles are dropped. If the connection ends first, the
+    /// Spawns the task. `prefetch` is the channel's. The task closes the channel once all handles are dropped. If the connection ends first, the
     /// task drops the acks and requeues that it has not sent, because the broker delivers those messages again.
     pub(super) fn start(
         channel: Channel,
+        prefetch: u16,
         connection: Arc<BrokerConnection>,
         tasks: &TaskTracker,
     ) -> Self {
+        let delay = (prefetch >= PREFETCH_MIN_FOR_DELAY).then_some(BATCH_DELAY);
         // The queue to the task is unbounded, so that `settle` never waits. The prefetch limits its length.
         let (sender, receiver) = mpsc::unbounded_channel();
         tasks.spawn(async move {
-            if let Err(error) = send_batches(&channel, &connection, receiver).await {
+            if let Err(error) = send_batches(&channel, delay, &connection, receiver).await {
                 connection.fail(&error);
             }
         });
@@ -54,6 +60,7 @@ impl Acknowledger {
 
 async fn send_batches(
     channel: &Channel,
+    delay: Option<Duration>,
     connection: &BrokerConnection,
     mut receiver: mpsc::UnboundedReceiver<(u64, Disposition)>,
 ) -> Result<(), ConnectionError> {
@@ -63,7 +70,7 @@ async fn send_batches(
         tokio::select! {
             biased;
             () = connection.ended() => return Ok(()),
-            count = receiver.recv_many(&mut batch, BATCH_MAX) => if count == 0 { break },
+            () = fill(&mut batch, delay, &mut receiver) => if batch.is_empty() { break },
         }
         let dispositions = BTreeMap::from_iter(batch.drain(..));
         let frames = batcher.frames(&dispositions);
@@ -71,6 +78,25 @@ async fn send_batches(
         with_timeout("basic.ack", sent).await?;
     }
     with_timeout("channel.close", channel.close(200, "OK".into())).await
+}
+
+/// Waits for a delivery to settle, and then for others of its batch. The batch stays empty once all handles are dropped.
+async fn fill(
+    batch: &mut Vec<(u64, Disposition)>,
+    delay: Option<Duration>,
+    receiver: &mut mpsc::UnboundedReceiver<(u64, Disposition)>,
+) {
+    if receiver.recv_many(batch, BATCH_MAX).await == 0 {
+        return;
+    }
+    let Some(delay) = delay else { return };
+    // One sleep, because this task would otherwise wake for each delivery.
+    sleep(delay).await;
+    while batch.len() < BATCH_MAX
+        && let Ok(delivery) = receiver.try_recv()
+    {
+        batch.push(delivery);
+    }
 }
 
 /// Sends a frame over the channel. lapin's `Acker` is not used: on a closed channel it returns `Ok(false)`

@@ -57,6 +57,7 @@ mod tests {
             permit: None,
             admitted_at: TimeMs(1),
             sent_at: TimeMs(2),
+            lane_copy: None,
             traceparent: None,
         }
     }

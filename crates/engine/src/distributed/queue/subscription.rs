@@ -169,6 +169,7 @@ impl Subscription {
         Ok(ConsumingChannel {
             acknowledger: Acknowledger::start(
                 channel.clone(),
+                permits.prefetch(),
                 Arc::clone(&connection),
                 &self.tasks,
             ),
