@@ -307,6 +307,7 @@ pub(crate) mod tests {
             dropped_calls: Vec::new(),
             outcomes_of: Vec::new(),
             run_inputs_of: None,
+            needs_run_inputs: false,
             at: TimeMs(5),
         }
     }

@@ -54,6 +54,11 @@ pub trait Queue: Send + Sync {
         false
     }
 
+    /// Whether a delivery has the [`lane_copy`](Wake::lane_copy) of its wake. A queue in memory leaves it out, to save memory.
+    fn keeps_lane_copies(&self) -> bool {
+        true
+    }
+
     /// Whether the queue can be reached, as this process knows it: its connections are open, and no alarm blocks them. A queue in
     /// the process always can.
     fn is_connected(&self) -> bool {

@@ -1,10 +1,14 @@
 //! The job message: "the head of this lane can run".
 //!
-//! It identifies the job and carries no prompt. It may be lost or duplicated without harm: the job's timer requests a
+//! It identifies the job and carries no prompt. It may have a copy of its lane, which saves the claim a read. It may be lost or duplicated without harm: the job's timer requests a
 //! lost wake again, and a lane grants one claim at a time. The broker stores the message as JSON. Unknown fields are
 //! ignored. They need not be kept, because no process writes a received message again.
 
+mod lane_copy;
+
 use serde::{Deserialize, Serialize};
+
+pub use lane_copy::LaneCopy;
 
 use crate::{
     account::AccountKey,
@@ -37,6 +41,10 @@ pub struct Wake {
     pub admitted_at: TimeMs,
     /// When the wake was requested.
     pub sent_at: TimeMs,
+    /// The lane when the wake was requested, if it is small. A worker that finds the lane unchanged claims the job without reading
+    /// the lane first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane_copy: Option<LaneCopy>,
     /// The W3C trace context of the span that sends the wake, if it belongs to a trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,

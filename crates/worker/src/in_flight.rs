@@ -213,6 +213,7 @@ mod tests {
             permit: None,
             admitted_at: TimeMs(1),
             sent_at: TimeMs(1),
+            lane_copy: None,
             traceparent: None,
         }
     }

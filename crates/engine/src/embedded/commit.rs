@@ -10,7 +10,7 @@ use forebay_shared::{
 use super::{
     deferred, jobs,
     lane_row::{self, StoredLane},
-    lanes::{self, LaneQuery, RawLane},
+    lanes::{self, LaneQuery, RawLane, RawRunInputs},
     sessions, timers,
     transaction::Transaction,
 };
@@ -24,7 +24,17 @@ pub(super) struct SqlCommit {
     expected: Option<LaneVersion>,
     version: LaneVersion,
     at: TimeMs,
+    needs_run_inputs: bool,
     rows: CommitRows,
+}
+
+/// The result of a commit.
+#[derive(Debug)]
+pub(super) enum SqlCommitResult {
+    /// The rows are written. These are the run inputs that the commit needed.
+    Done(Option<RawRunInputs>),
+    /// No rows are written. This is the lane as it is.
+    Conflict(RawLane),
 }
 
 impl SqlCommit {
@@ -35,16 +45,17 @@ impl SqlCommit {
             expected: commit.expected,
             version: commit.version,
             at: commit.at,
+            needs_run_inputs: commit.needs_run_inputs,
             rows,
         }
     }
 
-    /// Writes all rows and returns `None`. On a conflict, it writes no rows and returns the lane as it is now.
+    /// Writes all rows. On a conflict, writes no rows.
     pub(super) fn write(
         &self,
         transaction: &mut Transaction<'_>,
         now: TimeMs,
-    ) -> rusqlite::Result<Option<RawLane>> {
+    ) -> rusqlite::Result<SqlCommitResult> {
         let db = transaction.db;
         let key = &self.query.lane.key;
         // All checks come before all writes, so after a conflict there is nothing to undo.
@@ -54,7 +65,15 @@ impl SqlCommit {
             is_conflict = is_conflict || jobs::exists(db, job.job, now)?;
         }
         if is_conflict {
-            return lanes::read(db, &self.query, now).map(Some);
+            return lanes::read(db, &self.query, now).map(SqlCommitResult::Conflict);
+        }
+        let mut run_inputs = None;
+        if self.needs_run_inputs {
+            let mut lane = lanes::read(db, &self.query, now)?;
+            run_inputs = lane.take_inline();
+            if run_inputs.is_none() {
+                return Ok(SqlCommitResult::Conflict(lane));
+            }
         }
         let lane = self.rows.lane.as_ref();
         let lane = lane_row::write(db, key, stored.lane, lane, self.version)?;
@@ -98,6 +117,6 @@ impl SqlCommit {
         for count in &self.rows.counts {
             transaction.counts.add(&self.tenant, count);
         }
-        Ok(None)
+        Ok(SqlCommitResult::Done(run_inputs))
     }
 }

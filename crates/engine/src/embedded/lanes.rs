@@ -279,6 +279,16 @@ fn with_turns(
 }
 
 impl RawLane {
+    /// The run inputs, if they were not left out.
+    pub(super) fn take_inline(&mut self) -> Option<RawRunInputs> {
+        let is_inline =
+            |loaded: &mut LoadedRawInputs| matches!(loaded.inputs, RawInputs::Inline(_));
+        match self.run_inputs.take_if(is_inline)?.inputs {
+            RawInputs::Inline(run_inputs) => Some(run_inputs),
+            RawInputs::LeftOut { .. } => None,
+        }
+    }
+
     /// Parses the documents.
     pub(super) fn parse(self) -> Result<LoadedLane, StoreError> {
         let version = self.doc.as_ref().map(|(version, _)| *version);

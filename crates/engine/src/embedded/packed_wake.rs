@@ -1,4 +1,5 @@
-//! The form in which the queue stores a wake. It is small, because the queue may store 131,072 wakes of each class.
+//! The form in which the queue stores a wake. It is small, because the queue may store 131,072 wakes of each class. So it contains
+//! no copy of the lane.
 
 use forebay_shared::{class::Class, ids::JobId, time::TimeMs, wake::Wake};
 
@@ -49,6 +50,7 @@ impl PackedWake {
             permit,
             admitted_at: self.admitted_at,
             sent_at: self.sent_at,
+            lane_copy: None,
             traceparent,
         })
     }
@@ -81,6 +83,7 @@ mod tests {
             }),
             admitted_at: TimeMs(1),
             sent_at: TimeMs(2),
+            lane_copy: None,
             traceparent: Some(String::from(
                 "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             )),

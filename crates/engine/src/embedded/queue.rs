@@ -135,6 +135,10 @@ impl Queue for MemoryQueue {
         Ok(u64::try_from(waiting).unwrap_or(u64::MAX))
     }
 
+    fn keeps_lane_copies(&self) -> bool {
+        false
+    }
+
     fn space(&self, class: Class) -> Option<QueueSpace> {
         let waiting = self.class_queue(class).state().waiting.len();
         Some(QueueSpace {
@@ -221,6 +225,7 @@ mod tests {
             permit: None,
             admitted_at: TimeMs(1),
             sent_at: TimeMs(1),
+            lane_copy: None,
             traceparent: None,
         }
     }

@@ -22,14 +22,14 @@ use forebay_shared::{
 use rusqlite::Connection;
 
 use super::{
-    commit::SqlCommit,
+    commit::{SqlCommit, SqlCommitResult},
     counts, deferred,
     disk_space::{DiskFull, WriteKind},
     heads,
     idempotency_keys::{self, NewKey},
     jobs,
     lane_row::LaneName,
-    lanes::{self, LaneQuery},
+    lanes::{self, LaneQuery, RawRunInputs},
     sessions::{self, SessionKey},
     sqlite_store::SqliteStore,
     timers,
@@ -106,16 +106,19 @@ impl Store for SqliteStore {
             .run(
                 kind,
                 move |transaction| sql_commit.write(transaction, now),
-                move |conflict| {
-                    if conflict.is_none() {
+                move |result| {
+                    if let SqlCommitResult::Done(_) = result {
                         watchers.notify(&notices);
                     }
                 },
             )
             .await;
         match result.map_err(|rejection| rejection.into_store_error(on_store_full))? {
-            None => Ok(CommitResult::Done),
-            Some(raw) => Ok(CommitResult::Conflict(Box::new(raw.parse()?))),
+            SqlCommitResult::Done(raw) => {
+                let run_inputs = raw.map(RawRunInputs::parse).transpose()?;
+                Ok(CommitResult::Done(run_inputs.map(Box::new)))
+            }
+            SqlCommitResult::Conflict(raw) => Ok(CommitResult::Conflict(Box::new(raw.parse()?))),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{
 fn expect_conflict(result: CommitResult) -> LoadedLane {
     match result {
         CommitResult::Conflict(newer) => *newer,
-        CommitResult::Done => panic!("the commit should be a conflict"),
+        CommitResult::Done(_) => panic!("the commit should be a conflict"),
     }
 }
 
@@ -35,7 +35,7 @@ pub(crate) async fn reads_back_what_was_committed(engine: impl Harness) {
             .build_commit(&lane.load(&[]).await, &event, vec![])
             .unwrap();
         let result = lane.store.commit(&commit).await.unwrap();
-        assert!(matches!(result, CommitResult::Done));
+        assert!(matches!(result, CommitResult::Done(_)));
         let loaded = lane.load(&[event.job()]).await;
         assert_eq!(loaded.lane, commit.next);
         assert_eq!(loaded.version, Some(commit.version));
@@ -78,7 +78,7 @@ pub(crate) async fn a_repeated_commit_finds_its_own_version(engine: impl Harness
         .unwrap();
     assert!(matches!(
         lane.store.commit(&commit).await.unwrap(),
-        CommitResult::Done
+        CommitResult::Done(_)
     ));
     let counts_after_one = counts(&lane).await;
     let found = expect_conflict(lane.store.commit(&commit).await.unwrap());
@@ -103,7 +103,7 @@ pub(crate) async fn one_of_several_concurrent_commits_succeeds(engine: impl Harn
         let mut seen_by_others = Vec::new();
         for (version, result) in commits.join_all().await {
             match result {
-                CommitResult::Done => {
+                CommitResult::Done(_) => {
                     assert_eq!(winner.replace(version), None, "two commits succeeded");
                 }
                 CommitResult::Conflict(newer) => seen_by_others.push(newer.version),

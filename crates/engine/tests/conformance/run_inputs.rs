@@ -4,7 +4,7 @@ use forebay_shared::{
     ids::JobId,
     lane::Event,
     session::TokenMeasure,
-    store::{CommitResult, INLINE_BYTES_MAX, LoadedRunInputs, RunInputs},
+    store::{CommitResult, INLINE_BYTES_MAX, LoadedLane, LoadedRunInputs, RunInputs},
 };
 
 use crate::{
@@ -79,6 +79,103 @@ pub(crate) async fn is_returned_with_a_conflict(engine: impl Harness) {
     let run_inputs = newer.run_inputs.unwrap().inline().unwrap();
     assert_eq!(run_inputs.request, request(job));
     assert_eq!(texts(&run_inputs.conversation.turns), ["before"]);
+}
+
+pub(crate) async fn is_returned_by_the_commit_that_needs_it(engine: impl Harness) {
+    let mut lane = TestLane::session(&engine.store(), "s");
+    let measure = TokenMeasure {
+        sent_bytes: 1_200,
+        input_tokens: 300,
+    };
+    lane.token_measure = Some(measure);
+    lane.complete(&["before"]).await;
+    lane.token_measure = None;
+    let first = lane.admit().await;
+    let stale = lane.load(&[]).await;
+    let claim = |job| Event::Claim {
+        job,
+        worker: worker("worker-1"),
+        repeated_fence: None,
+        limit_ms: LONG_MS,
+    };
+    let build = |base: &LoadedLane, job| {
+        let (mut commit, _) = lane.build_commit(base, &claim(job), vec![]).unwrap();
+        commit.run_inputs_of = Some(job);
+        commit.needs_run_inputs = true;
+        commit
+    };
+    lane.admit().await;
+
+    // Of another version.
+    let commit = build(&stale, first);
+    let CommitResult::Conflict(newer) = lane.store.commit(&commit).await.unwrap() else {
+        panic!("the lane has changed");
+    };
+    let inline = newer.run_inputs.clone().unwrap().inline().unwrap();
+    assert_eq!(inline.request, request(first));
+
+    let commit = build(&newer, first);
+    let CommitResult::Done(Some(run_inputs)) = lane.store.commit(&commit).await.unwrap() else {
+        panic!("the lane has not changed");
+    };
+    assert_eq!(run_inputs.meta.id, first);
+    assert_eq!(run_inputs.request, request(first));
+    assert_eq!(texts(&run_inputs.conversation.turns), ["before"]);
+    assert_eq!(run_inputs.conversation.token_measure, Some(measure));
+    assert_eq!(lane.load(&[]).await.lane, commit.next);
+
+    // The response was lost, and the head runs now.
+    let CommitResult::Conflict(own) = lane.store.commit(&commit).await.unwrap() else {
+        panic!("the commit was made before");
+    };
+    assert_eq!(own.version, Some(commit.version));
+    assert!(matches!(
+        own.run_inputs,
+        Some(LoadedRunInputs::LeftOut { .. })
+    ));
+
+    let alone = TestLane::without_session(&engine.store());
+    let job = alone.admit().await;
+    let base = alone.load(&[]).await;
+    let (mut commit, _) = alone.build_commit(&base, &claim(job), vec![]).unwrap();
+    commit.run_inputs_of = Some(job);
+    commit.needs_run_inputs = true;
+    let CommitResult::Done(Some(run_inputs)) = alone.store.commit(&commit).await.unwrap() else {
+        panic!("the lane has not changed");
+    };
+    assert_eq!(run_inputs.request, request(job));
+    assert!(run_inputs.conversation.turns.is_empty());
+}
+
+pub(crate) async fn of_many_bytes_is_returned_by_no_commit(engine: impl Harness) {
+    let lane = TestLane::session(&engine.store(), "s");
+    let large = "x".repeat(usize::try_from(INLINE_BYTES_MAX).unwrap());
+    lane.complete(&[&large]).await;
+    let job = lane.admit().await;
+    let base = lane.load(&[]).await;
+    let claim = Event::Claim {
+        job,
+        worker: worker("worker-1"),
+        repeated_fence: None,
+        limit_ms: LONG_MS,
+    };
+    let (mut commit, _) = lane.build_commit(&base, &claim, vec![]).unwrap();
+    commit.run_inputs_of = Some(job);
+    commit.needs_run_inputs = true;
+    let CommitResult::Conflict(found) = lane.store.commit(&commit).await.unwrap() else {
+        panic!("a commit returns no large run inputs");
+    };
+    assert_eq!(found.version, base.version);
+    assert_eq!(found.lane, base.lane);
+    let Some(LoadedRunInputs::LeftOut { bytes }) = found.run_inputs else {
+        panic!("large run inputs are not loaded");
+    };
+    assert!(bytes > INLINE_BYTES_MAX);
+    assert_eq!(lane.load(&[]).await.lane, base.lane, "nothing is written");
+
+    commit.needs_run_inputs = false;
+    let result = lane.store.commit(&commit).await.unwrap();
+    assert!(matches!(result, CommitResult::Done(None)));
 }
 
 pub(crate) async fn without_a_session_has_no_turns(engine: impl Harness) {

@@ -24,6 +24,8 @@ macro_rules! conformance {
                 run_inputs: contains_the_request_and_the_turns,
                     exists_for_live_jobs_only,
                     is_returned_with_a_conflict,
+                    is_returned_by_the_commit_that_needs_it,
+                    of_many_bytes_is_returned_by_no_commit,
                     is_left_out_of_a_load_if_it_is_large_or_the_head_runs,
                     without_a_session_has_no_turns;
                 deferred: are_indexed_until_a_worker_may_run_them,

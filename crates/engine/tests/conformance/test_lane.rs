@@ -189,6 +189,7 @@ impl TestLane {
             dropped_calls: effects.dropped_calls.clone(),
             outcomes_of: vec![job],
             run_inputs_of: None,
+            needs_run_inputs: false,
             at,
             next,
         };
@@ -228,7 +229,7 @@ impl TestLane {
         loop {
             let (commit, effects) = self.build_commit(&loaded, event, append.clone())?;
             match self.store.commit(&commit).await.unwrap() {
-                CommitResult::Done => return Ok(effects),
+                CommitResult::Done(_) => return Ok(effects),
                 CommitResult::Conflict(newer) => loaded = *newer,
             }
         }

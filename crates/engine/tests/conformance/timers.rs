@@ -123,7 +123,7 @@ pub(crate) async fn are_removed_only_if_their_lane_does_not_have_the_job(engine:
     commit.ended.clear();
     commit.timers.clear();
     let committed = store.commit(&commit).await.unwrap();
-    assert!(matches!(committed, CommitResult::Done));
+    assert!(matches!(committed, CommitResult::Done(_)));
     let timers = all_timers(store.as_ref()).await;
     assert_eq!(timers.len(), 3, "the timer stayed behind");
     let of = |job| timers.iter().find(|timer| timer.job == job).unwrap();

@@ -71,6 +71,7 @@ pub(crate) fn new_wake(class: Class) -> Wake {
         permit: None,
         admitted_at: TimeMs(1_000),
         sent_at: TimeMs(1_001),
+        lane_copy: None,
         traceparent: None,
     }
 }

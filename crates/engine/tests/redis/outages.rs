@@ -57,7 +57,7 @@ async fn a_confirmed_commit_survives_a_kill() {
                 Vec::new(),
             ) {
                 match lane.store.commit(&commit).await {
-                    Ok(CommitResult::Done) => jobs.push(commit.admitted[0].meta.id),
+                    Ok(CommitResult::Done(_)) => jobs.push(commit.admitted[0].meta.id),
                     Ok(CommitResult::Conflict(_)) => panic!("only this task writes the lane"),
                     Err(error) => {
                         assert!(error.is_transient(), "unexpected error: {error:?}");
@@ -116,7 +116,7 @@ async fn a_commit_whose_response_was_lost_is_recognised_by_its_version() {
     wait_until_available(store.as_ref()).await;
     match store.commit(&commit).await.unwrap() {
         CommitResult::Conflict(found) => assert_eq!(found.version, Some(commit.version)),
-        CommitResult::Done => panic!("the frozen server did not run the command"),
+        CommitResult::Done(_) => panic!("the frozen server did not run the command"),
     }
     assert_eq!(store.counts().await.unwrap().live(), 2);
 }

@@ -40,6 +40,8 @@ pub(super) enum Action {
         inputs_bytes_max: u64,
         /// The fence of an earlier request for this claim whose response was lost.
         repeated_fence: Option<u64>,
+        /// The lane as the wake describes it, if it does.
+        lane_copy: Option<Box<LoadedLane>>,
     },
     /// An attempt ends its job with a reply.
     Complete {
@@ -174,8 +176,18 @@ impl LaneChange {
             limit_ms,
             inputs_bytes_max,
             repeated_fence: None,
+            lane_copy: None,
         };
         Self::new(lane, claim)
+    }
+
+    /// Makes a claim without reading the lane first, if the lane still is as this copy. Has no effect on other changes.
+    #[must_use]
+    pub fn with_lane_copy(mut self, copy: Option<LoadedLane>) -> Self {
+        if let Action::Claim { lane_copy, .. } = &mut self.action {
+            *lane_copy = copy.map(Box::new);
+        }
+        self
     }
 
     /// Completes the job of a claim. `hold_ms` is how long user messages wait for the results of the tools that the
@@ -369,6 +381,14 @@ impl Action {
                 job: *job,
                 live: live.clone(),
             },
+        }
+    }
+
+    /// Takes the copy of the lane that came with the wake of a claim.
+    pub(super) fn take_lane_copy(&mut self) -> Option<LoadedLane> {
+        match self {
+            Self::Claim { lane_copy, .. } => lane_copy.take().map(|copy| *copy),
+            _ => None,
         }
     }
 

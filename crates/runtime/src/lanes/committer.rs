@@ -168,7 +168,7 @@ impl Committer {
         let cached = self.cache.take(key);
         let is_cached = cached.is_some();
         let is_cacheable = is_cached || run_inputs_of.is_some();
-        let (mut base, mut is_guess) = match guess(cached, batch) {
+        let (mut base, mut is_guess) = match guess(cached, &mut *batch) {
             Some(guess) => (guess, true),
             None => (with_retry(deadline, load).await?, false),
         };
@@ -205,7 +205,10 @@ impl Committer {
             let inputs = self.read_inputs(draft.inputs_to_read(), deadline, memory_wait_max);
             let read = inputs.await?;
             let bounds = self.settings.session;
-            let commit = draft.into_commit(key, bounds, read.inputs, jobs.clone(), run_inputs_of);
+            let mut commit =
+                draft.into_commit(key, bounds, read.inputs, jobs.clone(), run_inputs_of);
+            // A guess has no run inputs, so the commit of a claim returns them.
+            commit.needs_run_inputs = is_guess && run_inputs_of.is_some();
             let committed = commit_with_retry(&*self.store, &commit, deadline).await;
             if committed.is_err() {
                 // The commit may have been made all the same. If the store is full, `run` commits the batch again
@@ -226,7 +229,8 @@ impl Committer {
                     is_guess = false;
                     continue;
                 }
-                RetriedCommit::Done => {
+                RetriedCommit::Done { run_inputs } => {
+                    base.run_inputs = base.run_inputs.or(run_inputs);
                     self.failed_jobs.log(&commit, &base.lane);
                     self.metrics.takeovers.inc_by(takeovers);
                 }
@@ -290,12 +294,12 @@ impl Committer {
     }
 }
 
-/// Guesses the lane instead of loading it; the commit verifies the guess. The guess is the cached lane, or an absent
-/// lane if the batch only admits jobs. So most submits and most ends of an attempt take one round trip. Returns `None`
-/// for a batch with a claim, because a claim needs the run inputs of the job, which only a load returns.
-fn guess(cached: Option<LoadedLane>, batch: &[Pending]) -> Option<LoadedLane> {
-    if batch.iter().any(Pending::is_claim) {
-        return None;
+/// Guesses the lane instead of loading it; the commit verifies the guess. The guess is the copy that came with the wake of a
+/// claim, the cached lane, or an absent lane if the batch only admits jobs. So most submits, most claims and most ends of an
+/// attempt take one round trip.
+fn guess(cached: Option<LoadedLane>, batch: &mut [Pending]) -> Option<LoadedLane> {
+    if let Some(claim) = batch.iter_mut().find(|pending| pending.is_claim()) {
+        return claim.change.action.take_lane_copy();
     }
     let is_new = batch.iter().all(Pending::is_admission);
     cached.or_else(|| is_new.then(LoadedLane::default))

@@ -256,6 +256,7 @@ impl<'a> CommitDraft<'a> {
             dropped_calls: self.dropped_calls,
             outcomes_of,
             run_inputs_of,
+            needs_run_inputs: false,
             at: self.now,
         }
     }

@@ -19,7 +19,7 @@ use forebay_shared::{
     lane::{Lane, wake_timer},
     store::{Commit, Head, Store, StoreError, TimerMove},
     time::TimeMs,
-    wake::{Wake, WakePermit},
+    wake::{LaneCopy, Wake, WakePermit},
 };
 use forebay_telemetry::{TraceContext, task_context};
 
@@ -89,7 +89,11 @@ impl HeadWakes {
             let admitted = commit.admitted.iter().find(|new| new.meta.id == head.job);
             let meta = admitted.map(|new| &new.meta);
             let trace = wake_trace(meta, wake.trace);
-            self.request_wake(&head, *timer, trace, wake.permit);
+            let mut request = self.wake_request(&head, *timer, trace, wake.permit);
+            if self.wakes.take_lane_copies() {
+                request.wake.lane_copy = LaneCopy::of(&commit.next, commit.version);
+            }
+            self.wakes.request(request);
         }
     }
 
@@ -212,6 +216,7 @@ impl HeadWakes {
             permit,
             admitted_at: head.admitted_at,
             sent_at: self.store.now(),
+            lane_copy: None,
             traceparent,
         };
         WakeRequest {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::error::LaneError;
 use forebay_shared::{
     backoff::Backoff,
-    store::{Commit, CommitResult, LoadedLane, Store, StoreError},
+    store::{Commit, CommitResult, LoadedLane, LoadedRunInputs, Store, StoreError},
 };
 
 /// The delays before a failed store call is repeated.
@@ -65,7 +65,10 @@ where
 /// The result of a commit.
 pub(super) enum RetriedCommit {
     /// The commit is on disk.
-    Done,
+    Done {
+        /// The run inputs that the commit needed, or their size after a lost response.
+        run_inputs: Option<LoadedRunInputs>,
+    },
     /// The last request wrote nothing, because the lane has changed.
     Conflict {
         /// The changed lane.
@@ -84,10 +87,15 @@ pub(super) async fn commit_with_retry(
     let mut retries = Retries::until(deadline);
     loop {
         match store.commit(commit).await {
-            Ok(CommitResult::Done) => return Ok(RetriedCommit::Done),
+            Ok(CommitResult::Done(run_inputs)) => {
+                let run_inputs = run_inputs.map(LoadedRunInputs::Inline);
+                return Ok(RetriedCommit::Done { run_inputs });
+            }
             // The lane has the version of this commit: an earlier request succeeded, and its response was lost.
             Ok(CommitResult::Conflict(newer)) if newer.version == Some(commit.version) => {
-                return Ok(RetriedCommit::Done);
+                return Ok(RetriedCommit::Done {
+                    run_inputs: newer.run_inputs,
+                });
             }
             Ok(CommitResult::Conflict(newer)) => {
                 return Ok(RetriedCommit::Conflict {

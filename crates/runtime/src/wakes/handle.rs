@@ -18,6 +18,9 @@ use forebay_shared::{class::Class, lane::REVISIT_MS, queue::Queue, store::Store,
 /// The most requests that wait to be published.
 const WAITING_MAX: usize = 65_536;
 
+/// A wake gets no copy of its lane while more requests than this wait. So the copies take at most 8 MiB.
+const WAITING_WITH_COPY_MAX: usize = 8_192;
+
 /// Requests wakes from a [`WakePublisher`]. Cheap to clone.
 #[derive(Clone)]
 pub struct Wakes {
@@ -59,6 +62,13 @@ impl Wakes {
             parks,
         };
         (handle, publisher)
+    }
+
+    /// Whether a wake that is requested now should have a copy of its lane.
+    #[must_use]
+    pub fn take_lane_copies(&self) -> bool {
+        let waiting = WAITING_MAX - self.requests.capacity();
+        waiting < WAITING_WITH_COPY_MAX && self.queue.keeps_lane_copies()
     }
 
     /// Requests a wake. Never waits. If the buffer is full, the request is dropped, and the sweeper wakes the head later.

@@ -22,6 +22,8 @@ use crate::{
 
 /// The most requests that wait to be published. `wakes/handle.rs` has the same constant.
 const WAITING_MAX: usize = 65_536;
+/// A wake gets no copy of its lane while more requests than this wait. `wakes/handle.rs` has the same constant.
+const WAITING_WITH_COPY_MAX: usize = 8_192;
 
 fn wake(scene: &Scene, session: &str, job: JobId) -> Wake {
     let entry = scene.entry(session, job);
@@ -35,6 +37,7 @@ fn wake(scene: &Scene, session: &str, job: JobId) -> Wake {
         permit: None,
         admitted_at: entry.admitted_at,
         sent_at: scene.now(),
+        lane_copy: None,
         traceparent: None,
     }
 }
@@ -264,7 +267,12 @@ async fn a_request_beyond_the_buffer_is_dropped_and_counts_as_unconfirmed() {
         deadline,
         is_refill: false,
     };
-    for _ in 0..WAITING_MAX {
+    assert!(wakes.take_lane_copies());
+    for _ in 0..WAITING_WITH_COPY_MAX {
+        wakes.request(request());
+    }
+    assert!(!wakes.take_lane_copies());
+    for _ in WAITING_WITH_COPY_MAX..WAITING_MAX {
         wakes.request(request());
     }
     let_tasks_run().await;

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{deferred::DeferredChange, read::LoadedLane, version::LaneVersion};
+use super::{
+    deferred::DeferredChange,
+    read::{LoadedLane, RunInputs},
+    version::LaneVersion,
+};
 use crate::{
     class::Class,
     ids::{JobId, LaneKey, ProcessId},
@@ -46,6 +50,10 @@ pub struct Commit {
     pub outcomes_of: Vec<JobId>,
     /// The job whose run inputs are returned on a conflict.
     pub run_inputs_of: Option<JobId>,
+    /// Whether the run inputs are returned too if the commit is written. They are those before the commit. Then the commit is
+    /// written only if they have at most [`INLINE_BYTES_MAX`](super::INLINE_BYTES_MAX) bytes as stored; otherwise, and without
+    /// a record of the job, it conflicts.
+    pub needs_run_inputs: bool,
     /// The time of the change, by the store's clock.
     pub at: TimeMs,
 }
@@ -87,10 +95,10 @@ pub struct SessionWrite {
 /// The result of a commit that the store executed.
 #[derive(Clone, Debug)]
 pub enum CommitResult {
-    /// The commit is on disk.
-    Done,
-    /// Nothing was written: the lane has changed since it was read, or a record to create exists. If the lane has the
-    /// commit's own version, an earlier request of this commit has succeeded.
+    /// The commit is on disk. The run inputs are returned if it needed them ([`Commit::needs_run_inputs`]).
+    Done(Option<Box<RunInputs>>),
+    /// Nothing was written: the lane has changed since it was read, a record to create exists, or there are no run inputs that
+    /// can be returned. If the lane has the commit's own version, an earlier request of this commit has succeeded.
     Conflict(Box<LoadedLane>),
 }
 

@@ -9,6 +9,7 @@ use forebay_shared::{
     lane::{Refused, ReleaseReason, State},
     queue::Delivery,
     store::{INLINE_BYTES_MAX, RunInputs, StoreError},
+    wake::LaneCopy,
 };
 use forebay_telemetry::Span;
 use tokio::time::{Instant, sleep};
@@ -62,6 +63,9 @@ pub(super) async fn claim(
         return ClaimEnd::NotClaimed(None);
     };
     let (lane, job) = (wake.lane(), wake.job);
+    // Large inputs are read after the claim, so a claim with memory for them needs the size that the lane's read returns.
+    let copy = wake.lane_copy.as_ref().filter(|_| memory.is_none());
+    let mut lane_copy = copy.and_then(LaneCopy::read);
     let limit_ms = worker
         .settings
         .call_timeout_ms
@@ -84,7 +88,8 @@ pub(super) async fn claim(
             worker.member.id.clone(),
             limit_ms,
             inputs_bytes_max,
-        );
+        )
+        .with_lane_copy(lane_copy.take());
         match worker.member.lanes.apply(claim, APPLY_TIMEOUT).await {
             Ok(Applied::Claimed {
                 fence,

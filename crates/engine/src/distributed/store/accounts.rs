@@ -55,7 +55,7 @@ impl RedisStore {
             .push(expected.unwrap_or_default())
             .push(version)
             .push(stored)
-            .push_size(ACCOUNTS_MAX)
+            .push_text(ACCOUNTS_MAX)
             .push(self.keys.channel(&Topic::Accounts))
             .push(JobId::NIL.to_string());
         let key = self.keys.accounts();

@@ -1,5 +1,7 @@
 //! The arguments of a script, as they are sent to Redis.
 
+use std::{fmt, io::Write as _};
+
 use forebay_shared::time::TimeMs;
 
 /// The latest time that is stored, in milliseconds. It replaces later times, for two reasons. Scores are doubles, which
@@ -7,56 +9,80 @@ use forebay_shared::time::TimeMs;
 /// writes.
 pub(super) const MS_MAX: u64 = 9_000_000_000_000_000;
 
-/// A list of arguments.
+/// A list of arguments. They share one buffer, because a commit has some fifty of them.
 #[derive(Debug, Default)]
 pub(super) struct Arguments {
-    list: Vec<Vec<u8>>,
-    bytes: usize,
+    bytes: Vec<u8>,
+    /// Where each argument ends in `bytes`.
+    ends: Vec<usize>,
 }
 
 impl Arguments {
+    /// An empty list with space for a commit.
+    pub(super) fn for_commit() -> Self {
+        Self {
+            bytes: Vec::with_capacity(2 * 1024),
+            ends: Vec::with_capacity(64),
+        }
+    }
+
     /// Appends a string or bytes.
-    pub(super) fn push(&mut self, argument: impl Into<Vec<u8>>) -> &mut Self {
-        let argument = argument.into();
-        self.bytes += argument.len();
-        self.list.push(argument);
-        self
+    pub(super) fn push(&mut self, argument: impl AsRef<[u8]>) -> &mut Self {
+        self.bytes.extend_from_slice(argument.as_ref());
+        self.end_argument()
     }
 
-    /// Appends an integer.
-    pub(super) fn push_int(&mut self, number: impl Into<i128>) -> &mut Self {
-        self.push(number.into().to_string())
-    }
-
-    /// Appends a number of items or bytes.
-    pub(super) fn push_size(&mut self, size: usize) -> &mut Self {
-        self.push(size.to_string())
+    /// Appends a value as text.
+    pub(super) fn push_text(&mut self, value: impl fmt::Display) -> &mut Self {
+        // A write to a vector cannot fail.
+        let _always_ok = write!(self.bytes, "{value}");
+        self.end_argument()
     }
 
     /// Appends a time.
     pub(super) fn push_time(&mut self, at: TimeMs) -> &mut Self {
-        self.push(time_argument(at))
+        self.push_text(storable(at))
     }
 
     /// Appends a time, or an empty string for none.
     pub(super) fn push_optional_time(&mut self, at: Option<TimeMs>) -> &mut Self {
-        self.push(at.map(time_argument).unwrap_or_default())
+        match at {
+            Some(at) => self.push_time(at),
+            None => self.push(""),
+        }
+    }
+
+    fn end_argument(&mut self) -> &mut Self {
+        self.ends.push(self.bytes.len());
+        self
     }
 
     /// Returns all arguments.
-    pub(super) fn as_slice(&self) -> &[Vec<u8>] {
-        &self.list
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let ranges = starts.zip(&self.ends);
+        ranges.map(|(start, end)| &self.bytes[start..*end])
+    }
+
+    /// How many arguments there are.
+    pub(super) const fn len(&self) -> usize {
+        self.ends.len()
     }
 
     /// The bytes of all arguments together.
     pub(super) const fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes.len()
     }
+}
+
+/// The time in milliseconds, at most [`MS_MAX`].
+fn storable(at: TimeMs) -> u64 {
+    at.0.min(MS_MAX)
 }
 
 /// A time as the text that is stored: milliseconds, at most [`MS_MAX`].
 pub(super) fn time_argument(at: TimeMs) -> String {
-    at.0.min(MS_MAX).to_string()
+    storable(at).to_string()
 }
 
 #[cfg(test)]

@@ -23,13 +23,17 @@ pub(super) fn script_arguments(
     rows: CommitRows,
 ) -> Result<Arguments, StoreError> {
     let lane = rows.lane.as_ref();
-    let expected = commit.expected.map(|version| version.simple().to_string());
     let document = lane.map(|lane| lane_document::write(lane, commit.version));
-    let mut args = Arguments::default();
-    args.push(keys.partition_prefix(commit.lane.partition()))
-        .push(expected.unwrap_or_default())
-        .push(document.unwrap_or_default())
-        .push(lane_document::head_code(lane.and_then(|lane| lane.head.as_ref())).to_string())
+    let mut args = Arguments::for_commit();
+    args.push(keys.partition_prefix(commit.lane.partition()));
+    match commit.expected {
+        Some(version) => args.push_text(version.simple()),
+        None => args.push(""),
+    };
+    args.push(document.unwrap_or_default())
+        .push_text(lane_document::head_code(
+            lane.and_then(|lane| lane.head.as_ref()),
+        ))
         .push_time(commit.at);
     load::push_query(
         &mut args,
@@ -37,27 +41,28 @@ pub(super) fn script_arguments(
         &commit.outcomes_of,
         commit.run_inputs_of,
     );
+    args.push(if commit.needs_run_inputs { "1" } else { "" });
     push_jobs(&mut args, rows.jobs);
-    args.push_size(rows.repaired.len());
+    args.push_text(rows.repaired.len());
     for job in rows.repaired {
-        args.push(job.to_string());
+        args.push_text(job);
     }
     push_deferred(&mut args, &commit.lane, &rows.deferred);
     push_timers(&mut args, &commit.lane, &rows.timers);
     push_outcomes(&mut args, &commit.lane, rows.outcomes)?;
     push_counts(&mut args, &commit.lane, &rows.counts);
     push_session(&mut args, rows.session);
-    args.push_size(rows.notices.len());
+    args.push_text(rows.notices.len());
     for (topic, job) in rows.notices {
-        args.push(keys.channel(&topic)).push(job.to_string());
+        args.push(keys.channel(&topic)).push_text(job);
     }
     Ok(args)
 }
 
 fn push_jobs(args: &mut Arguments, jobs: Vec<JobRow>) {
-    args.push_size(jobs.len());
+    args.push_text(jobs.len());
     for job in jobs {
-        args.push(job.job.to_string())
+        args.push_text(job.job)
             .push(job.meta)
             .push(job.request)
             .push_time(job.keep_until);
@@ -66,23 +71,23 @@ fn push_jobs(args: &mut Arguments, jobs: Vec<JobRow>) {
 
 fn push_deferred(args: &mut Arguments, lane: &LaneKey, change: &DeferredChange) {
     push_deferred_entries(args, lane, change);
-    args.push_size(change.behind.len());
+    args.push_text(change.behind.len());
     for BehindChange {
         account,
         class,
         jobs,
     } in &change.behind
     {
-        args.push(deferred_name(account, *class)).push_int(*jobs);
+        args.push(deferred_name(account, *class)).push_text(*jobs);
     }
 }
 
 fn push_deferred_entries(args: &mut Arguments, lane: &LaneKey, change: &DeferredChange) {
     if change.remove.is_none() && change.add.is_none() {
-        args.push_size(0);
+        args.push_text(0);
         return;
     }
-    args.push_size(1);
+    args.push_text(1);
     let names = |entry: &DeferredEntry| {
         let name = deferred_name(&entry.account, entry.class);
         (name, tenant_class(lane.tenant(), entry.class))
@@ -96,9 +101,9 @@ fn push_deferred_entries(args: &mut Arguments, lane: &LaneKey, change: &Deferred
 }
 
 fn push_timers(args: &mut Arguments, lane: &LaneKey, timers: &[TimerRow]) {
-    args.push_size(timers.len());
+    args.push_text(timers.len());
     for timer in timers {
-        args.push(timer.job.to_string())
+        args.push_text(timer.job)
             .push_time(timer.at)
             .push(tenant_class(lane.tenant(), timer.class))
             .push_optional_time(timer.is_queued.then_some(timer.admitted_at));
@@ -110,9 +115,9 @@ fn push_outcomes(
     lane: &LaneKey,
     outcomes: Vec<OutcomeRow>,
 ) -> Result<(), StoreError> {
-    args.push_size(outcomes.len());
+    args.push_text(outcomes.len());
     for outcome in outcomes {
-        args.push(outcome.job.to_string())
+        args.push_text(outcome.job)
             .push(tenant_class(lane.tenant(), outcome.class))
             .push(outcome_summary::write(&outcome)?)
             .push(outcome.json)
@@ -129,10 +134,13 @@ fn push_counts(args: &mut Arguments, lane: &LaneKey, counts: &[CountRow]) {
             .map(|(code, change)| (row.class, code, change))
     });
     let changes: Vec<_> = rows.filter(|(.., change)| *change != 0).collect();
-    args.push_size(changes.len());
+    args.push_text(changes.len());
     for (class, code, change) in changes {
-        args.push(format!("{}|{code}", tenant_class(lane.tenant(), class)))
-            .push_int(change);
+        args.push_text(format_args!(
+            "{}|{code}",
+            tenant_class(lane.tenant(), class)
+        ))
+        .push_text(change);
     }
 }
 
@@ -148,18 +156,18 @@ const fn live_counts(counts: ClassCounts) -> [(char, i64); 4] {
 }
 
 fn push_session(args: &mut Arguments, session: Option<SessionRow>) {
-    args.push_size(usize::from(session.is_some()));
+    args.push_text(usize::from(session.is_some()));
     let Some(session) = session else { return };
     args.push_optional_time(session.expires_at)
-        .push_size(session.bounds.turns_max)
-        .push_size(session.bounds.turns_bytes_max);
+        .push_text(session.bounds.turns_max)
+        .push_text(session.bounds.turns_bytes_max);
     match session.token_measure {
         Some(measure) => args
-            .push_int(measure.sent_bytes)
-            .push_int(measure.input_tokens),
+            .push_text(measure.sent_bytes)
+            .push_text(measure.input_tokens),
         None => args.push("").push(""),
     };
-    args.push_size(session.append.len());
+    args.push_text(session.append.len());
     for turn in session.append {
         args.push(turn);
     }
@@ -179,19 +187,19 @@ mod tests {
     fn argument_texts(commit: &Commit) -> Vec<String> {
         let rows = CommitRows::of(commit).unwrap();
         let args = script_arguments(&Keys::new("fb"), commit, rows).unwrap();
-        let args = args.as_slice().iter();
-        args.map(|arg| String::from_utf8(arg.clone()).unwrap())
-            .collect()
+        let texts = args.iter().map(|arg| String::from_utf8(arg.to_vec()));
+        texts.collect::<Result<_, _>>().unwrap()
     }
 
     #[test]
     fn an_empty_commit_has_a_length_for_every_list() {
         let job = JobId::fresh(&TenantId::default(), None);
         let partition = format!("fb:{{{:02x}}}:", job.partition());
-        // Prefix, expected version, document, code of the head, time, session, number of outcomes to read, and the job
-        // whose `RunInputs` are read; then the lengths of nine lists.
+        // Prefix, expected version, document, code of the head, time, session, number of outcomes to read, the job whose
+        // `RunInputs` are read, and whether the commit needs them; then the lengths of nine lists.
         let expected = [
-            &partition, "", "", "-", "5", "", "0", "", "0", "0", "0", "0", "0", "0", "0", "0", "0",
+            &partition, "", "", "-", "5", "", "0", "", "", "0", "0", "0", "0", "0", "0", "0", "0",
+            "0",
         ];
         assert_eq!(argument_texts(&empty_commit(job)), expected);
     }

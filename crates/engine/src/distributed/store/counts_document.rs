@@ -62,9 +62,9 @@ impl RedisStore {
         let now = self.clock.now();
         let mut args = Arguments::default();
         args.push_time(now)
-            .push_int(OLD_FROM_MS)
-            .push_int(TURN_MS)
-            .push_int(OLD_UNTIL_MS);
+            .push_text(OLD_FROM_MS)
+            .push_text(TURN_MS)
+            .push_text(OLD_UNTIL_MS);
         let key = self.keys.fleet_counts();
         let script = &self.scripts.recent_counts;
         let reply = self

@@ -143,7 +143,7 @@ impl RedisStore {
                 let mut args = Arguments::default();
                 args.push(self.keys.partition_prefix(*partition)).push(name);
                 for (lane, version) in positions.iter().map(|position| &outdated[*position]) {
-                    args.push(lane.to_string())
+                    args.push_text(lane)
                         .push(version.as_str())
                         .push(tenant_class(lane.tenant(), class));
                 }

@@ -28,7 +28,7 @@ impl RedisStore {
         let mut args = Arguments::default();
         args.push(self.keys.partition_prefix(lane.partition()))
             .push(name.unwrap_or_default())
-            .push(job.to_string());
+            .push_text(job);
         let key = self.keys.lane(lane);
         let script = &self.scripts.run_inputs;
         let reply = self
@@ -68,7 +68,7 @@ impl RedisStore {
     ) -> Result<Option<FoundJob>, StoreError> {
         let mut args = Arguments::default();
         args.push(self.keys.partition_prefix(job.partition()))
-            .push_int(outcome_bytes_max);
+            .push_text(outcome_bytes_max);
         let key = self.keys.job(job);
         let script = &self.scripts.job;
         let is_large = outcome_bytes_max > INLINE_BYTES_MAX;

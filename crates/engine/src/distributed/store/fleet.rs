@@ -34,11 +34,11 @@ impl RedisStore {
             .max(DELETE_AFTER_MIN_MS);
         let mut args = Arguments::default();
         args.push(me.as_str())
-            .push_int(presence_ttl_ms)
-            .push_int(delete_after_ms)
+            .push_text(presence_ttl_ms)
+            .push_text(delete_after_ms)
             .push(self.keys.clock())
             .push_optional_time(self.clock.expected())
-            .push_size(usize::from(self.connections.is_one_server()));
+            .push_text(usize::from(self.connections.is_one_server()));
         let key = self.keys.presence();
         let script = &self.scripts.renew_presence;
         let reply = self
@@ -109,7 +109,7 @@ impl RedisStore {
         ttl_ms: u64,
     ) -> Result<bool, StoreError> {
         let mut args = Arguments::default();
-        args.push(me.as_str()).push_int(ttl_ms.max(1));
+        args.push(me.as_str()).push_text(ttl_ms.max(1));
         let key = self.keys.sweeper();
         let reply =
             self.connections

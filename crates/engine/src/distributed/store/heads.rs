@@ -88,7 +88,7 @@ impl RedisStore {
             args.push(self.keys.partition_prefix(range.partition))
                 .push(range.from.as_str())
                 .push(range.to.as_str())
-                .push_size(still_wanted);
+                .push_text(still_wanted);
             calls.push(([self.keys.heads(range.partition)], args));
             called.push(range.partition);
             still_wanted -= count.min(still_wanted);

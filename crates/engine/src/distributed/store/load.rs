@@ -22,11 +22,14 @@ pub(super) fn push_query(
     let session = lane.session();
     let session = session.map(|session| keys::session_name(lane.tenant(), session));
     args.push(session.unwrap_or_default())
-        .push_size(outcomes_of.len());
+        .push_text(outcomes_of.len());
     for job in outcomes_of {
-        args.push(job.to_string());
+        args.push_text(job);
     }
-    args.push(run_inputs_of.map(|job| job.to_string()).unwrap_or_default());
+    match run_inputs_of {
+        Some(job) => args.push_text(job),
+        None => args.push(""),
+    };
 }
 
 /// Reads the reply of `load.lua`.
@@ -67,7 +70,8 @@ pub(super) fn read(
     Ok(loaded)
 }
 
-fn read_inline(reply: ReplyPart) -> Result<RunInputs, StoreError> {
+/// Reads run inputs that a script returned with its reply.
+pub(super) fn read_inline(reply: ReplyPart) -> Result<RunInputs, StoreError> {
     let [meta, request, sent_bytes, input_tokens, turns] = reply.parts()?;
     let turns = read_turns(turns)?;
     read_run_inputs([meta, request, sent_bytes, input_tokens], turns)

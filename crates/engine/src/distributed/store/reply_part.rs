@@ -30,6 +30,11 @@ impl ReplyPart {
         matches!(self.value, Value::Int(1))
     }
 
+    /// Whether the reply is a list of this length.
+    pub(super) fn has_parts(&self, length: usize) -> bool {
+        matches!(&self.value, Value::Array(values) if values.len() == length)
+    }
+
     /// The size that a script returns instead of something large; 0 if it is negative. `None` if the reply is no integer.
     pub(super) fn size(&self) -> Option<u64> {
         match self.value {

@@ -55,13 +55,21 @@ impl LuaScript {
     }
 }
 
+/// The most bytes of the number of keys.
+const NUMBER_BYTES_MAX: usize = 20;
+
 fn eval_command(name: &str, script: &str, keys: &[impl AsRef<str>], args: &Arguments) -> Cmd {
-    let mut command = redis::cmd(name);
-    command.arg(script).arg(keys.len());
+    let argument_count = 3 + keys.len() + args.len();
+    let keys_bytes: usize = keys.iter().map(|key| key.as_ref().len()).sum();
+    let bytes = name.len() + script.len() + keys_bytes + args.bytes();
+    let mut command = Cmd::with_capacity(argument_count, bytes + NUMBER_BYTES_MAX);
+    command.arg(name).arg(script).arg(keys.len());
     for key in keys {
         command.arg(key.as_ref());
     }
-    command.arg(args.as_slice());
+    for argument in args.iter() {
+        command.arg(argument);
+    }
     command
 }
 

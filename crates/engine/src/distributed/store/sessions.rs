@@ -89,9 +89,9 @@ impl RedisStore {
         let mut args = Arguments::default();
         args.push(self.keys.partition_prefix(partition))
             .push(name)
-            .push_int(range.from)
-            .push_size(range.turns_max)
-            .push_int(range.bytes_max);
+            .push_text(range.from)
+            .push_text(range.turns_max)
+            .push_text(range.bytes_max);
         let script = &self.scripts.session_turns;
         let reply = if range.bytes_max > INLINE_BYTES_MAX {
             self.connections
@@ -150,7 +150,7 @@ impl RedisStore {
             let mut args = Arguments::default();
             args.push(self.keys.partition_prefix(partition))
                 .push(now.as_str())
-                .push_int(take);
+                .push_text(take);
             calls.push(([self.keys.sessions_by_expiry(partition)], args));
         }
         if calls.is_empty() {

@@ -89,7 +89,13 @@ impl Store for RedisStore {
             .eval(script, &key, &args, on_store_full)
             .await?;
         if reply.is_done() {
-            return Ok(CommitResult::Done);
+            return Ok(CommitResult::Done(None));
+        }
+        // A conflict has three parts.
+        if reply.has_parts(2) {
+            let [_done, run_inputs] = reply.parts()?;
+            let run_inputs = load::read_inline(run_inputs)?;
+            return Ok(CommitResult::Done(Some(Box::new(run_inputs))));
         }
         let current = load::read(reply, &commit.outcomes_of, commit.run_inputs_of)?;
         Ok(CommitResult::Conflict(Box::new(current)))
@@ -215,7 +221,7 @@ impl Store for RedisStore {
         for entry in [expected, next] {
             args.push(serde_json::to_string(entry).map_err(broken_data)?);
         }
-        args.push_int(ttl_ms.max(1));
+        args.push_text(ttl_ms.max(1));
         let key = self.keys.idempotency(tenant, key);
         let script = &self.scripts.swap_idempotency_key;
         let reply = self

@@ -186,7 +186,7 @@ impl RedisStore {
                 args.push(self.keys.partition_prefix(*partition));
                 for timer in positions.iter().map(|position| &timers[*position]) {
                     let lane = timer.lane.as_ref();
-                    args.push(timer.job.to_string())
+                    args.push_text(timer.job)
                         .push_time(timer.at)
                         .push(lane.map(ToString::to_string).unwrap_or_default())
                         .push(lane.map_or("", |lane| lane.tenant().as_str()));
@@ -252,7 +252,7 @@ impl RedisStore {
             let (mut keys, mut args) = (Vec::with_capacity(group.len()), Arguments::default());
             for (partition, positions) in *group {
                 keys.push(self.keys.timers(*partition));
-                args.push_size(positions.len());
+                args.push_text(positions.len());
                 for RawMove { timer, to } in positions.iter().map(|position| &moves[*position]) {
                     args.push(timer.member.as_str())
                         .push_time(timer.at)

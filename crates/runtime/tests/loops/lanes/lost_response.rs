@@ -86,13 +86,13 @@ async fn a_claim_is_recognised_although_another_process_changed_the_lane() {
         fence: 1,
         attempt: 1,
         until,
-        run_inputs: Some(run_inputs),
+        // The worker reads them, because a load leaves them out while the head runs.
+        run_inputs: None,
         ..
     }) = applied
     else {
         panic!("not claimed: {applied:?}");
     };
-    assert_eq!(run_inputs.meta.id, job);
     let entry = scene.entry("s", job);
     assert_eq!((entry.fence, entry.attempts.len()), (1, 1));
     let running = State::Running {

@@ -4,5 +4,6 @@
 mod batch;
 mod cache;
 mod conflicts;
+mod copies;
 mod lost_response;
 mod outage;

@@ -19,6 +19,8 @@ impl State {
             let newer = self.load(&commit.lane, &commit.outcomes_of, commit.run_inputs_of);
             return CommitResult::Conflict(Box::new(newer));
         }
+        let needed = commit.run_inputs_of.filter(|_| commit.needs_run_inputs);
+        let run_inputs = needed.map(|job| Box::new(self.run_inputs(&commit.lane, job)));
         let before = self.lanes.get(&commit.lane);
         let before = before.map(|(lane, _)| lane.clone()).unwrap_or_default();
         assert_eq!(
@@ -67,7 +69,7 @@ impl State {
         }
         self.commits.push(commit.clone());
         self.check(commit);
-        CommitResult::Done
+        CommitResult::Done(run_inputs)
     }
 
     fn count(&mut self, tenant: &TenantId, class: Class, delta: ClassCounts, ended: u64) {

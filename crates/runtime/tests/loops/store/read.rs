@@ -26,7 +26,10 @@ impl State {
             .filter_map(|job| Some((*job, self.outcome(*job)?)));
         let run_inputs = run_inputs_of
             .filter(|job| document.find(*job).is_some())
-            .map(|job| LoadedRunInputs::Inline(Box::new(self.run_inputs(lane, job))));
+            .map(|job| match document.head_state() {
+                Some(HeadState::Running(_)) => LoadedRunInputs::LeftOut { bytes: 1 },
+                _ => LoadedRunInputs::Inline(Box::new(self.run_inputs(lane, job))),
+            });
         LoadedLane {
             outcomes: outcomes.collect(),
             run_inputs,

@@ -351,6 +351,7 @@ impl Fleet {
             admitted_at: now,
             sent_at: now,
             permit: None,
+            lane_copy: None,
             traceparent: None,
         };
         self.queue()

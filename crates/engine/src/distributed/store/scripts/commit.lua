@@ -1,14 +1,17 @@
 -- Writes a change of a lane: all of it, or nothing. KEYS: the lane.
 -- ARGV: prefix, expected version or '', document or '', code of the head, time of the change; then the arguments of
--- `load.lua` after its prefix; then the lists of `commit.rs`, each preceded by its length.
--- Returns 1 if the change is written. On a conflict, writes nothing and returns the reply of `load.lua`.
+-- `load.lua` after its prefix; '1' if the change needs the run inputs; then the lists of `commit.rs`, each preceded by its length.
+-- Returns 1 if the change is written, with the run inputs that it needs: {1, run inputs}. On a conflict, writes nothing and
+-- returns the reply of `load.lua`, which has three parts.
 --
 -- An error does not undo earlier writes of a script. So every check comes before the first write, and no
 -- later write can fail because of an argument.
 local prefix, expected, document, head_code, at, session = unpack(ARGV, 1, 6)
 local outcome_count = tonumber(ARGV[7])
+local run_inputs_of = ARGV[8 + outcome_count]
+local needs_run_inputs = ARGV[9 + outcome_count] ~= ''
 local old = redis.call('GET', KEYS[1])
-local next_arg = 9 + outcome_count
+local next_arg = 10 + outcome_count
 local function take()
   next_arg = next_arg + 1
   return ARGV[next_arg - 1]
@@ -25,14 +28,23 @@ local conflict = (old and string.sub(old, 1, 32) or '') ~= expected
 for index = 0, admitted - 1 do
   conflict = conflict or redis.call('EXISTS', prefix .. 'j:' .. ARGV[next_arg + 4 * index]) == 1
 end
-if conflict then
-  return lane_reply(prefix, old, session, 8, outcome_count, ARGV[8 + outcome_count])
+local needed
+if needs_run_inputs and not conflict then
+  needed = run_inputs(prefix, session, run_inputs_of, inline_bytes_max)
+  conflict = type(needed) ~= 'table'
 end
+if conflict then return lane_reply(prefix, old, session, 8, outcome_count, run_inputs_of) end
 
 local was_live = live_job_count(old) > 0
 -- The job that ran before the commit; nil if none did.
 local ran = old and string.match(old, '^%x+;r;%d+;([^;]*);')
 local counts_key = prefix .. 'c'
+-- The fields of the counts that change, and by how much.
+local changed_counts, count_changes = {}, {}
+local function count(field, change)
+  if not count_changes[field] then changed_counts[#changed_counts + 1] = field end
+  count_changes[field] = (count_changes[field] or 0) + change
+end
 
 -- The lane, and the index of heads.
 local lane = string.sub(KEYS[1], #prefix + 3)
@@ -67,14 +79,14 @@ end
 for _ = 1, tonumber(take()) do
   local name, tenant_class = take(), take()
   if name ~= '' and not remove_deferred(prefix, name, tenant_class, lane) then
-    redis.call('HINCRBY', counts_key, tenant_class .. '|w', -1)
+    count(tenant_class .. '|w', -1)
   end
   local new_name, new_tenant_class, admitted_at = take(), take(), take()
   if new_name ~= '' then
     if redis.call('ZADD', prefix .. 'd:' .. new_name, admitted_at, lane) == 1 then
       count_deferred(prefix, new_name, new_tenant_class, 1)
     else
-      redis.call('HINCRBY', counts_key, new_tenant_class .. '|w', 1)
+      count(new_tenant_class .. '|w', 1)
     end
   end
 end
@@ -114,7 +126,7 @@ end
 
 -- Counts.
 for _ = 1, tonumber(take()) do
-  redis.call('HINCRBY', counts_key, take(), take())
+  count(take(), take())
 end
 
 -- The session: one change or none. A session has an expiry only while it has no live jobs.
@@ -164,7 +176,7 @@ for _ = 1, tonumber(take()) do
   else
     redis.call('HSET', session_key, unpack(fields))
   end
-  if is_live ~= was_live then redis.call('HINCRBY', counts_key, '#', is_live and 1 or -1) end
+  if is_live ~= was_live then count('#', is_live and 1 or -1) end
   if not is_live then
     redis.call('ZADD', prefix .. 'su', updated_at, session)
     redis.call('ZADD', prefix .. 'sx', expires_at, session)
@@ -184,8 +196,18 @@ for _ = 1, tonumber(take()) do
   end
 end
 
+-- All changes of counts are one write.
+if #changed_counts > 0 then
+  local stored, fields = redis.call('HMGET', counts_key, unpack(changed_counts)), {}
+  for index, field in ipairs(changed_counts) do
+    fields[2 * index - 1] = field
+    fields[2 * index] = string.format('%.0f', tonumber(stored[index] or 0) + count_changes[field])
+  end
+  redis.call('HSET', counts_key, unpack(fields))
+end
+
 -- Notices.
 for _ = 1, tonumber(take()) do
   redis.call('PUBLISH', take(), take())
 end
-return 1
+return needed and {1, needed} or 1

@@ -16,16 +16,28 @@ end
 -- Run inputs of at most this many bytes are returned with a lane: INLINE_BYTES_MAX of the trait `Store`.
 local inline_bytes_max = 65536
 
--- The size of the run inputs of a job: its request and the turns of its session.
-local function run_inputs_bytes(prefix, session, job)
-  local bytes = redis.call('HSTRLEN', prefix .. 'j:' .. job, 'request')
-  if session == '' then return bytes end
-  return bytes + tonumber(redis.call('HGET', prefix .. 's:' .. session, 'bytes') or 0)
+-- The run inputs of a job: its metadata, its request, the token measure of the session, and the turns of the session. If they
+-- have more than `bytes_max` bytes, returns their size. Returns false if the job is not live.
+local function run_inputs(prefix, session, job, bytes_max)
+  local job_key, stored = prefix .. 'j:' .. job, {false, false, false}
+  local bytes = redis.call('HSTRLEN', job_key, 'request')
+  if session ~= '' then
+    stored = redis.call('HMGET', prefix .. 's:' .. session, 'sent_bytes', 'input_tokens', 'bytes')
+    bytes = bytes + tonumber(stored[3] or 0)
+  end
+  if bytes > bytes_max then
+    local record = redis.call('HMGET', job_key, 'meta', 'mark')
+    return record[1] and not record[2] and bytes
+  end
+  local record = redis.call('HMGET', job_key, 'meta', 'mark', 'request')
+  if not record[1] or record[2] then return false end
+  local turns = {}
+  if session ~= '' and stored[3] ~= '0' then turns = redis.call('LRANGE', prefix .. 'u:' .. session, 0, -1) end
+  return {record[1], record[3], stored[1], stored[2], turns}
 end
 
 -- The reply of `load.lua`, which has three parts: the lane's document; the summaries of the outcomes of some jobs; and
--- the run inputs of `job`, which are its metadata, its request, the token measure of the session, and the turns. If they are
--- large, or if the head of the lane runs, the third part is their size instead.
+-- the run inputs of `job`. If they are large, or if the head of the lane runs, the third part is their size instead.
 -- The jobs whose outcomes are read are the `outcome_count` arguments from ARGV[first_outcome] on.
 local function lane_reply(prefix, document, session, first_outcome, outcome_count, job)
   local summaries = {}
@@ -34,20 +46,8 @@ local function lane_reply(prefix, document, session, first_outcome, outcome_coun
   end
   local found_run_inputs = false
   if job ~= '' then
-    local record = redis.call('HMGET', prefix .. 'j:' .. job, 'meta', 'mark')
-    local bytes = run_inputs_bytes(prefix, session, job)
     local head_runs = document and string.sub(document, 34, 34) == 'r'
-    if record[1] and not record[2] and (bytes > inline_bytes_max or head_runs) then
-      found_run_inputs = bytes
-    elseif record[1] and not record[2] then
-      local measure, turns = {false, false}, {}
-      if session ~= '' then
-        measure = redis.call('HMGET', prefix .. 's:' .. session, 'sent_bytes', 'input_tokens')
-        turns = redis.call('LRANGE', prefix .. 'u:' .. session, 0, -1)
-      end
-      local request = redis.call('HGET', prefix .. 'j:' .. job, 'request')
-      found_run_inputs = {record[1], request, measure[1], measure[2], turns}
-    end
+    found_run_inputs = run_inputs(prefix, session, job, head_runs and -1 or inline_bytes_max)
   end
   return {document, summaries, found_run_inputs}
 end
