@@ -39,12 +39,6 @@ local was_live = live_job_count(old) > 0
 -- The job that ran before the commit; nil if none did.
 local ran = old and string.match(old, '^%x+;r;%d+;([^;]*);')
 local counts_key = prefix .. 'c'
--- The fields of the counts that change, and by how much.
-local changed_counts, count_changes = {}, {}
-local function count(field, change)
-  if not count_changes[field] then changed_counts[#changed_counts + 1] = field end
-  count_changes[field] = (count_changes[field] or 0) + change
-end
 
 -- The lane, and the index of heads.
 local lane = string.sub(KEYS[1], #prefix + 3)
@@ -79,14 +73,14 @@ end
 for _ = 1, tonumber(take()) do
   local name, tenant_class = take(), take()
   if name ~= '' and not remove_deferred(prefix, name, tenant_class, lane) then
-    count(tenant_class .. '|w', -1)
+    redis.call('HINCRBY', counts_key, tenant_class .. '|w', -1)
   end
   local new_name, new_tenant_class, admitted_at = take(), take(), take()
   if new_name ~= '' then
     if redis.call('ZADD', prefix .. 'd:' .. new_name, admitted_at, lane) == 1 then
       count_deferred(prefix, new_name, new_tenant_class, 1)
     else
-      count(new_tenant_class .. '|w', 1)
+      redis.call('HINCRBY', counts_key, new_tenant_class .. '|w', 1)
     end
   end
 end
@@ -126,7 +120,7 @@ end
 
 -- Counts.
 for _ = 1, tonumber(take()) do
-  count(take(), take())
+  redis.call('HINCRBY', counts_key, take(), take())
 end
 
 -- The session: one change or none. A session has an expiry only while it has no live jobs.
@@ -176,7 +170,7 @@ for _ = 1, tonumber(take()) do
   else
     redis.call('HSET', session_key, unpack(fields))
   end
-  if is_live ~= was_live then count('#', is_live and 1 or -1) end
+  if is_live ~= was_live then redis.call('HINCRBY', counts_key, '#', is_live and 1 or -1) end
   if not is_live then
     redis.call('ZADD', prefix .. 'su', updated_at, session)
     redis.call('ZADD', prefix .. 'sx', expires_at, session)
@@ -194,16 +188,6 @@ for _ = 1, tonumber(take()) do
       redis.call('PERSIST', session_key)
     end
   end
-end
-
--- All changes of counts are one write.
-if #changed_counts > 0 then
-  local stored, fields = redis.call('HMGET', counts_key, unpack(changed_counts)), {}
-  for index, field in ipairs(changed_counts) do
-    fields[2 * index - 1] = field
-    fields[2 * index] = string.format('%.0f', tonumber(stored[index] or 0) + count_changes[field])
-  end
-  redis.call('HSET', counts_key, unpack(fields))
 end
 
 -- Notices.
