@@ -16,11 +16,13 @@ end
 -- Run inputs of at most this many bytes are returned with a lane: INLINE_BYTES_MAX of the trait `Store`.
 local inline_bytes_max = 65536
 
--- The size of the run inputs of a job: its request and the turns of its session.
+-- The size of the run inputs of a job: its request and the turns of its session. Also returns whether the session may have turns.
+-- With 0 bytes it has none. Then the list, if there is one, is left of a session whose hash is gone.
 local function run_inputs_bytes(prefix, session, job)
   local bytes = redis.call('HSTRLEN', prefix .. 'j:' .. job, 'request')
-  if session == '' then return bytes end
-  return bytes + tonumber(redis.call('HGET', prefix .. 's:' .. session, 'bytes') or 0)
+  if session == '' then return bytes, false end
+  local turns_bytes = redis.call('HGET', prefix .. 's:' .. session, 'bytes')
+  return bytes + tonumber(turns_bytes or 0), turns_bytes ~= '0'
 end
 
 -- The reply of `load.lua`, which has three parts: the lane's document; the summaries of the outcomes of some jobs; and
@@ -35,7 +37,7 @@ local function lane_reply(prefix, document, session, first_outcome, outcome_coun
   local found_run_inputs = false
   if job ~= '' then
     local record = redis.call('HMGET', prefix .. 'j:' .. job, 'meta', 'mark')
-    local bytes = run_inputs_bytes(prefix, session, job)
+    local bytes, has_turns = run_inputs_bytes(prefix, session, job)
     local head_runs = document and string.sub(document, 34, 34) == 'r'
     if record[1] and not record[2] and (bytes > inline_bytes_max or head_runs) then
       found_run_inputs = bytes
@@ -43,7 +45,7 @@ local function lane_reply(prefix, document, session, first_outcome, outcome_coun
       local measure, turns = {false, false}, {}
       if session ~= '' then
         measure = redis.call('HMGET', prefix .. 's:' .. session, 'sent_bytes', 'input_tokens')
-        turns = redis.call('LRANGE', prefix .. 'u:' .. session, 0, -1)
+        if has_turns then turns = redis.call('LRANGE', prefix .. 'u:' .. session, 0, -1) end
       end
       local request = redis.call('HGET', prefix .. 'j:' .. job, 'request')
       found_run_inputs = {record[1], request, measure[1], measure[2], turns}
