@@ -8,7 +8,6 @@
 //! session is not checked here, but by the rules of the lane.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -16,7 +15,10 @@ use std::{
 use forebay_runtime::member::Member;
 use forebay_shared::{account::AccountKey, store::Counts};
 
-use crate::{problem::Problem, problem_code::ProblemCode, waiting_jobs::WaitingJobs};
+use crate::{
+    admitted_jobs::AdmittedJobs, problem::Problem, problem_code::ProblemCode,
+    waiting_jobs::WaitingJobs,
+};
 
 /// How long wakes may stay unconfirmed before submits are refused.
 const UNCONFIRMED_MAX: Duration = Duration::from_secs(30);
@@ -29,7 +31,7 @@ const RETRY_AFTER_S_MAX: u64 = 300;
 /// The inputs of the decision.
 #[derive(Clone, Copy, Debug)]
 struct Readings {
-    /// The live jobs in the store: the jobs of the newest sample, and the jobs that this gateway admitted after it.
+    /// The live jobs in the store: the jobs of the newest sample, and the jobs that this gateway admits after it.
     live: u64,
     /// The number of live jobs at which submits are refused.
     backlog_max: u64,
@@ -74,68 +76,25 @@ const fn decide(readings: &Readings) -> Option<RefusalReason> {
     None
 }
 
-/// Gathers the readings, and counts the jobs that this process admits between two samples.
+/// Gathers the readings, and counts the jobs that this process admits after the newest sample.
 pub(crate) struct Admission {
     backlog_max: u64,
     backlog: Mutex<Backlog>,
 }
 
-/// The newest sample of the counts, and the jobs that this process has admitted after it.
+/// The newest sample of the counts, and the jobs that this process admits after it.
 #[derive(Default)]
 struct Backlog {
     /// The newest sample. Two samples are distinguished by their addresses.
     sample: Option<Arc<Counts>>,
     /// The sample's live jobs.
     live: u64,
-    /// The jobs that this process has admitted, or tried to admit, after the sample.
+    /// The jobs that this process admits, or tries to admit, after the sample.
     admitted: AdmittedJobs,
-    /// The jobs of the sample that wait for their provider, and those that this process admitted after it.
+    /// The jobs that wait for each account.
     waiting: WaitingJobs,
     /// When an admission last found the store full. `None` after a successful admission.
     store_full_at: Option<Instant>,
-}
-
-/// The jobs of some time, by when they were counted. Another process may have made the sample earlier, so some of the jobs can be
-/// later than a sample that is new to this process.
-#[derive(Default)]
-struct AdmittedJobs {
-    jobs: u64,
-    /// For each millisecond with jobs, the time of its first job and how many there are.
-    by_time: VecDeque<(Instant, u64)>,
-}
-
-/// Jobs that are counted within this time are one entry of [`AdmittedJobs`].
-const ENTRY_TIME: Duration = Duration::from_millis(1);
-
-impl AdmittedJobs {
-    fn add(&mut self, now: Instant) {
-        self.jobs += 1;
-        match self.by_time.back_mut() {
-            Some((at, jobs)) if now.saturating_duration_since(*at) < ENTRY_TIME => *jobs += 1,
-            _ => self.by_time.push_back((now, 1)),
-        }
-    }
-
-    /// Ends the count of a job. Which one it was does not matter: it was counted not long ago.
-    fn remove_one(&mut self) {
-        if let Some((_, jobs)) = self.by_time.back_mut() {
-            *jobs -= 1;
-            self.jobs -= 1;
-            if *jobs == 0 {
-                self.by_time.pop_back();
-            }
-        }
-    }
-
-    /// Ends the count of the jobs that were counted up to this time, because a sample has them.
-    fn remove_until(&mut self, sampled_at: Instant) {
-        while let Some((at, jobs)) = self.by_time.front()
-            && *at <= sampled_at
-        {
-            self.jobs -= jobs;
-            self.by_time.pop_front();
-        }
-    }
 }
 
 impl Admission {
@@ -148,43 +107,49 @@ impl Admission {
 
     /// Counts one more job in the backlog, or returns why new jobs are refused.
     ///
-    /// The next sample, about a second later, replaces this count. Until then two kinds of jobs are not counted:
-    /// jobs of other gateways, and jobs that are admitted while the sample is being read.
+    /// The job stays counted until a sample has it. Jobs of other gateways are counted with the next sample, about a second
+    /// later. `accounts` returns the accounts that the job may wait for. It is called only if jobs may wait for some account.
     ///
     /// This function does not check whether the store is available, or whether the last admission found it full: then the commit of
     /// the job fails. Because submits are still tried, the gateway notices when the store has free space again. A store that knows
     /// itself that it is full needs no submit for that.
-    /// `accounts` returns the accounts that the job may wait for. It is called only while jobs wait for some account.
     pub(crate) fn reserve(
         &self,
         member: &Member,
         accounts: impl FnOnce() -> Vec<AccountKey>,
     ) -> Result<Reservation<'_>, Problem> {
+        // One lock for the decision and the count, so that concurrent submits cannot pass the limit together.
+        let mut backlog = self.lock();
         let readings = Readings {
             is_store_full: member.store.is_full(),
             store_answers: true,
-            ..self.read(member)
+            ..self.read(&mut backlog, member)
         };
         if let Some(reason) = decide(&readings) {
+            drop(backlog);
             return Err(self.problem(reason, member));
         }
-        let mut backlog = self.lock();
-        let accounts = if backlog.waiting.is_empty() {
+        let accounts = if backlog.waiting.has_no_jobs() && !member.accounts.any_stored() {
             Vec::new()
         } else {
             accounts()
         };
-        if let Err(full) = backlog.waiting.add(&accounts, self.backlog_max) {
-            drop(backlog);
-            let wait_s = full.retry_after_ms(member).div_ceil(1_000);
-            return Err(full
-                .problem()
-                .retry_after(wait_s.clamp(1, RETRY_AFTER_S_MAX)));
-        }
-        backlog.admitted.add(Instant::now());
+        let is_limited = |account: &AccountKey| member.accounts.is_limited(account);
+        let accounts = match backlog
+            .waiting
+            .reserve(accounts, self.backlog_max, is_limited)
+        {
+            Ok(counted) => counted,
+            Err(full) => {
+                drop(backlog);
+                let wait_s = full.retry_after_ms(member).div_ceil(1_000);
+                let wait_s = wait_s.clamp(1, RETRY_AFTER_S_MAX);
+                return Err(full.problem().retry_after(wait_s));
+            }
+        };
+        backlog.admitted.reserve();
         Ok(Reservation {
             admission: self,
-            sample: backlog.sample.clone(),
             accounts,
             is_used: false,
         })
@@ -192,7 +157,8 @@ impl Admission {
 
     /// Returns `Ok` if a submit would be accepted now. The readiness probe calls it.
     pub(crate) fn ready(&self, member: &Member) -> Result<(), Problem> {
-        match decide(&self.read(member)) {
+        let readings = self.read(&mut self.lock(), member);
+        match decide(&readings) {
             Some(reason) => Err(self.problem(reason, member)),
             None => Ok(()),
         }
@@ -203,9 +169,10 @@ impl Admission {
         self.lock().store_full_at = full.then(Instant::now);
     }
 
-    fn read(&self, member: &Member) -> Readings {
+    /// Reads the readings, and takes a newer sample over into `backlog`.
+    fn read(&self, backlog: &mut Backlog, member: &Member) -> Readings {
+        let now = Instant::now();
         let sample = member.gauge.counts();
-        let mut backlog = self.lock();
         if let Some((sample, age)) = sample
             && !backlog
                 .sample
@@ -213,14 +180,16 @@ impl Admission {
                 .is_some_and(|earlier| Arc::ptr_eq(earlier, &sample))
         {
             backlog.live = sample.live();
-            backlog.waiting = WaitingJobs::of(&sample, |key| member.accounts.is_limited(key));
-            if let Some(sampled_at) = Instant::now().checked_sub(age) {
+            let is_limited = |key: &AccountKey| member.accounts.is_limited(key);
+            backlog.waiting.replace_sample(&sample, is_limited);
+            if let Some(sampled_at) = now.checked_sub(age) {
                 backlog.admitted.remove_until(sampled_at);
+                backlog.waiting.remove_until(sampled_at);
             }
             backlog.sample = Some(sample);
         }
         Readings {
-            live: backlog.live.saturating_add(backlog.admitted.jobs),
+            live: backlog.live.saturating_add(backlog.admitted.jobs()),
             backlog_max: self.backlog_max,
             unconfirmed_for: member.wakes.unconfirmed_for(),
             is_store_full: member.store.is_full()
@@ -263,18 +232,19 @@ impl Admission {
     }
 }
 
-/// A job that is counted in the backlog before it is admitted. Dropping it ends the count, unless it was used.
+/// A job that is counted in the backlog. Dropping it ends the count if the job is not committed. Otherwise the job stays counted
+/// until a sample has it.
+#[must_use]
 pub(crate) struct Reservation<'a> {
     admission: &'a Admission,
-    /// The sample after which the job was counted. A newer sample contains no reservations.
-    sample: Option<Arc<Counts>>,
+    /// The accounts for which the job is counted.
     accounts: Vec<AccountKey>,
     is_used: bool,
 }
 
 impl Reservation<'_> {
-    /// Keeps the job counted, because its commit begins now.
-    pub(crate) fn use_up(mut self) {
+    /// Records that the commit of the job begins. The caller drops the reservation when the commit has ended.
+    pub(crate) const fn use_up(&mut self) {
         self.is_used = true;
     }
 }
@@ -282,19 +252,22 @@ impl Reservation<'_> {
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         let mut backlog = self.admission.lock();
-        let sample = |sample: &Option<Arc<Counts>>| sample.as_ref().map(Arc::as_ptr);
-        if !self.is_used && sample(&backlog.sample) == sample(&self.sample) {
-            backlog.admitted.remove_one();
-            backlog.waiting.remove(&self.accounts);
+        if self.is_used {
+            let now = Instant::now();
+            backlog.admitted.commit_ended(now);
+            backlog.waiting.commit_ended(&self.accounts, now);
+        } else {
+            backlog.admitted.release();
+            backlog.waiting.release(&self.accounts);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
-    use super::{AdmittedJobs, Readings, RefusalReason, decide};
+    use super::{Readings, RefusalReason, decide};
 
     /// Each number is the highest that causes no refusal.
     const ACCEPTED: Readings = Readings {
@@ -304,24 +277,6 @@ mod tests {
         is_store_full: false,
         store_answers: true,
     };
-
-    #[test]
-    fn a_sample_replaces_only_the_jobs_that_were_counted_before_it() {
-        let ms = Duration::from_millis;
-        let start = Instant::now();
-        let mut admitted = AdmittedJobs::default();
-        for at in [0, 0, 5, 900, 900, 950] {
-            admitted.add(start + ms(at));
-        }
-        admitted.remove_until(start + ms(500));
-        assert_eq!(admitted.jobs, 3);
-        admitted.remove_one();
-        assert_eq!(admitted.jobs, 2);
-        admitted.remove_until(start + ms(900));
-        assert_eq!(admitted.jobs, 0);
-        admitted.remove_one();
-        assert_eq!(admitted.jobs, 0);
-    }
 
     #[test]
     fn submits_are_accepted_up_to_each_limit() {

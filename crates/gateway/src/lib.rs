@@ -19,6 +19,7 @@
 //! - `request_body`: reads a body within its limits; `json_size`: how much memory it takes when it is parsed. `content_headers`: which
 //!   bodies are accepted. `reserved_body`: the body of a large response. `validation`: checks a submit's fields.
 //! - `idempotency`: finds the job of a repeated submit. `admission`: decides whether new jobs are accepted now.
+//!   `admitted_jobs`: counts jobs until a sample of the counts has them.
 //! - `waiting_jobs`: limits the jobs that wait for one provider. `model_accounts`: which provider a model is for.
 //! - `readiness`: whether the process is healthy and ready. `admin`: the admin listener.
 //! - `store_call`: time limits and errors of store calls. `read_pacer`: limits the reads of waiting requests.
@@ -27,6 +28,7 @@
 mod access_log;
 mod admin;
 mod admission;
+mod admitted_jobs;
 mod content_headers;
 mod health;
 mod idempotency;

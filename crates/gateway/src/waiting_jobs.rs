@@ -1,16 +1,16 @@
 //! Limits the jobs that wait for one account to half of the backlog. So the jobs of a provider that is away cannot fill the
 //! backlog, and submits for other providers are still accepted.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 
 use forebay_runtime::member::Member;
 use forebay_shared::{
     account::{Account, AccountKey, Phase},
-    store::Counts,
+    store::{ACCOUNTS_MAX, Counts},
     time::TimeMs,
 };
 
-use crate::{problem::Problem, problem_code::ProblemCode};
+use crate::{admitted_jobs::AdmittedJobs, problem::Problem, problem_code::ProblemCode};
 
 /// The most jobs that may wait for one account are the backlog limit divided by this: its share.
 const SHARE_DIVISOR: u64 = 2;
@@ -18,10 +18,13 @@ const SHARE_DIVISOR: u64 = 2;
 /// refused clients can succeed together.
 const RETRY_DIVISOR: u64 = 10;
 
-/// How many jobs wait for each account: those in a sample of the counts, and those that this process admitted after it.
+/// How many jobs wait for each account: the jobs of the newest sample of the counts, and the jobs that this process admits after it.
 #[derive(Default)]
 pub(crate) struct WaitingJobs {
-    jobs: HashMap<AccountKey, u64>,
+    /// The jobs of the newest sample. `None` before the first sample.
+    sampled: Option<HashMap<AccountKey, u64>>,
+    /// The jobs that this process admits after it. Only accounts for which jobs may have to wait are here, at most [`ACCOUNTS_MAX`].
+    admitted: HashMap<AccountKey, AdmittedJobs>,
 }
 
 /// Too many jobs wait for an account.
@@ -35,9 +38,13 @@ pub(crate) struct AccountFull {
 }
 
 impl WaitingJobs {
-    /// The waiting jobs of a sample. A job behind a waiting job of its session waits for the same account. A job that waits for a
+    /// Replaces the sample. A job behind a waiting job of its session waits for the same account. A job that waits for a
     /// model's account also counts for the provider's account if `is_limited` returns true for the latter.
-    pub(crate) fn of(counts: &Counts, is_limited: impl Fn(&AccountKey) -> bool) -> Self {
+    pub(crate) fn replace_sample(
+        &mut self,
+        counts: &Counts,
+        is_limited: impl Fn(&AccountKey) -> bool,
+    ) {
         let mut jobs = HashMap::new();
         for count in &counts.deferred {
             *jobs.entry(count.account.clone()).or_default() += count.jobs;
@@ -46,27 +53,39 @@ impl WaitingJobs {
                 *jobs.entry(provider).or_default() += count.jobs;
             }
         }
-        Self { jobs }
+        self.sampled = Some(jobs);
     }
 
-    /// Whether no job waits for an account.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.jobs.is_empty()
+    /// Ends the count of the admitted jobs whose commits had ended when the newest sample was made. They are in the sample if they
+    /// still wait.
+    pub(crate) fn remove_until(&mut self, sampled_at: Instant) {
+        self.admitted.retain(|_, admitted| {
+            admitted.remove_until(sampled_at);
+            admitted.jobs() > 0
+        });
     }
 
-    /// Counts one more job that may wait for these accounts. It is counted only for accounts with waiting jobs in the sample,
-    /// because the jobs of other accounts may not need to wait.
+    /// Whether no job waits for an account, by the newest sample. `false` before the first sample.
+    pub(crate) fn has_no_jobs(&self) -> bool {
+        self.sampled.as_ref().is_some_and(HashMap::is_empty)
+    }
+
+    /// Counts one more job that may wait for these accounts. Returns the accounts for which it is counted. They are the accounts
+    /// with waiting jobs in the sample, and those that can have some in the next sample: limited accounts, and all accounts
+    /// before the first sample.
     ///
     /// # Errors
-    /// An account whose jobs take their share of the backlog already. Nothing is counted then.
-    pub(crate) fn add(
+    /// An account whose jobs take their share of the backlog already. Nothing is counted then. An account without waiting jobs in
+    /// the sample is never full, because its jobs may not need to wait.
+    pub(crate) fn reserve(
         &mut self,
-        accounts: &[AccountKey],
+        mut accounts: Vec<AccountKey>,
         backlog_max: u64,
-    ) -> Result<(), AccountFull> {
+        is_limited: impl Fn(&AccountKey) -> bool,
+    ) -> Result<Vec<AccountKey>, AccountFull> {
         let jobs_max = (backlog_max / SHARE_DIVISOR).max(1);
-        for account in accounts {
-            let waiting = self.jobs.get(account).copied().unwrap_or_default();
+        for account in &accounts {
+            let waiting = self.waiting_for(account);
             if waiting >= jobs_max {
                 return Err(AccountFull {
                     account: account.clone(),
@@ -75,19 +94,45 @@ impl WaitingJobs {
                 });
             }
         }
-        for account in accounts {
-            if let Some(waiting) = self.jobs.get_mut(account) {
-                *waiting += 1;
-            }
+        accounts.retain(|account| {
+            let is_counted = match &self.sampled {
+                Some(sampled) => sampled.contains_key(account) || is_limited(account),
+                None => true,
+            };
+            let has_entry = self.admitted.contains_key(account);
+            is_counted && (has_entry || self.admitted.len() < ACCOUNTS_MAX)
+        });
+        for account in &accounts {
+            self.admitted.entry(account.clone()).or_default().reserve();
         }
-        Ok(())
+        Ok(accounts)
     }
 
-    /// Ends the count of a job that [`Self::add`] counted.
-    pub(crate) fn remove(&mut self, accounts: &[AccountKey]) {
+    /// The jobs that wait for an account or may have to. 0 if none waits in the sample.
+    fn waiting_for(&self, account: &AccountKey) -> u64 {
+        let sampled = self.sampled.as_ref().and_then(|jobs| jobs.get(account));
+        let Some(sampled) = sampled else { return 0 };
+        let admitted = self.admitted.get(account).map(AdmittedJobs::jobs);
+        sampled.saturating_add(admitted.unwrap_or_default())
+    }
+
+    /// Ends the count of a job that is not committed. `accounts` is what [`Self::reserve`] returned.
+    pub(crate) fn release(&mut self, accounts: &[AccountKey]) {
         for account in accounts {
-            if let Some(waiting) = self.jobs.get_mut(account) {
-                *waiting = waiting.saturating_sub(1);
+            if let Some(admitted) = self.admitted.get_mut(account) {
+                admitted.release();
+                if admitted.jobs() == 0 {
+                    self.admitted.remove(account);
+                }
+            }
+        }
+    }
+
+    /// Records that the commit of a job has ended. `accounts` is what [`Self::reserve`] returned.
+    pub(crate) fn commit_ended(&mut self, accounts: &[AccountKey], now: Instant) {
+        for account in accounts {
+            if let Some(admitted) = self.admitted.get_mut(account) {
+                admitted.commit_ended(now);
             }
         }
     }
@@ -137,115 +182,4 @@ fn expected_wait_ms(account: &Account, jobs: u64, now: TimeMs) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use forebay_shared::{
-        account::{
-            Account, AccountEvent, AccountKey, ClosedBy, ConfiguredBy, ConfiguredLimits, Refusal,
-        },
-        class::Class,
-        ids::ProcessId,
-        job::JobError,
-        store::{Counts, DeferredCount},
-        time::TimeMs,
-    };
-
-    use super::{WaitingJobs, expected_wait_ms};
-
-    const NOW: TimeMs = TimeMs(1_000_000);
-
-    fn waiting(account: &AccountKey, interactive: u64, batch: u64) -> WaitingJobs {
-        let count = |class, jobs| DeferredCount {
-            account: account.clone(),
-            class,
-            heads: 1,
-            jobs,
-        };
-        let counts = Counts {
-            deferred: vec![
-                count(Class::Interactive, interactive),
-                count(Class::Batch, batch),
-            ],
-            ..Counts::default()
-        };
-        WaitingJobs::of(&counts, |_| true)
-    }
-
-    #[test]
-    fn the_jobs_of_models_wait_for_their_provider_only_while_it_is_limited() {
-        let model = AccountKey::of_model("busy", "large");
-        let counts = Counts {
-            deferred: vec![DeferredCount {
-                account: model.clone(),
-                class: Class::Batch,
-                heads: 5,
-                jobs: 50,
-            }],
-            ..Counts::default()
-        };
-        let accounts = [
-            AccountKey::of_provider("busy"),
-            AccountKey::of_model("busy", "small"),
-        ];
-        let mut jobs = WaitingJobs::of(&counts, |_| false);
-        assert_eq!(jobs.add(&accounts, 100), Ok(()));
-        let mut jobs = WaitingJobs::of(&counts, |key| *key == accounts[0]);
-        let full = jobs.add(&accounts, 100).expect_err("50 jobs wait");
-        assert_eq!(full.account, accounts[0]);
-    }
-
-    #[test]
-    fn the_jobs_of_an_account_may_take_half_of_the_backlog() {
-        let (busy, other) = (
-            AccountKey::of_provider("busy"),
-            AccountKey::of_provider("other"),
-        );
-        let accounts = [other.clone(), busy.clone()];
-        let mut jobs = waiting(&busy, 30, 18);
-        assert_eq!(jobs.add(&accounts, 100), Ok(()));
-        assert_eq!(jobs.add(&accounts, 100), Ok(()));
-        let full = jobs.add(&accounts, 100).expect_err("50 jobs wait");
-        assert_eq!(
-            (full.account, full.jobs_max, full.excess),
-            (busy.clone(), 50, 6)
-        );
-        assert_eq!(jobs.add(&[other], 100), Ok(()));
-        let beyond = waiting(&busy, 70, 0).add(&[busy], 100);
-        assert_eq!(beyond.expect_err("70 jobs wait").excess, 26);
-    }
-
-    #[test]
-    fn with_a_backlog_of_one_job_one_job_may_wait() {
-        let busy = AccountKey::of_provider("busy");
-        let accounts = [busy.clone()];
-        assert!(waiting(&busy, 0, 0).add(&accounts, 1).is_ok());
-        assert!(waiting(&busy, 1, 0).add(&accounts, 1).is_err());
-    }
-
-    #[test]
-    fn the_expected_wait_adds_the_remaining_closing_and_the_time_of_the_jobs_at_the_rate() {
-        let mut account = Account::default();
-        assert_eq!(expected_wait_ms(&account, 10, NOW), None);
-        let refusal = Refusal {
-            cause: ClosedBy::Unavailable,
-            taken_at: NOW,
-            overload_calls: None,
-            retry_after_ms: Some(7_000),
-            limits: None,
-            error: JobError::new("provider_unavailable", "away"),
-            random: 0.5,
-        };
-        account.apply(&AccountEvent::Refused(refusal), NOW);
-        let later = NOW.plus_ms(2_000);
-        assert_eq!(expected_wait_ms(&account, 10, later), Some(5_000));
-        let limits = ConfiguredLimits {
-            requests_per_minute: Some(120),
-            ..ConfiguredLimits::default()
-        };
-        let by = ConfiguredBy {
-            started_at: NOW,
-            process: ProcessId::fresh("worker"),
-        };
-        account.apply(&AccountEvent::Configured { limits, by }, NOW);
-        assert_eq!(expected_wait_ms(&account, 10, later), Some(10_000));
-    }
-}
+mod tests;

@@ -46,6 +46,7 @@ pub struct Gauge {
 }
 
 struct Sample {
+    /// The counts have everything that was committed before this time.
     at: Instant,
     /// The time of the counts, by the clock of the store.
     counted_at: TimeMs,
@@ -59,9 +60,12 @@ impl Gauge {
             let began = Instant::now();
             let pause = match store.recent_counts().await {
                 Ok(recent) => {
-                    let pause = pause_after(recent.age, recent.took, began.elapsed());
+                    let read_took = began.elapsed();
+                    let pause = pause_after(recent.age, recent.took, read_took);
                     let now = Instant::now();
-                    let at = now.checked_sub(recent.age).unwrap_or(now);
+                    // Counts that were summed during this read may lack what was committed during it.
+                    let age = recent.age.max(read_took);
+                    let at = now.checked_sub(age).unwrap_or(now);
                     self.record(recent, at);
                     pause
                 }
@@ -93,7 +97,7 @@ impl Gauge {
         });
     }
 
-    /// The newest counts and their age. `None` before the first read.
+    /// The newest counts and their age: they have everything that was committed earlier. `None` before the first read.
     #[must_use]
     pub fn counts(&self) -> Option<(Arc<Counts>, Duration)> {
         let samples = self.samples.read().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,9 @@
 //! The job message: "the head of this lane can run".
 //!
-//! It identifies the job and carries no prompt. It may have a copy of its lane, which saves the claim a read. It may be lost or duplicated without harm: the job's timer requests a
-//! lost wake again, and a lane grants one claim at a time. The broker stores the message as JSON. Unknown fields are
-//! ignored. They need not be kept, because no process writes a received message again.
+//! It identifies the job and carries no prompt. It may have a copy of its lane, which saves the claim a read. It may be lost or
+//! duplicated without harm: the job's timer requests a lost wake again, and a lane grants one claim at a time. The broker
+//! stores the message as JSON. Unknown fields are ignored. They need not be kept, because no process writes a received message
+//! again.
 
 mod lane_copy;
 

@@ -2,7 +2,6 @@
 //! server, so they are not part of the conformance suite.
 
 #[path = "../conformance/test_lane.rs"]
-#[expect(dead_code, reason = "the conformance suite uses all of it")]
 mod test_lane;
 
 mod clock;

@@ -72,9 +72,9 @@ pub(crate) async fn post(
         },
     };
     let Some(key) = key else {
-        job.reserve(&state)?.use_up();
+        let reservation = job.reserve(&state)?;
         drop(body);
-        return Ok(job.admit(&state, new_id, None).await?);
+        return Ok(job.admit(&state, new_id, None, reservation).await?);
     };
     let key = SubmitKey::new(&state, key, &body, new_id, job.now);
     drop(body);
@@ -103,8 +103,7 @@ async fn post_with_key(
     };
     let (id, lifetime_ms) = (entry.job, KEY_TTL_MS + RECORD_MARGIN_MS);
     let keep_until = job.now.plus_ms(lifetime_ms);
-    reservation.use_up();
-    match job.admit(state, id, Some(keep_until)).await {
+    match job.admit(state, id, Some(keep_until), reservation).await {
         Ok(response) => {
             if !is_own {
                 key.keep(entry).await;
@@ -150,6 +149,7 @@ impl PreparedJob {
         state: &ApiState,
         id: JobId,
         keep_until: Option<TimeMs>,
+        mut reservation: Reservation<'_>,
     ) -> Result<Response, AdmitError> {
         log_with(id);
         let submission = self.submission;
@@ -180,7 +180,10 @@ impl PreparedJob {
         if let Some(memory) = self.memory {
             change = change.with_reserved(memory);
         }
-        match state.member.lanes.apply(change, self.timeout).await {
+        reservation.use_up();
+        let applied = state.member.lanes.apply(change, self.timeout).await;
+        drop(reservation);
+        match applied {
             Ok(_) => {
                 state.admission.record_store_full(false);
                 tracing::debug!(job_id = %id, %class, "job accepted");

@@ -250,19 +250,27 @@ impl Fixture {
         id_of(&self.submit(job).await.expect(202))
     }
 
-    /// Submits jobs until the backlog limit refuses one. The gateway does not count a job that it admits during a read
-    /// of the counts. So it may accept a few jobs beyond the limit.
-    pub(crate) async fn fill_backlog(&self, backlog_max: usize) {
-        for accepted in 0..backlog_max + 10 {
-            let response = self.submit(&job_in_session("filler")).await;
-            if response.status == 503 {
-                assert!(accepted > 0, "refused below the limit");
+    /// Submits jobs until the backlog has as many jobs as its limit, and the limit refuses one. Until the next sample of the counts,
+    /// the gateway counts a job twice that it admitted while a sample was made. Then it refuses submits a second too early.
+    pub(crate) async fn fill_backlog(&self, backlog_max: u64) {
+        let filling = async {
+            loop {
+                let response = self.submit(&job_in_session("filler")).await;
+                let live = self.live_jobs().await;
+                assert!(live <= backlog_max, "{live} jobs are live");
+                if response.status != 503 {
+                    response.expect(202);
+                    continue;
+                }
                 response.expect_problem(503, "backlog_full");
-                return;
+                if live == backlog_max {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            response.expect(202);
-        }
-        panic!("no submit was refused at the limit of {backlog_max} jobs");
+        };
+        let filled = tokio::time::timeout(TIMEOUT, filling).await;
+        filled.expect("the backlog becomes full");
     }
 
     /// Completes all jobs of a session, one after the other.

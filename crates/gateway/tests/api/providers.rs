@@ -1,7 +1,8 @@
 //! Tests of jobs that wait for their provider: how the API shows them, and how many of them are accepted.
 
-use std::time::Duration;
+use std::{future::pending, sync::Arc, time::Duration};
 
+use faulty_store::{Fault, StoreCall};
 use forebay_gateway::ModelAccounts;
 use forebay_runtime::lanes::{LaneChange, ProviderWait};
 use forebay_shared::{
@@ -11,9 +12,12 @@ use forebay_shared::{
     time::TimeMs,
 };
 use serde_json::{Value, json};
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
 
-use crate::fixture::{Fixture, lane_without_session, repeat_until};
+use crate::fixture::{Fixture, id_of, lane_without_session, repeat_until};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Longer than a test runs, so that the sweeper resumes no job.
@@ -108,8 +112,9 @@ async fn a_job_and_its_provider_show_that_the_job_waits() {
     assert_eq!(shown.get("waiting_for"), None);
 }
 
-#[tokio::test]
-async fn jobs_that_wait_for_one_provider_take_at_most_half_of_the_backlog() {
+/// A gateway of which the jobs that wait for one provider may take five jobs of the backlog. The provider of a model is the part of
+/// its name before `-`.
+async fn gateway_with_half_of_five() -> Fixture {
     let gateway = Fixture::with_settings(|settings| {
         settings.backlog_max = 10;
         settings.model_accounts = ModelAccounts::new(|model| {
@@ -122,12 +127,37 @@ async fn jobs_that_wait_for_one_provider_take_at_most_half_of_the_backlog() {
     })
     .await;
     gateway.member.presence.clone().renewed_once().await;
-    let job_for = |model: &str| json!({"input": "Hi.", "model": model});
+    gateway
+}
+
+fn job_for(model: &str) -> Value {
+    json!({"input": "Hi.", "model": model})
+}
+
+/// Submits jobs for a model until one is refused because too many jobs wait for the provider. Returns how many were accepted.
+async fn submit_until_refused(gateway: &Fixture, model: &str) -> usize {
+    for accepted in 0..10 {
+        let response = gateway.submit(&job_for(model)).await;
+        if response.status == 503 {
+            response.expect_problem(503, "provider_backlog_full");
+            return accepted;
+        }
+        response.expect(202);
+    }
+    panic!("no submit was refused");
+}
+
+#[tokio::test]
+async fn jobs_that_wait_for_one_provider_take_at_most_half_of_the_backlog() {
+    let gateway = gateway_with_half_of_five().await;
     let account = AccountKey::of_model("away", "away-1");
     let until = close(&gateway, &account).await;
     let mut jobs = Vec::new();
     for _ in 0..5 {
-        let job = gateway.submit_accepted(&job_for("away-1")).await;
+        // Until the next sample, a job that was admitted while a sample was made counts twice.
+        let submit = async || gateway.submit(&job_for("away-1")).await;
+        let accepted = repeat_until(submit, |response| response.status == 202).await;
+        let job = id_of(&accepted.body);
         defer(&gateway, job, &account).await;
         jobs.push(job);
     }
@@ -154,4 +184,41 @@ async fn jobs_that_wait_for_one_provider_take_at_most_half_of_the_backlog() {
     gateway.post(&cancel).await.expect(200);
     wait_for_sample(&gateway, 4).await;
     gateway.submit_accepted(&job_for("away-1")).await;
+}
+
+#[tokio::test]
+async fn jobs_that_are_later_than_a_sample_count_when_it_arrives() {
+    let gateway = gateway_with_half_of_five().await;
+    let account = AccountKey::of_model("away", "away-1");
+    close(&gateway, &account).await;
+    let job = gateway.submit_accepted(&job_for("away-1")).await;
+    defer(&gateway, job, &account).await;
+    wait_for_sample(&gateway, 1).await;
+
+    // As in a fleet, the next sample is made some time before this gateway gets it.
+    let (made, is_made) = oneshot::channel();
+    let (arrive, arrives) = oneshot::channel::<()>();
+    let late = Fault::RespondAfter(Box::pin(async move {
+        let _ = made.send(());
+        let _ = arrives.await;
+    }));
+    let no_newer = Fault::After(Box::pin(pending()));
+    gateway.store.plan(StoreCall::Counts, [late, no_newer]);
+    is_made.await.expect("the sample is made");
+    let (earlier, _) = gateway.member.gauge.counts().expect("a sample is known");
+    let accepted = submit_until_refused(&gateway, "away-1").await;
+    arrive.send(()).expect("the gauge waits for the sample");
+    let has_arrived = || {
+        let (newest, _) = gateway.member.gauge.counts().expect("a sample is known");
+        !Arc::ptr_eq(&earlier, &newest)
+    };
+    let arrived = timeout(TIMEOUT, async {
+        while !has_arrived() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    arrived.await.expect("the sample arrives");
+    // The sample has one waiting job. All others are later.
+    let accepted = accepted + submit_until_refused(&gateway, "away-1").await;
+    assert_eq!(1 + accepted, 5);
 }

@@ -89,6 +89,12 @@ impl Accounts {
         !self.shared.cache.is_empty() && self.shared.cache.get(key).account.is_limited()
     }
 
+    /// Whether the store has accounts, as of the last read. Without accounts, no provider is limited.
+    #[must_use]
+    pub fn any_stored(&self) -> bool {
+        !self.shared.cache.is_empty()
+    }
+
     /// How many permits an account has now, at most `calls`, as of the last read. Takes none.
     #[must_use]
     pub fn available(&self, key: &AccountKey, calls: u32) -> u32 {

@@ -61,28 +61,37 @@ async fn a_repeated_message_of_a_running_job_reads_no_inputs() {
 
 #[tokio::test]
 async fn a_job_that_waits_for_memory_holds_no_permit_of_its_provider() {
+    let provider = AccountKey::of_provider("scripted");
     let one_call = ConfiguredLimits {
         concurrency: Some(1),
         ..ConfiguredLimits::default()
     };
-    let fleet = Fleet::limited(AccountKey::of_provider("scripted"), one_call).await;
+    // One worker, because another one would have memory for the large job.
+    let mut fleet = Fleet::with_limits(settings(8), [(provider.clone(), one_call)]);
+    fleet.start_worker();
+    wait_until("the limit is known", async || {
+        fleet.member.accounts.is_limited(&provider)
+    })
+    .await;
     let calls = &fleet.member.memory.calls;
-    let all = calls
-        .try_reserve(u64::MAX)
+    let most = calls
+        .try_reserve(calls.total() - 100_000)
         .expect("nothing is reserved yet");
-    let loads = fleet.store.call_count(StoreCall::Load);
     let large = fleet.submit(Submit::text(&"x".repeat(200_000))).await;
-    wait_until("the worker knows the size of the job", async || {
-        fleet.store.call_count(StoreCall::Load) > loads
+    // Free bytes cannot be reserved while a job waits for more of them.
+    wait_until("the large job waits for memory", async || {
+        calls.try_reserve(1).is_none()
     })
     .await;
     let began = Instant::now();
     let small = fleet.submit(Submit::text("small")).await;
-    fleet.next_call().await.reply("B");
+    let call = fleet.next_call().await;
+    assert_eq!(call.input(), "small");
+    call.reply("B");
     assert_eq!(fleet.outcome(small).await.status, Status::Completed);
     // The wait for memory takes 30 s.
     assert!(began.elapsed() < Duration::from_secs(25));
-    drop(all);
+    drop(most);
     fleet.next_call().await.reply("A");
     assert_eq!(fleet.outcome(large).await.status, Status::Completed);
 }

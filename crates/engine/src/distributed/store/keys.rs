@@ -13,7 +13,7 @@
 //! | `fb:{p}:w:TENANT\|C` | zset | queued jobs of a tenant and class, by time of admission |
 //! | `fb:{p}:c` | hash | counts: `TENANT\|C\|X`; `#` counts the sessions with live jobs |
 //! | `fb:{p}:s:TENANT/SESSION` | hash | a session: `created_at`, `updated_at`, `bytes`, `sent_bytes`, `input_tokens`, and `dropped` (how many older turns were dropped) |
-//! | `fb:{p}:u:TENANT/SESSION` | list | the session's turns |
+//! | `fb:{p}:u:TENANT/SESSION` | list | the turns of a session. If `bytes` is 0, they are left of an earlier session |
 //! | `fb:{p}:su`, `fb:{p}:sx` | zset | idle sessions (those without live jobs), by last use and by expiry |
 //! | `fb:k:TENANT/KEY` | string | an idempotency key |
 //! | `fb:accounts` | hash | the accounts of providers |

@@ -134,9 +134,11 @@ for _ = 1, tonumber(take()) do
   -- A new job does not continue an expired session.
   if indexed_expiry and tonumber(indexed_expiry) <= tonumber(at) then redis.call('DEL', session_key, turns_key) end
   local updated_at, bytes = unpack(redis.call('HMGET', session_key, 'updated_at', 'bytes'))
-  bytes = tonumber(bytes or 0)
   local is_new = not updated_at
-  -- Turns without their session's hash belong to a session that is gone, and may have an expiry.
+  -- A list of turns may be left of a session whose hash is gone. It may have an expiry. Reads ignore it, because the new session has
+  -- 0 bytes of turns.
+  local has_turns = not is_new and bytes ~= '0'
+  bytes = tonumber(bytes or 0)
   if is_new and indexed_expiry then redis.call('DEL', turns_key) end
   local appended, turns = {}, 0
   for index = 1, tonumber(take()) do
@@ -147,12 +149,12 @@ for _ = 1, tonumber(take()) do
   for first = 1, #appended, 1000 do
     local last = math.min(first + 999, #appended)
     turns = redis.call('RPUSH', turns_key, unpack(appended, first, last))
-    if is_new and turns > last then
+    if not has_turns and turns > last then
       redis.call('DEL', turns_key)
       turns = redis.call('RPUSH', turns_key, unpack(appended, first, last))
     end
   end
-  if #appended == 0 and not is_new then turns = redis.call('LLEN', turns_key) end
+  if #appended == 0 and has_turns then turns = redis.call('LLEN', turns_key) end
   -- The newest turn stays, whatever its size.
   local dropped = 0
   while turns > 1 and (turns > turns_max or bytes > bytes_max) do

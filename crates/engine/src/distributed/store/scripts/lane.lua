@@ -18,6 +18,7 @@ local inline_bytes_max = 65536
 
 -- The run inputs of a job: its metadata, its request, the token measure of the session, and the turns of the session. If they
 -- have more than `bytes_max` bytes, returns their size. Returns false if the job is not live.
+-- With 0 bytes a session has no turns. Then the list, if there is one, is left of a session whose hash is gone.
 local function run_inputs(prefix, session, job, bytes_max)
   local job_key, stored = prefix .. 'j:' .. job, {false, false, false}
   local bytes = redis.call('HSTRLEN', job_key, 'request')

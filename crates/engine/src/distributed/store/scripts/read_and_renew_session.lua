@@ -17,6 +17,10 @@ if live_jobs == 0 then
   redis.call('PEXPIRE', KEYS[1], ttl)
   redis.call('PEXPIRE', lane_key, ttl)
 end
-local turns_key, bytes, turns = prefix .. 'u:' .. session, tonumber(stored[3] or 0), false
-if bytes <= inline_bytes_max then turns = redis.call('LRANGE', turns_key, 0, -1) end
-return {stored[1], stored[2], live_jobs, redis.call('LLEN', turns_key), bytes, tonumber(stored[4] or 0), turns}
+local turns_key, bytes, count, turns = prefix .. 'u:' .. session, tonumber(stored[3] or 0), 0, {}
+-- With 0 bytes the session has no turns. Then the list, if there is one, is left of a session whose hash is gone.
+if stored[3] ~= '0' then
+  count = redis.call('LLEN', turns_key)
+  turns = bytes <= inline_bytes_max and redis.call('LRANGE', turns_key, 0, -1)
+end
+return {stored[1], stored[2], live_jobs, count, bytes, tonumber(stored[4] or 0), turns}

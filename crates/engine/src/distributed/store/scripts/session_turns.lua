@@ -2,11 +2,14 @@
 -- ARGV: prefix, session, the number of the first turn, the most turns, the most bytes.
 -- Returns the number of the first returned turn, and the turns. The first turn is returned whatever its size.
 -- `dropped` is the number of turns that commits have dropped from the session, so it is the number of the oldest turn.
+-- A session of 0 bytes has no turns. Then the list, if there is one, is left of a session whose hash is gone.
 local prefix, session = ARGV[1], ARGV[2]
 local from, turns_max, bytes_max = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local dropped = tonumber(redis.call('HGET', KEYS[1], 'dropped') or 0)
+local dropped, session_bytes = unpack(redis.call('HMGET', KEYS[1], 'dropped', 'bytes'))
+dropped = tonumber(dropped or 0)
 local index = math.max(from - dropped, 0)
 local reply = {dropped + index}
+if session_bytes == '0' then return reply end
 local bytes = 0
 -- A few turns at a time, so that the script reads little more than it returns.
 while true do
