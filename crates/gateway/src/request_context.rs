@@ -2,7 +2,7 @@
 //! lines, and the id is in its answer.
 
 use axum::{
-    extract::{MatchedPath, Request, State},
+    extract::{MatchedPath, Request},
     http::{HeaderMap, Method, StatusCode},
     middleware::Next,
     response::Response,
@@ -19,12 +19,11 @@ use crate::{access_log::AccessLog, request_id, request_metrics::RequestRecord};
 
 /// Handles a request in its context, records and logs it, and adds its id to the answer.
 ///
-/// This is one layer, because each layer allocates for every request. It is not an `async fn`, and it awaits nothing, because
-/// both would store the request twice.
-pub(crate) fn with_context(
-    State(metrics): State<GatewayMetrics>,
+/// This is not an `async fn`, and it awaits nothing, because both would store the request twice.
+pub(crate) fn with_context<H: Future<Output = Response> + Send>(
+    metrics: GatewayMetrics,
     request: Request,
-    next: Next,
+    handle: impl FnOnce(Request) -> H,
 ) -> impl Future<Output = Response> + Send {
     let id = request_id::of(request.headers());
     let client_trace = client_trace(request.headers());
@@ -37,7 +36,7 @@ pub(crate) fn with_context(
     let record = RequestRecord::begin(metrics, &request);
     let access_log = AccessLog::begin(&request);
     let span = ServerSpan::new(span);
-    let handling = next.run(request).map(move |mut response: Response| {
+    let handling = handle(request).map(move |mut response: Response| {
         record.end(&response);
         if let Some(access_log) = access_log {
             access_log.end(&response);

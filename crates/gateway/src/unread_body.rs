@@ -7,9 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::{
-    body::Body, extract::Request, http::header::EXPECT, middleware::Next, response::Response,
-};
+use axum::{body::Body, extract::Request, http::header::EXPECT, response::Response};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
@@ -19,10 +17,13 @@ use crate::request_body;
 type DroppedBody = Arc<Mutex<Option<Body>>>;
 
 /// Handles a request, then discards its body if no handler has read it.
-pub(crate) async fn discard_unread(request: Request, next: Next) -> Response {
+pub(crate) async fn discard_unread(
+    request: Request,
+    handle: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     // A client that sends `Expect: 100-continue` has sent no body yet.
     if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
-        return next.run(request).await;
+        return handle(request).await;
     }
     let dropped = DroppedBody::default();
     let request = request.map(|body| {
@@ -32,7 +33,7 @@ pub(crate) async fn discard_unread(request: Request, next: Next) -> Response {
             dropped: Arc::clone(&dropped),
         })
     });
-    let response = next.run(request).await;
+    let response = handle(request).await;
     let body = dropped
         .lock()
         .unwrap_or_else(PoisonError::into_inner)

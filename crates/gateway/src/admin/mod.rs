@@ -8,18 +8,26 @@ mod state;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, http::Uri, middleware, routing::get};
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::Uri,
+    middleware::{self, Next},
+    response::Response,
+    routing::get,
+};
 use forebay_runtime::{fleet_metrics::TimerOverdue, member::Member};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
+    panic_response::panic_response,
     problem::Problem,
     problem_code::ProblemCode,
     readiness::Requirements,
     request_context,
-    router::{method_not_allowed, panic_response},
+    router::method_not_allowed,
     server::{self, ServerLimits, WhenFull, is_loopback},
     web_guard::{self, AllowedHosts, AllowedOrigins, WebGuard},
 };
@@ -98,6 +106,10 @@ pub async fn serve_admin(
     }
 }
 
+async fn guard(State(rules): State<Arc<WebGuard>>, request: Request, next: Next) -> Response {
+    web_guard::guard(&rules, request, async |request| next.run(request).await).await
+}
+
 fn router(state: Arc<AdminState>, web_guard: WebGuard) -> Router {
     Router::new()
         .route("/metrics", get(metrics::get))
@@ -107,10 +119,7 @@ fn router(state: Arc<AdminState>, web_guard: WebGuard) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(state)
         .layer(CatchPanicLayer::custom(panic_response))
-        .layer(middleware::from_fn_with_state(
-            Arc::new(web_guard),
-            web_guard::guard,
-        ))
+        .layer(middleware::from_fn_with_state(Arc::new(web_guard), guard))
         .layer(middleware::from_fn(request_context::with_id))
 }
 

@@ -9,7 +9,6 @@ use axum::{
         HeaderMap,
         header::{CONTENT_LENGTH, EXPECT},
     },
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -24,9 +23,13 @@ const DISCARD_BYTES_MAX: usize = 32 * 1024 * 1024;
 const DISCARD_TIME: Duration = Duration::from_secs(3);
 
 /// Refuses a request whose `Content-Length` is over the limit, on any route, before its body is read.
-pub(crate) async fn refuse_too_large(bytes_max: usize, request: Request, next: Next) -> Response {
+pub(crate) async fn refuse_too_large(
+    bytes_max: usize,
+    request: Request,
+    handle: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     if content_length(request.headers()).is_none_or(|bytes| bytes <= bytes_max) {
-        return next.run(request).await;
+        return handle(request).await;
     }
     // A client that sends `Expect: 100-continue` has sent no body yet, so nothing is discarded.
     if !request.headers().contains_key(EXPECT) {

@@ -1,15 +1,12 @@
 //! Applies the rules about `Host`, `Origin` and `Sec-Fetch-Site` to each request.
 
-use std::sync::Arc;
-
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::Request,
     http::{
         HeaderMap, Method, Version,
         header::{CONTENT_TYPE, HOST},
     },
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 
@@ -49,9 +46,9 @@ impl WebGuard {
 
 /// Refuses the requests of web pages that are not allowed, answers preflights, and handles all other requests.
 pub(crate) async fn guard(
-    State(rules): State<Arc<WebGuard>>,
+    rules: &WebGuard,
     request: Request,
-    next: Next,
+    handle: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let host = match host_of(&request) {
         Ok(host) => host,
@@ -65,13 +62,13 @@ pub(crate) async fn guard(
         foreign_host().into_response()
     } else {
         match rules.origins.source(request.headers(), host.as_ref()) {
-            RequestSource::Own => next.run(request).await,
+            RequestSource::Own => handle(request).await,
             RequestSource::AllowedOrigin => {
                 let headers = request.headers().clone();
                 let mut response = if cors::is_preflight(request.method(), &headers) {
                     cors::preflight_response(&headers)
                 } else {
-                    next.run(request).await
+                    handle(request).await
                 };
                 cors::allow_origin(&rules.origins, &headers, &mut response);
                 response

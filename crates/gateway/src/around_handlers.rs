@@ -1,0 +1,47 @@
+//! What runs around every handler of the API. It is one layer of axum, because each layer costs every request several allocations and
+//! moves.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use forebay_metrics::gateway::GatewayMetrics;
+use futures_util::FutureExt;
+
+use crate::{
+    panic_response::panic_response,
+    query_parameters, request_body, request_context, unread_body,
+    web_guard::{self, WebGuard},
+};
+
+/// What the layer needs.
+pub(crate) struct AroundHandlers {
+    pub(crate) metrics: GatewayMetrics,
+    pub(crate) web_guard: WebGuard,
+    pub(crate) body_bytes_max: usize,
+}
+
+/// Handles a request within its context, if no rule refuses it. A panic becomes a response.
+pub(crate) fn around_handlers(
+    State(around): State<Arc<AroundHandlers>>,
+    request: Request,
+    next: Next,
+) -> impl Future<Output = Response> + Send {
+    let metrics = around.metrics.clone();
+    request_context::with_context(metrics, request, |request| {
+        let handling = unread_body::discard_unread(request, async move |request| {
+            let allowed = async |request| refuse_or_run(&around, request, next).await;
+            web_guard::guard(&around.web_guard, request, allowed).await
+        });
+        let caught = AssertUnwindSafe(handling).catch_unwind();
+        caught.map(|response| response.unwrap_or_else(panic_response))
+    })
+}
+
+async fn refuse_or_run(around: &AroundHandlers, request: Request, next: Next) -> Response {
+    let run = async |request| query_parameters::refuse_unknown(request, next).await;
+    request_body::refuse_too_large(around.body_bytes_max, request, run).await
+}
