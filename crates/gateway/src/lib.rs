@@ -34,6 +34,7 @@ mod content_headers;
 mod health;
 mod idempotency;
 mod jobs;
+mod json_response;
 mod json_size;
 mod model_accounts;
 mod panic_response;

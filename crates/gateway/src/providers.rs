@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use forebay_shared::{
     account::{Account, AccountKey, ClosedBy, Closing, ConfiguredLimits, Phase},
     class::Class,
@@ -13,7 +13,7 @@ use forebay_shared::{
 };
 use serde::Serialize;
 
-use crate::{problem::Problem, state::ApiState};
+use crate::{json_response::Json, problem::Problem, state::ApiState};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Providers {

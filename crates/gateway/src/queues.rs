@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use forebay_shared::{class::Class, store::Counts, time::TimeMs};
 use serde::Serialize;
 
-use crate::{problem::Problem, state::ApiState};
+use crate::{json_response::Json, problem::Problem, state::ApiState};
 
 #[derive(Serialize)]
 pub(crate) struct Queues {

@@ -1,7 +1,9 @@
 //! `GET /`: what this is, and where to look.
 
-use axum::{Json, response::IntoResponse};
+use axum::response::IntoResponse;
 use serde_json::json;
+
+use crate::json_response::Json;
 
 /// Shows the name of the program and its routes.
 pub(crate) async fn get() -> impl IntoResponse {

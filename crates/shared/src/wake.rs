@@ -2,8 +2,7 @@
 //!
 //! It identifies the job and carries no prompt. It may have a copy of its lane, which saves the claim a read. It may be lost or
 //! duplicated without harm: the job's timer requests a lost wake again, and a lane grants one claim at a time. The broker
-//! stores the message as JSON. Unknown fields are ignored. They need not be kept, because no process writes a received message
-//! again.
+//! stores the message as JSON. Unknown fields are ignored. A process that publishes a received message again drops them.
 
 mod lane_copy;
 

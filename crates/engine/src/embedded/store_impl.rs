@@ -13,9 +13,9 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, LoadedLane, Notices, RunInputs,
-        SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic,
-        TurnRange,
+        HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, LoadedLane, LoadedRunInputs, Notices,
+        RunInputs, SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts, Timer,
+        TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -29,7 +29,7 @@ use super::{
     idempotency_keys::{self, NewKey},
     jobs,
     lane_row::LaneName,
-    lanes::{self, LaneQuery, RawRunInputs},
+    lanes::{self, LaneQuery},
     sessions::{self, SessionKey},
     sqlite_store::SqliteStore,
     timers,
@@ -115,8 +115,8 @@ impl Store for SqliteStore {
             .await;
         match result.map_err(|rejection| rejection.into_store_error(on_store_full))? {
             SqlCommitResult::Done(raw) => {
-                let run_inputs = raw.map(RawRunInputs::parse).transpose()?;
-                Ok(CommitResult::Done(run_inputs.map(Box::new)))
+                let run_inputs = raw.map(|raw| LoadedRunInputs::parsed(raw.parse()));
+                Ok(CommitResult::Done(run_inputs))
             }
             SqlCommitResult::Conflict(raw) => Ok(CommitResult::Conflict(Box::new(raw.parse()?))),
         }

@@ -115,7 +115,9 @@ pub(crate) async fn is_returned_by_the_commit_that_needs_it(engine: impl Harness
     assert_eq!(inline.request, request(first));
 
     let commit = build(&newer, first);
-    let CommitResult::Done(Some(run_inputs)) = lane.store.commit(&commit).await.unwrap() else {
+    let CommitResult::Done(Some(LoadedRunInputs::Inline(run_inputs))) =
+        lane.store.commit(&commit).await.unwrap()
+    else {
         panic!("the lane has not changed");
     };
     assert_eq!(run_inputs.meta.id, first);
@@ -140,7 +142,9 @@ pub(crate) async fn is_returned_by_the_commit_that_needs_it(engine: impl Harness
     let (mut commit, _) = alone.build_commit(&base, &claim(job), vec![]).unwrap();
     commit.run_inputs_of = Some(job);
     commit.needs_run_inputs = true;
-    let CommitResult::Done(Some(run_inputs)) = alone.store.commit(&commit).await.unwrap() else {
+    let CommitResult::Done(Some(LoadedRunInputs::Inline(run_inputs))) =
+        alone.store.commit(&commit).await.unwrap()
+    else {
         panic!("the lane has not changed");
     };
     assert_eq!(run_inputs.request, request(job));

@@ -109,6 +109,7 @@ fn word_at(body: &[u8], line: usize, column: usize) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use axum::response::IntoResponse;
+    use serde_json::json;
 
     use super::{parse, reason};
 
@@ -119,6 +120,21 @@ mod tests {
         assert!(reason.contains(expected), "{body:?}: {reason}");
         let problem = parse(body).expect_err("not JSON");
         assert_eq!(problem.into_response().status(), 400);
+    }
+
+    /// With its feature `raw_value`, serde_json parses the text of such an object as JSON again. Then a body would hold more values than
+    /// its estimate, and deeper ones than are allowed. Any dependency can turn on the feature.
+    #[test]
+    fn no_key_makes_the_parser_read_a_text_as_json() {
+        for key in [
+            "$serde_json::private::RawValue",
+            "$serde_json::private::Number",
+        ] {
+            let body = json!({ key: "[1]" });
+            let parsed = parse(body.to_string().as_bytes()).expect("valid JSON");
+            assert_eq!(parsed, body);
+            assert!(parsed.is_object(), "{key} is a key like others");
+        }
     }
 
     #[test]

@@ -166,8 +166,9 @@ impl Committer {
         let load = || self.store.load(key, &jobs, run_inputs_of);
 
         let cached = self.cache.take(key);
-        let is_cached = cached.is_some();
-        let is_cacheable = is_cached || run_inputs_of.is_some();
+        let is_cacheable = cached.is_some() || run_inputs_of.is_some();
+        // A claim uses no cached lane.
+        let is_cached = cached.is_some() && run_inputs_of.is_none();
         let (mut base, mut is_guess) = match guess(cached, &mut *batch) {
             Some(guess) => (guess, true),
             None => (with_retry(deadline, load).await?, false),
@@ -217,8 +218,8 @@ impl Committer {
             }
             match committed? {
                 RetriedCommit::Conflict { newer, is_in_doubt } => {
-                    // A lane that was only assumed to be absent needs no other process to be there. After a lost response, the
-                    // change may be this process's own.
+                    // A lane that was only assumed to be absent needs no other process to be there, and the copy of a wake may be
+                    // old. After a lost response, the change may be this process's own.
                     if !is_in_doubt && (is_cached || !is_guess) {
                         self.metrics.commit_conflicts.inc();
                     }

@@ -174,8 +174,8 @@ impl Shared {
     /// Takes the next batch from the queue: all changes up to the next claim. Changes whose callers have gone away are
     /// dropped. If no change is left, removes the queue and returns `None`.
     ///
-    /// A claim begins a new batch for two reasons. A load returns the [`RunInputs`](forebay_shared::store::RunInputs) of only one
-    /// job. And it returns only committed turns, so the changes before the claim must be committed first.
+    /// A claim begins a new batch for two reasons. A load or a commit returns the [`RunInputs`](forebay_shared::store::RunInputs) of
+    /// only one job. And it returns only turns that were committed before, so the changes before the claim must be committed first.
     fn next_batch(&self, lane: &LaneKey) -> Option<Vec<Pending>> {
         let mut waiting = self.waiting();
         let queue = waiting.get_mut(lane)?;

@@ -90,7 +90,7 @@ impl HeadWakes {
             let meta = admitted.map(|new| &new.meta);
             let trace = wake_trace(meta, wake.trace);
             let mut request = self.wake_request(&head, *timer, trace, wake.permit);
-            if self.wakes.take_lane_copies() {
+            if self.wakes.want_lane_copies() {
                 request.wake.lane_copy = LaneCopy::of(&commit.next, commit.version);
             }
             self.wakes.request(request);

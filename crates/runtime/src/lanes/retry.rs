@@ -88,13 +88,14 @@ pub(super) async fn commit_with_retry(
     loop {
         match store.commit(commit).await {
             Ok(CommitResult::Done(run_inputs)) => {
-                let run_inputs = run_inputs.map(LoadedRunInputs::Inline);
                 return Ok(RetriedCommit::Done { run_inputs });
             }
             // The lane has the version of this commit: an earlier request succeeded, and its response was lost.
             Ok(CommitResult::Conflict(newer)) if newer.version == Some(commit.version) => {
+                // A claim that is made must not be lost, also if the record of its job has been deleted meanwhile.
+                let left_out = LoadedRunInputs::LeftOut { bytes: 0 };
                 return Ok(RetriedCommit::Done {
-                    run_inputs: newer.run_inputs,
+                    run_inputs: newer.run_inputs.or(Some(left_out)),
                 });
             }
             Ok(CommitResult::Conflict(newer)) => {

@@ -5,12 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 use super::{
-    health::PublishHealth,
-    parking::{parked_until, parked_without_wake_until},
-    parks::Parks,
-    publisher::WakePublisher,
-    request::WakeRequest,
-    surplus::Surplus,
+    health::PublishHealth, parking::parked_until, parks::Parks, publisher::WakePublisher,
+    request::WakeRequest, surplus::Surplus,
 };
 use crate::gauge::Gauge;
 use forebay_shared::{class::Class, lane::REVISIT_MS, queue::Queue, store::Store, time::TimeMs};
@@ -66,7 +62,7 @@ impl Wakes {
 
     /// Whether a wake that is requested now should have a copy of its lane.
     #[must_use]
-    pub fn take_lane_copies(&self) -> bool {
+    pub fn want_lane_copies(&self) -> bool {
         let waiting = WAITING_MAX - self.requests.capacity();
         waiting < WAITING_WITH_COPY_MAX && self.queue.keeps_lane_copies()
     }
@@ -90,12 +86,10 @@ impl Wakes {
         admitted_at: TimeMs,
         now: TimeMs,
     ) -> Option<TimeMs> {
-        if self.has_surplus(class) {
-            return Some(parked_without_wake_until(&self.gauge, class, now));
-        }
         let is_old = now.since_ms(admitted_at) >= REVISIT_MS;
-        (is_old && self.gauge.queue_holds_all_wakes(class))
-            .then(|| parked_until(&self.gauge, class, now))
+        let needs_no_wake =
+            self.has_surplus(class) || (is_old && self.gauge.queue_holds_all_wakes(class));
+        needs_no_wake.then(|| parked_until(&self.gauge, class, now))
     }
 
     /// Whether ready heads of the class may have no wake, because the queue was full. No wakes of the class are published then.

@@ -6,19 +6,14 @@ use futures_util::future::join_all;
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
-    health::PublishHealth,
-    parking::{parked_until, parked_without_wake_until},
-    parks::Parks,
-    request::WakeRequest,
+    health::PublishHealth, parking::parked_until, parks::Parks, request::WakeRequest,
     surplus::Surplus,
 };
 use crate::gauge::Gauge;
 use forebay_shared::{
-    class::Class,
     ids::SessionId,
     queue::{Queue, QueueError},
     store::{Store, TimerMove},
-    time::TimeMs,
     wake::Wake,
 };
 use forebay_telemetry::{NewSpan, Span, SpanKind, TraceContext, job_names, messaging_names};
@@ -72,9 +67,8 @@ impl WakePublisher {
             let mut moves = Vec::new();
             for (request, published) in batch.drain(..).zip(published) {
                 match published {
-                    Published::Confirmed => moves.push(self.parked_timer(&request, parked_until)),
-                    Published::NoSpace => {
-                        moves.push(self.parked_timer(&request, parked_without_wake_until));
+                    Published::Confirmed | Published::NoSpace => {
+                        moves.push(self.parked_timer(&request));
                     }
                     Published::Unconfirmed => unconfirmed = Some(request),
                 }
@@ -142,12 +136,8 @@ impl WakePublisher {
         Published::Unconfirmed
     }
 
-    fn parked_timer(
-        &self,
-        request: &WakeRequest,
-        until: impl Fn(&Gauge, Class, TimeMs) -> TimeMs,
-    ) -> TimerMove {
-        let until = until(&self.gauge, request.wake.class, self.store.now());
+    fn parked_timer(&self, request: &WakeRequest) -> TimerMove {
+        let until = parked_until(&self.gauge, request.wake.class, self.store.now());
         TimerMove {
             job: request.wake.job,
             from: request.timer,

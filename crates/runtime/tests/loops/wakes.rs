@@ -143,6 +143,27 @@ async fn timers_are_parked_for_the_shortest_time_while_the_drain_rate_is_unknown
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_ready_heads_are_parked_so_that_a_thousand_of_their_timers_are_due_in_a_second() {
+    let scene = Scene::new();
+    let job = scene.admit_without_wake("s").await;
+    for (live, _) in scene.inner_store.state().counts.values_mut() {
+        live.ready = 90_000;
+    }
+    let gauge = std::sync::Arc::new(Gauge::default());
+    let (wakes, publisher) = Wakes::new(scene.queue.clone(), scene.store.clone(), gauge.clone());
+    let _ = tokio::time::timeout(Duration::from_millis(10), gauge.run(&*scene.inner_store)).await;
+    tokio::spawn(publisher.run());
+    wakes.request(WakeRequest {
+        wake: wake(&scene, "s", job),
+        timer: scene.timer(job),
+        deadline: scene.now().plus_ms(1_000_000),
+        is_refill: false,
+    });
+    pass_ms(PARK_MS).await;
+    assert_eq!(scene.timer_in_ms(job), 90_000 - PARK_MS);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_timer_that_moved_after_the_request_is_not_parked() {
     let scene = Scene::new();
     let job = scene.admit_without_wake("s").await;
@@ -267,11 +288,11 @@ async fn a_request_beyond_the_buffer_is_dropped_and_counts_as_unconfirmed() {
         deadline,
         is_refill: false,
     };
-    assert!(wakes.take_lane_copies());
+    assert!(wakes.want_lane_copies());
     for _ in 0..WAITING_WITH_COPY_MAX {
         wakes.request(request());
     }
-    assert!(!wakes.take_lane_copies());
+    assert!(!wakes.want_lane_copies());
     for _ in WAITING_WITH_COPY_MAX..WAITING_MAX {
         wakes.request(request());
     }

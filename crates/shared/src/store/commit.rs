@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     deferred::DeferredChange,
-    read::{LoadedLane, RunInputs},
+    read::{LoadedLane, LoadedRunInputs},
     version::LaneVersion,
 };
 use crate::{
@@ -52,7 +52,8 @@ pub struct Commit {
     pub run_inputs_of: Option<JobId>,
     /// Whether the run inputs are returned too if the commit is written. They are those before the commit. Then the commit is
     /// written only if they have at most [`INLINE_BYTES_MAX`](super::INLINE_BYTES_MAX) bytes as stored; otherwise, and without
-    /// a record of the job, it conflicts.
+    /// a record of the job, it conflicts. In a store that processes of several releases use, it also conflicts if a document in
+    /// the run inputs may have another version than [`DocumentVersion::FIRST`](crate::document::DocumentVersion::FIRST).
     pub needs_run_inputs: bool,
     /// The time of the change, by the store's clock.
     pub at: TimeMs,
@@ -95,8 +96,9 @@ pub struct SessionWrite {
 /// The result of a commit that the store executed.
 #[derive(Clone, Debug)]
 pub enum CommitResult {
-    /// The commit is on disk. The run inputs are returned if it needed them ([`Commit::needs_run_inputs`]).
-    Done(Option<Box<RunInputs>>),
+    /// The commit is on disk. The run inputs are returned if it needed them ([`Commit::needs_run_inputs`]). They are left out if
+    /// this process cannot read them; [`Store::run_inputs`](super::Store::run_inputs) returns the reason.
+    Done(Option<LoadedRunInputs>),
     /// Nothing was written: the lane has changed since it was read, a record to create exists, or there are no run inputs that
     /// can be returned. If the lane has the commit's own version, an earlier request of this commit has succeeded.
     Conflict(Box<LoadedLane>),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::version::LaneVersion;
+use super::{StoreError, version::LaneVersion};
 use crate::{
     class::Class,
     document::{Document, DocumentVersion, UnknownFields},
@@ -43,6 +43,14 @@ pub enum LoadedRunInputs {
 }
 
 impl LoadedRunInputs {
+    /// Run inputs that were read but not parsed, or left out if they cannot be parsed.
+    #[must_use]
+    pub fn parsed(result: Result<RunInputs, StoreError>) -> Self {
+        result.map_or(Self::LeftOut { bytes: 0 }, |run_inputs| {
+            Self::Inline(Box::new(run_inputs))
+        })
+    }
+
     /// The run inputs, if the load returned them.
     #[must_use]
     pub fn inline(self) -> Option<Box<RunInputs>> {

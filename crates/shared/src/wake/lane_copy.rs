@@ -1,65 +1,55 @@
 //! A copy of a small lane, which a wake carries.
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
     document,
-    lane::Lane,
+    lane::{Lane, State},
     store::{LaneVersion, LoadedLane},
 };
 
-/// A lane at one of its versions, as JSON. It saves the claim of the job a read of the lane. It may be outdated or of another
-/// release, so the commit of the claim compares the version, and a copy that cannot be read is ignored.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A lane at one of its versions: the version in 32 hex digits, then the lane as JSON. It saves the claim of the job a read of the
+/// lane. It may be outdated or of another release, so the commit of the claim compares the version, and a copy that cannot be read
+/// is ignored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct LaneCopy(Box<RawValue>);
+pub struct LaneCopy(String);
 
-/// The most bytes of a copy. Larger lanes are left out: their copies would fill the queue, and such a lane has more jobs, so it
-/// probably changes before the claim.
+/// The most bytes of a copy. Copies of larger lanes would fill the queue. Besides, such a lane probably changes before the claim.
 const BYTES_MAX: usize = 1024;
-
-/// The JSON of a copy. The lane itself is parsed separately, because its version decides whether this release may read it.
-#[derive(Serialize)]
-struct WrittenCopy<'a> {
-    version: LaneVersion,
-    lane: &'a Lane,
-}
-
-#[derive(Deserialize)]
-struct ReadCopy<'a> {
-    version: LaneVersion,
-    #[serde(borrow)]
-    lane: &'a RawValue,
-}
+/// The most jobs of a lane that is copied.
+const JOBS_MAX: usize = 3;
+/// The hex digits of a version.
+const VERSION_BYTES: usize = 32;
 
 impl LaneCopy {
-    /// The copy of a lane; `None` if it would be too large.
+    /// The copy of a lane. `None` if it would be large, or if the lane has errors: they may quote a reply or a prompt, and a message
+    /// must not.
     #[must_use]
     pub fn of(lane: &Lane, version: LaneVersion) -> Option<Self> {
-        let json = to_raw_value(&WrittenCopy { version, lane }).ok()?;
-        (json.get().len() <= BYTES_MAX).then_some(Self(json))
+        let has_error = lane
+            .entries
+            .iter()
+            .any(|entry| !entry.attempts.is_empty() || matches!(entry.state, State::Deferred(_)));
+        if has_error || lane.entries.len() > JOBS_MAX {
+            return None;
+        }
+        let mut copy = version.simple().to_string();
+        copy.push_str(&serde_json::to_string(lane).ok()?);
+        (copy.len() <= BYTES_MAX).then_some(Self(copy))
     }
 
     /// The lane and its version; `None` if only another release can read the copy.
     #[must_use]
     pub fn read(&self) -> Option<LoadedLane> {
-        let ReadCopy { version, lane } = serde_json::from_str(self.0.get()).ok()?;
+        let (version, lane) = self.0.split_at_checked(VERSION_BYTES)?;
         Some(LoadedLane {
-            lane: document::read(lane.get().as_bytes()).ok()?,
-            version: Some(version),
+            version: Some(LaneVersion::try_parse(version).ok()?),
+            lane: document::read(lane.as_bytes()).ok()?,
             ..LoadedLane::default()
         })
     }
 }
-
-impl PartialEq for LaneCopy {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.get() == other.0.get()
-    }
-}
-
-impl Eq for LaneCopy {}
 
 #[cfg(test)]
 mod tests {
@@ -75,10 +65,6 @@ mod tests {
         }
     }
 
-    fn parse(json: serde_json::Value) -> LaneCopy {
-        serde_json::from_value(json).unwrap()
-    }
-
     #[test]
     fn a_copy_is_read_as_it_was_written() {
         let version = LaneVersion::new_v4();
@@ -92,28 +78,52 @@ mod tests {
 
     #[test]
     fn a_copy_of_another_release_is_ignored() {
-        let version = LaneVersion::new_v4();
-        let readable = json!({ "version": version, "lane": { "entries": [], "new": 1 }, "new": 2 });
-        assert!(parse(readable).read().is_some());
-        for unreadable in [
-            json!({ "version": version, "lane": { "v": 1_000, "entries": [] } }),
-            json!({ "version": version, "lane": { "entries": 1 } }),
-            json!({ "version": version }),
-            json!({ "version": 2, "lane": { "entries": [] } }),
-            json!([1]),
-            json!("text"),
+        let version = LaneVersion::new_v4().simple().to_string();
+        let reads = |lane: &str| LaneCopy(format!("{version}{lane}")).read().is_some();
+        assert!(reads(r#"{"entries":[],"new":1}"#));
+        assert!(!reads(r#"{"v":1000,"entries":[]}"#));
+        assert!(!reads(r#"{"entries":1}"#));
+        assert!(!reads(""));
+        for text in [
+            "",
+            "short",
+            "Ä".repeat(20).as_str(),
+            "x".repeat(40).as_str(),
         ] {
-            assert!(parse(unreadable.clone()).read().is_none(), "{unreadable}");
+            assert!(LaneCopy(text.to_owned()).read().is_none(), "{text}");
         }
     }
 
     #[test]
-    fn a_large_lane_has_no_copy() {
-        let mut lane = lane();
+    fn a_lane_that_is_large_or_has_errors_has_no_copy() {
         let version = LaneVersion::new_v4();
-        assert!(LaneCopy::of(&lane, version).is_some());
-        let long = json!({ "long": "x".repeat(BYTES_MAX) });
-        lane.unknown = serde_json::from_value(long).unwrap();
-        assert!(LaneCopy::of(&lane, version).is_none());
+        let entry = |fields: serde_json::Value| {
+            let mut entry = json!({
+                "job": "job_b601a22e5469db71e68120363b7a1974dc", "class": "batch", "fence": 0, "settled": 0,
+                "state": { "queued": { "not_before": null } }, "deadline": 9, "tool_results": false, "claimed": false,
+                "tries": 0, "takeovers": 0, "admitted_at": 1, "started_at": null,
+            });
+            let fields = fields.as_object().unwrap().clone();
+            entry.as_object_mut().unwrap().extend(fields);
+            entry
+        };
+        let has_copy = |entries: Vec<serde_json::Value>| {
+            let lane: Lane = serde_json::from_value(json!({ "entries": entries })).unwrap();
+            LaneCopy::of(&lane, version).is_some()
+        };
+        let small = entry(json!({}));
+        assert!(has_copy(vec![small.clone()]));
+        assert!(has_copy(vec![small.clone(), small.clone()]));
+        assert!(!has_copy(vec![small.clone(); 1 + JOBS_MAX]));
+        assert!(!has_copy(vec![entry(
+            json!({ "new": "x".repeat(BYTES_MAX) })
+        )]));
+        let error = json!({ "code": "provider_error", "message": "it said: hello" });
+        let attempt = json!({ "n": 1, "worker": "w", "started_at": 1, "ended_at": 2, "outcome": "retried", "error": error });
+        let tried = entry(json!({ "attempts": [attempt] }));
+        assert!(!has_copy(vec![small.clone(), tried]));
+        let wait = json!({ "account": "acme", "error": error });
+        let state = json!({ "queued": { "not_before": 5, "provider_wait": wait } });
+        assert!(!has_copy(vec![entry(json!({ "state": state }))]));
     }
 }

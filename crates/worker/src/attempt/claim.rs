@@ -9,7 +9,6 @@ use forebay_shared::{
     lane::{Refused, ReleaseReason, State},
     queue::Delivery,
     store::{INLINE_BYTES_MAX, RunInputs, StoreError},
-    wake::LaneCopy,
 };
 use forebay_telemetry::Span;
 use tokio::time::{Instant, sleep};
@@ -59,13 +58,12 @@ pub(super) async fn claim(
     delivery: &mut Option<Delivery>,
     mut memory: Option<InputMemory>,
 ) -> ClaimEnd {
-    let Some(wake) = delivery.as_ref().map(|delivery| &delivery.wake) else {
+    let Some(wake) = delivery.as_mut().map(|delivery| &mut delivery.wake) else {
         return ClaimEnd::NotClaimed(None);
     };
     let (lane, job) = (wake.lane(), wake.job);
-    // Large inputs are read after the claim, so a claim with memory for them needs the size that the lane's read returns.
-    let copy = wake.lane_copy.as_ref().filter(|_| memory.is_none());
-    let mut lane_copy = copy.and_then(LaneCopy::read);
+    // Only the first claim uses the copy, and the call needs no memory for it.
+    let mut lane_copy = wake.lane_copy.take().and_then(|copy| copy.read());
     let limit_ms = worker
         .settings
         .call_timeout_ms

@@ -95,6 +95,7 @@ pub(super) async fn put_last(worker: &WorkerContext, delivery: Delivery) {
     let wake = Wake {
         // The permits of the call were given back.
         permit: None,
+        lane_copy: None,
         sent_at: worker.member.store.now(),
         ..delivery.wake.clone()
     };

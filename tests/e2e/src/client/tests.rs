@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Router,
     extract::Request,
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -62,7 +62,7 @@ impl Stub {
             .pop_front();
         let (status, body) = next.unwrap_or((500, json!("no more answers")));
         let status = StatusCode::from_u16(status).expect("the status is valid");
-        (status, [("retry-after", "0")], Json(body)).into_response()
+        (status, [("retry-after", "0")], body.to_string()).into_response()
     }
 
     fn requests(&self) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::{Json, Router, body::Body, extract::Request, routing::post};
+use axum::{Router, body::Body, extract::Request, routing::post};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -49,7 +49,7 @@ fn is_for_silent_model(body: &[u8]) -> bool {
     request.is_some_and(|request| request["model"] == SILENT_MODEL)
 }
 
-async fn reply(request: Request<Body>) -> Json<Value> {
+async fn reply(request: Request<Body>) -> String {
     let mut body = request.into_body().into_data_stream();
     // Requests for the silent model are small, so one piece has the name.
     let mut is_silent = false;
@@ -62,7 +62,7 @@ async fn reply(request: Request<Body>) -> Json<Value> {
     tokio::time::sleep(LATENCY).await;
     let message = json!({ "role": "assistant", "content": "read" });
     let choice = json!({ "index": 0, "message": message, "finish_reason": "stop" });
-    Json(
-        json!({ "id": "1", "object": "chat.completion", "model": "gpt-test", "choices": [choice] }),
-    )
+    let reply =
+        json!({ "id": "1", "object": "chat.completion", "model": "gpt-test", "choices": [choice] });
+    reply.to_string()
 }

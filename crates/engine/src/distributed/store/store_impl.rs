@@ -11,8 +11,9 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        HeadPage, IdempotencyEntry, LoadedLane, Notices, RecentCounts, RunInputs, SessionRemoval,
-        SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
+        HeadPage, IdempotencyEntry, LoadedLane, LoadedRunInputs, Notices, RecentCounts, RunInputs,
+        SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic,
+        TurnRange,
     },
     time::TimeMs,
 };
@@ -94,8 +95,8 @@ impl Store for RedisStore {
         // A conflict has three parts.
         if reply.has_parts(2) {
             let [_done, run_inputs] = reply.parts()?;
-            let run_inputs = load::read_inline(run_inputs)?;
-            return Ok(CommitResult::Done(Some(Box::new(run_inputs))));
+            let run_inputs = LoadedRunInputs::parsed(load::read_inline(run_inputs));
+            return Ok(CommitResult::Done(Some(run_inputs)));
         }
         let current = load::read(reply, &commit.outcomes_of, commit.run_inputs_of)?;
         Ok(CommitResult::Conflict(Box::new(current)))

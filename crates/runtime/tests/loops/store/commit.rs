@@ -6,7 +6,7 @@ use forebay_shared::{
     class::Class,
     ids::TenantId,
     lane::{ClassCounts, LaneCounts},
-    store::{Commit, CommitResult, DeferredChange, NewJob, Timer, TimerMove},
+    store::{Commit, CommitResult, DeferredChange, LoadedRunInputs, NewJob, Timer, TimerMove},
 };
 
 use super::State;
@@ -20,7 +20,8 @@ impl State {
             return CommitResult::Conflict(Box::new(newer));
         }
         let needed = commit.run_inputs_of.filter(|_| commit.needs_run_inputs);
-        let run_inputs = needed.map(|job| Box::new(self.run_inputs(&commit.lane, job)));
+        let run_inputs =
+            needed.map(|job| LoadedRunInputs::Inline(Box::new(self.run_inputs(&commit.lane, job))));
         let before = self.lanes.get(&commit.lane);
         let before = before.map(|(lane, _)| lane.clone()).unwrap_or_default();
         assert_eq!(

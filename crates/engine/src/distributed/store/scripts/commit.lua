@@ -28,10 +28,21 @@ local conflict = (old and string.sub(old, 1, 32) or '') ~= expected
 for index = 0, admitted - 1 do
   conflict = conflict or redis.call('EXISTS', prefix .. 'j:' .. ARGV[next_arg + 4 * index]) == 1
 end
+-- Whether no document of run inputs has another version than the first, which all releases read. A document with the version at
+-- another place, and one whose inner objects have a field `v`, may be of another version.
+local function all_of_first_version(inputs)
+  for index = 1, 2 do
+    if string.sub(inputs[index], 1, 7) ~= '{"v":1,' or string.find(inputs[index], '"v":', 7, true) then return false end
+  end
+  for _, turn in ipairs(inputs[5]) do
+    if string.find(turn, '"v":', 1, true) then return false end
+  end
+  return true
+end
 local needed
 if needs_run_inputs and not conflict then
   needed = run_inputs(prefix, session, run_inputs_of, inline_bytes_max)
-  conflict = type(needed) ~= 'table'
+  conflict = type(needed) ~= 'table' or not all_of_first_version(needed)
 end
 if conflict then return lane_reply(prefix, old, session, 8, outcome_count, run_inputs_of) end
 
