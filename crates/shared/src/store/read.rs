@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, version::LaneVersion};
+use super::version::LaneVersion;
 use crate::{
     class::Class,
     document::{Document, DocumentVersion, UnknownFields},
@@ -45,7 +45,7 @@ pub enum LoadedRunInputs {
 impl LoadedRunInputs {
     /// Run inputs that were read but not parsed, or left out if they cannot be parsed.
     #[must_use]
-    pub fn parsed(result: Result<RunInputs, StoreError>) -> Self {
+    pub fn parsed<E>(result: Result<RunInputs, E>) -> Self {
         result.map_or(Self::LeftOut { bytes: 0 }, |run_inputs| {
             Self::Inline(Box::new(run_inputs))
         })
