@@ -3,7 +3,7 @@
 //! The caller derives all rows beforehand, so that the writing thread only checks for conflicts and writes the rows.
 
 use forebay_shared::{
-    store::{Commit, LaneVersion},
+    store::{Commit, CommitResult, LaneVersion, LoadedRunInputs, StoreError},
     time::TimeMs,
 };
 
@@ -35,6 +35,19 @@ pub(super) enum SqlCommitResult {
     Done(Option<RawRunInputs>),
     /// No rows are written. This is the lane as it is.
     Conflict(RawLane),
+}
+
+impl SqlCommitResult {
+    /// Parses the documents.
+    pub(super) fn parse(self) -> Result<CommitResult, StoreError> {
+        match self {
+            Self::Done(raw) => {
+                let run_inputs = raw.map(|raw| LoadedRunInputs::parsed(raw.parse()));
+                Ok(CommitResult::Done(run_inputs))
+            }
+            Self::Conflict(raw) => Ok(CommitResult::Conflict(Box::new(raw.parse()?))),
+        }
+    }
 }
 
 impl SqlCommit {

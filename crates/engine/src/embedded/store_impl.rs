@@ -13,9 +13,9 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, LoadedLane, LoadedRunInputs, Notices,
-        RunInputs, SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts, Timer,
-        TimerMove, Topic, TurnRange,
+        HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, LoadedLane, Notices, RunInputs,
+        SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic,
+        TurnRange,
     },
     time::TimeMs,
 };
@@ -113,13 +113,8 @@ impl Store for SqliteStore {
                 },
             )
             .await;
-        match result.map_err(|rejection| rejection.into_store_error(on_store_full))? {
-            SqlCommitResult::Done(raw) => {
-                let run_inputs = raw.map(|raw| LoadedRunInputs::parsed(raw.parse()));
-                Ok(CommitResult::Done(run_inputs))
-            }
-            SqlCommitResult::Conflict(raw) => Ok(CommitResult::Conflict(Box::new(raw.parse()?))),
-        }
+        let result = result.map_err(|rejection| rejection.into_store_error(on_store_full));
+        result?.parse()
     }
 
     async fn heads(

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::change::{Action, AttemptOutput};
+use super::{change::Action, change_data::AttemptOutput};
 use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId},
     lane::{ClaimResult, Effects, Lane, LaneCounts, Refused, apply},

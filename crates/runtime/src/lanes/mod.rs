@@ -4,7 +4,7 @@
 //! commit. A separate task makes the commits, so a commit in flight continues when its caller goes away.
 //!
 //! A change passes through these files in this order:
-//! - `change`: a change, with the documents that its commit writes; `applied`: its result.
+//! - `change`: a change, with the documents that its commit writes (`change_data`); `applied`: its result.
 //! - `handle`: [`Lanes`]; queues the changes of each lane.
 //! - `committer`: makes one commit of a batch of changes and answers the callers.
 //! - `draft`: gathers the effects of the batch. Pure.
@@ -16,6 +16,7 @@
 mod applied;
 mod cache;
 mod change;
+mod change_data;
 mod committer;
 mod draft;
 mod error;
@@ -25,7 +26,8 @@ mod head_wakes;
 mod retry;
 
 pub use applied::Applied;
-pub use change::{AdmitOptions, AttemptOutput, ClaimKey, LaneChange, ProviderWait, RetryOptions};
+pub use change::LaneChange;
+pub use change_data::{AdmitOptions, AttemptOutput, ClaimKey, ProviderWait, RetryOptions};
 pub use draft::LaneSettings;
 pub use error::LaneError;
 pub use handle::Lanes;

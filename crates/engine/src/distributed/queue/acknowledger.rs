@@ -33,8 +33,9 @@ const PREFETCH_MIN_FOR_DELAY: u16 = 128;
 pub(super) struct Acknowledger(mpsc::UnboundedSender<(u64, Disposition)>);
 
 impl Acknowledger {
-    /// Spawns the task. `prefetch` is the channel's. The task closes the channel once all handles are dropped. If the connection ends first, the
-    /// task drops the acks and requeues that it has not sent, because the broker delivers those messages again.
+    /// Spawns the task. `prefetch` is the prefetch of the channel. The task closes the channel once all handles are dropped. If the
+    /// connection ends first, the task drops the acks and requeues that it has not sent, because the broker delivers those
+    /// messages again.
     pub(super) fn start(
         channel: Channel,
         prefetch: u16,
