@@ -52,6 +52,18 @@ impl RecordedCalls {
         self.times_of(status).max()
     }
 
+    /// When each call that was answered with this HTTP status arrived, measured from this time, in the order of arrival.
+    #[must_use]
+    pub fn arrivals_since(&self, status: u16, since: Instant) -> Vec<Duration> {
+        let answered = self.0.iter().filter(|record| {
+            matches!(record.ended, Some((RequestOutcome::Answered(of), _)) if of == status)
+        });
+        let arrivals = answered.map(|record| record.request.arrived_at);
+        arrivals
+            .map(|at| at.saturating_duration_since(since))
+            .collect()
+    }
+
     /// The arrival times of the calls that were answered with 200.
     #[must_use]
     pub fn accepted_arrivals(&self) -> Vec<Instant> {
