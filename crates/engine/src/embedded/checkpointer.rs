@@ -23,8 +23,8 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
+    disk_health::DiskHealth,
     disk_space::{DiskSpace, is_disk_full},
-    durability::Durability,
 };
 
 /// The log is copied when it has this many pages of 4 KiB. A longer log saves copies, because a page that
@@ -54,7 +54,7 @@ pub(super) struct CheckpointTrigger {
     done: mpsc::Receiver<()>,
     /// Whether a copy was requested and is not completed yet.
     is_requested: bool,
-    durability: Arc<Durability>,
+    disk: Arc<DiskHealth>,
     space: Arc<DiskSpace>,
 }
 
@@ -64,7 +64,7 @@ pub(super) struct Checkpointer {
     log_pages: Arc<AtomicU32>,
     requested: mpsc::Receiver<()>,
     done: mpsc::SyncSender<()>,
-    durability: Arc<Durability>,
+    disk: Arc<DiskHealth>,
     space: Arc<DiskSpace>,
     sync: Box<dyn FnMut() -> io::Result<()> + Send>,
 }
@@ -75,7 +75,7 @@ pub(super) struct Checkpointer {
 pub(super) fn new(
     writer_db: &mut Connection,
     checkpointer_db: Connection,
-    durability: &Arc<Durability>,
+    disk: &Arc<DiskHealth>,
     space: &Arc<DiskSpace>,
     sync: impl FnMut() -> io::Result<()> + Send + 'static,
 ) -> rusqlite::Result<(CheckpointTrigger, Checkpointer)> {
@@ -93,7 +93,7 @@ pub(super) fn new(
         request,
         done,
         is_requested: false,
-        durability: Arc::clone(durability),
+        disk: Arc::clone(disk),
         space: Arc::clone(space),
     };
     let checkpointer = Checkpointer {
@@ -101,7 +101,7 @@ pub(super) fn new(
         log_pages,
         requested,
         done: done_sender,
-        durability: Arc::clone(durability),
+        disk: Arc::clone(disk),
         space: Arc::clone(space),
         sync: Box::new(sync),
     };
@@ -112,7 +112,7 @@ impl CheckpointTrigger {
     /// Requests a copy when the log is long enough, and completes a copy that has ended. The writing thread calls this
     /// between two transactions of `db`.
     pub(super) fn request_or_complete(&mut self, db: &Connection) {
-        if self.durability.has_failed() {
+        if self.disk.has_failed() {
             return;
         }
         let log_pages = self.log_pages.load(Ordering::Relaxed);
@@ -139,7 +139,7 @@ impl CheckpointTrigger {
         };
         if is_done {
             self.is_requested = false;
-            checkpoint(db, &self.durability);
+            checkpoint(db, &self.disk);
         }
     }
 
@@ -148,7 +148,7 @@ impl CheckpointTrigger {
     pub(super) fn copy_all(&mut self, db: &Connection) -> bool {
         self.until_idle();
         loop {
-            match checkpoint(db, &self.durability) {
+            match checkpoint(db, &self.disk) {
                 Checkpoint::Copied(pages) => {
                     let is_complete = pages >= self.log_pages.load(Ordering::Relaxed);
                     if is_complete {
@@ -190,7 +190,7 @@ impl Checkpointer {
 
     fn copy_and_sync(&mut self) {
         for _ in 0..COPIES_MAX {
-            match checkpoint(&self.db, &self.durability) {
+            match checkpoint(&self.db, &self.disk) {
                 Checkpoint::Copied(pages) => {
                     let log_pages = self.log_pages.load(Ordering::Relaxed);
                     if log_pages.saturating_sub(pages) <= UNCOPIED_PAGES_MAX {
@@ -215,7 +215,7 @@ impl Checkpointer {
                 "the database cannot be synced: nothing is written any more, and the process ends; \
                  check the disk of the data folder"
             );
-            self.durability.mark_failed();
+            self.disk.mark_failed();
         }
     }
 }
@@ -233,8 +233,8 @@ enum Checkpoint {
 }
 
 /// Copies what can be copied without blocking readers or the writer.
-fn checkpoint(db: &Connection, durability: &Durability) -> Checkpoint {
-    if durability.has_failed() {
+fn checkpoint(db: &Connection, disk: &DiskHealth) -> Checkpoint {
+    if disk.has_failed() {
         return Checkpoint::Failed;
     }
     // The third column is the number of copied pages. SQLite returns -1 while another program copies.
@@ -251,7 +251,7 @@ fn checkpoint(db: &Connection, durability: &Durability) -> Checkpoint {
                 "the write-ahead log cannot be copied into the database: nothing is written any more, and \
                  the process ends; check the disk of the data folder"
             );
-            durability.mark_failed();
+            disk.mark_failed();
             Checkpoint::Failed
         }
     }

@@ -71,6 +71,14 @@ impl DataFolder {
         self.database.sync_data()
     }
 
+    /// Syncs SQLite's write-ahead log, which exists once a connection is open.
+    pub(super) fn sync_log(&self) -> io::Result<()> {
+        // SQLite resolves all symbolic links and puts its log beside the real file.
+        let mut path = self.database().canonicalize()?.into_os_string();
+        path.push("-wal");
+        File::open(path)?.sync_data()
+    }
+
     /// The path of the database file.
     pub(super) fn database(&self) -> PathBuf {
         self.path.join(DATABASE)

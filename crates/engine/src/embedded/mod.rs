@@ -3,9 +3,7 @@
 //! Only one process at a time can use the folder: a lock file enforces this (`data_folder`).
 //!
 //! The store has these threads:
-//! - `writer` runs all waiting writes in one transaction,
-//! - `syncer` syncs committed transactions to the disk and then answers their writes (`durability` tracks
-//!   which transactions are on the disk),
+//! - `writer` runs all waiting writes in one transaction, commits it to the disk and answers them,
 //! - `checkpointer` copies SQLite's write-ahead log into the database,
 //! - `readers` run reads.
 //!
@@ -26,8 +24,8 @@ mod counts;
 mod data_folder;
 mod deferred;
 mod deletion_budget;
+mod disk_health;
 mod disk_space;
-mod durability;
 mod fleet;
 mod heads;
 mod idempotency_keys;
@@ -43,7 +41,6 @@ mod sessions;
 mod sqlite_error;
 mod sqlite_store;
 mod store_impl;
-mod syncer;
 mod system_clock;
 mod timers;
 mod transaction;
@@ -82,33 +79,22 @@ impl Embedded {
     /// [`OpenError`]. Its message contains what to change. [`OpenError::InUse`] if another process uses the
     /// folder.
     pub fn open(data_dir: &Path) -> Result<Self, OpenError> {
-        Self::open_with_sync(data_dir, |sync| sync)
-    }
-
-    /// Opens the folder. The engine uses the sync function that `wrap` makes from the real sync function.
-    fn open_with_sync(
-        data_dir: &Path,
-        wrap: impl FnOnce(syncer::SyncFn) -> syncer::SyncFn,
-    ) -> Result<Self, OpenError> {
         // Every thread keeps the folder locked until the thread ends.
         let folder = Arc::new(data_folder::DataFolder::lock(data_dir)?);
         let database = folder.database();
-        let durability = Arc::<durability::Durability>::default();
+        let disk = Arc::<disk_health::DiskHealth>::default();
         let unusable = |source| OpenError::Folder {
             path: data_dir.to_owned(),
             source,
         };
         let space = Arc::new(disk_space::DiskSpace::open(data_dir).map_err(unusable)?);
         let mut db = open_writer(&database, &space)?;
-        let mut sync = syncer::sync_log_of(&database).map_err(unusable)?;
-        sync().map_err(unusable)?;
-        let sync = wrap(Box::new(sync));
-        let (committed, syncer_loop) = syncer::Syncer::new(Arc::clone(&durability), sync);
+        folder.sync_log().map_err(unusable)?;
         let synced_folder = Arc::clone(&folder);
         let (checkpoints, checkpointer_loop) = checkpointer::new(
             &mut db,
             schema::open_checkpointer(&database)?,
-            &durability,
+            &disk,
             &space,
             move || synced_folder.sync_database(),
         )
@@ -123,8 +109,7 @@ impl Embedded {
         })?);
         let (writer, writer_loop) = writer::Writer::new(
             db,
-            Arc::clone(&durability),
-            committed,
+            Arc::clone(&disk),
             checkpoints,
             Arc::clone(&space),
             Arc::clone(&clock),
@@ -132,11 +117,11 @@ impl Embedded {
         let connections = (0..READERS)
             .map(|_| schema::open_reader(&database))
             .collect::<Result<_, _>>()?;
-        let (readers, reader_loops) = readers::Readers::new(connections, Arc::clone(&durability));
+        let (readers, reader_loops) = readers::Readers::new(connections);
 
         let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let locked_folder = Arc::clone(&folder);
-            let guard = durability::FailOnPanic(Arc::clone(&durability));
+            let guard = disk_health::FailOnPanic(Arc::clone(&disk));
             let thread_body = move || {
                 let _guard = guard;
                 run();
@@ -149,7 +134,6 @@ impl Embedded {
         };
         let mut threads = vec![
             start("forebay-write", Box::new(move || writer_loop.run()))?,
-            start("forebay-sync", Box::new(move || syncer_loop.run()))?,
             start(
                 "forebay-checkpoint",
                 Box::new(move || checkpointer_loop.run()),
@@ -163,7 +147,7 @@ impl Embedded {
             store: Arc::new(sqlite_store::SqliteStore {
                 writer,
                 readers,
-                durability,
+                disk,
                 space,
                 clock,
                 fleet: fleet::MemoryFleet::default(),
@@ -196,7 +180,7 @@ impl Embedded {
     /// Waits until the disk has failed. From then on the engine writes nothing more. Everything that the engine confirmed
     /// is on the disk, so a later process finds it if the disk works again.
     pub async fn failed(&self) {
-        self.store.durability.until_failed().await;
+        self.store.disk.until_failed().await;
     }
 
     /// Ends the engine. Waiting calls are still run. Later calls return

@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{
-    closeable_sender::CloseableSender, durability::Durability, sqlite_error::EngineClosed,
-};
+use super::{closeable_sender::CloseableSender, sqlite_error::EngineClosed};
 use crate::rejection::Rejection;
 
 /// How many reads may wait. Further callers wait until there is space.
@@ -18,14 +16,6 @@ type QueuedRead = Box<dyn FnOnce(&Connection) + Send>;
 /// A handle to the reading threads.
 pub(super) struct Readers {
     reads: CloseableSender<QueuedRead>,
-    durability: Arc<Durability>,
-}
-
-/// What a read returned.
-pub(super) struct Snapshot<T> {
-    pub(super) value: T,
-    /// The newest transaction that the value can contain.
-    pub(super) newest_transaction: u64,
 }
 
 /// The loop of each thread.
@@ -36,10 +26,7 @@ pub(super) struct ReaderLoop {
 
 impl Readers {
     /// Returns a handle, and for each connection a loop to run on a thread of its own.
-    pub(super) fn new(
-        connections: Vec<Connection>,
-        durability: Arc<Durability>,
-    ) -> (Self, Vec<ReaderLoop>) {
+    pub(super) fn new(connections: Vec<Connection>) -> (Self, Vec<ReaderLoop>) {
         let (sender, receiver) = CloseableSender::channel(CAPACITY);
         let reads = Arc::new(Mutex::new(receiver));
         let loops = connections
@@ -49,31 +36,21 @@ impl Readers {
                 reads: Arc::clone(&reads),
             })
             .collect();
-        let readers = Self {
-            reads: sender,
-            durability,
-        };
-        (readers, loops)
+        (Self { reads: sender }, loops)
     }
 
-    /// Runs `query` on a snapshot of the database. The snapshot may contain transactions that are not on the
-    /// disk yet.
-    pub(super) async fn run<T, Q>(&self, query: Q) -> Result<Snapshot<T>, Rejection>
+    /// Runs `query` on a snapshot of the database. Everything in the snapshot is on the disk, because SQLite syncs a commit
+    /// before it shows the commit to readers (`synchronous = FULL`).
+    pub(super) async fn run<T, Q>(&self, query: Q) -> Result<T, Rejection>
     where
         T: Send + 'static,
         Q: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let (sender, answer) = oneshot::channel();
-        let durability = Arc::clone(&self.durability);
         let read: QueuedRead = Box::new(move |db| {
             // If the caller is gone, nobody needs the result.
             if !sender.is_closed() {
-                let read = read_snapshot(db, query);
-                let newest_transaction = durability.newest_number();
-                let _ = sender.send(read.map(|value| Snapshot {
-                    value,
-                    newest_transaction,
-                }));
+                let _ = sender.send(read_snapshot(db, query));
             }
         });
         self.reads.send(read).await?;

@@ -44,7 +44,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
             path: path.to_owned(),
         });
     }
-    // Each commit of a migration is synced. A negative cache_size is in KiB.
+    // Each commit is synced. Only then do the readers see it. A negative cache_size is in KiB.
     db.execute_batch(
         "PRAGMA synchronous = FULL;
          PRAGMA cache_size = -32768;
@@ -59,9 +59,6 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     // can return them, so the whole log is copied and synced here. If another program reads the file at this moment, a
     // part of the log cannot be copied. `Embedded::open` syncs the log before it serves the first call.
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-        .map_err(to_open_error)?;
-    // From now on, the syncer syncs the commits, and SQLite does not.
-    db.execute_batch("PRAGMA synchronous = NORMAL;")
         .map_err(to_open_error)?;
     Ok(db)
 }

@@ -8,22 +8,21 @@ use rusqlite::Connection;
 
 use super::{
     accounts::MemoryAccounts,
+    disk_health::DiskHealth,
     disk_space::{DiskSpace, WriteKind},
-    durability::Durability,
     fleet::MemoryFleet,
     readers::Readers,
-    sqlite_error::DiskFailed,
     system_clock::SystemClock,
     watchers::Watchers,
     writer::Writer,
 };
-use crate::rejection::{OnStoreFull, Rejection};
+use crate::rejection::OnStoreFull;
 
 /// The store in SQLite.
 pub(super) struct SqliteStore {
     pub(super) writer: Writer,
     pub(super) readers: Readers,
-    pub(super) durability: Arc<Durability>,
+    pub(super) disk: Arc<DiskHealth>,
     pub(super) space: Arc<DiskSpace>,
     pub(super) clock: Arc<SystemClock>,
     pub(super) fleet: MemoryFleet,
@@ -32,43 +31,14 @@ pub(super) struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Runs `query`, and waits until everything that it saw is on the disk.
+    /// Runs `query` on a snapshot. Everything in the snapshot is on the disk.
     pub(super) async fn read<T, Q>(&self, query: Q) -> Result<T, StoreError>
     where
         T: Send + 'static,
         Q: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let result = async {
-            let snapshot = self.readers.run(query).await?;
-            self.durability
-                .until_synced(snapshot.newest_transaction)
-                .await?;
-            Ok(snapshot.value)
-        };
-        result
-            .await
-            .map_err(|rejection: Rejection| rejection.into_store_error(OnStoreFull::Retry))
-    }
-
-    /// Runs `query` without waiting for the disk. The result may contain a transaction that a crash can still undo, so no
-    /// client may see the result. It may only lead to commits of this process, because the sync of a commit also covers
-    /// all earlier transactions.
-    pub(super) async fn read_unsynced<T, Q>(&self, query: Q) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        Q: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    {
-        let result = async {
-            let snapshot = self.readers.run(query).await?;
-            // After a failure, the transactions that the read saw may never reach the disk.
-            if self.durability.has_failed() {
-                return Err(Rejection::unavailable(DiskFailed));
-            }
-            Ok(snapshot.value)
-        };
-        result
-            .await
-            .map_err(|rejection| rejection.into_store_error(OnStoreFull::Retry))
+        let read = self.readers.run(query).await;
+        read.map_err(|rejection| rejection.into_store_error(OnStoreFull::Retry))
     }
 
     /// Deletes up to `limit` records, sessions or keys in several writes. `delete` should stop after a short time, so that

@@ -19,7 +19,6 @@ use forebay_shared::{
     },
     time::TimeMs,
 };
-use rusqlite::Connection;
 
 use super::{
     commit::{SqlCommit, SqlCommitResult},
@@ -62,12 +61,7 @@ impl Store for SqliteStore {
     ) -> Result<LoadedLane, StoreError> {
         let query = LaneQuery::new(lane, outcomes_of, run_inputs_of);
         let now = self.now();
-        let read = move |db: &Connection| lanes::read(db, &query, now);
-        // Only a claim reads run inputs. The claim's commit waits for the disk, so this read need not wait.
-        let raw = match run_inputs_of {
-            Some(_) => self.read_unsynced(read).await?,
-            None => self.read(read).await?,
-        };
+        let raw = self.read(move |db| lanes::read(db, &query, now)).await?;
         raw.parse()
     }
 
@@ -77,9 +71,8 @@ impl Store for SqliteStore {
         job: JobId,
     ) -> Result<Option<RunInputs>, StoreError> {
         let (lane, now) = (LaneName::of(lane), self.now());
-        // The caller's claim is committed and synced, and this read sees nothing that matters and is newer.
         let raw = self
-            .read_unsynced(move |db| lanes::run_inputs(db, &lane, job, now))
+            .read(move |db| lanes::run_inputs(db, &lane, job, now))
             .await?;
         raw.map(|raw| off_async_threads(|| raw.parse())).transpose()
     }
@@ -124,9 +117,7 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<HeadPage, StoreError> {
         let after = after.map(|head| head.job);
-        // The sweeper publishes wakes for these heads or requeues their jobs. Wakes are only hints, and a requeue is a
-        // commit, which waits for the disk. So this read need not wait.
-        self.read_unsynced(move |db| heads::find(db, &filter, after, limit))
+        self.read(move |db| heads::find(db, &filter, after, limit))
             .await
     }
 
@@ -152,16 +143,12 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<DeferredHead>, StoreError> {
         let account = account.clone();
-        // The sweeper resumes these heads. That is a commit, which waits for the disk, so this read need not wait.
-        self.read_unsynced(move |db| deferred::heads(db, account.as_str(), class.as_str(), limit))
+        self.read(move |db| deferred::heads(db, account.as_str(), class.as_str(), limit))
             .await
     }
 
     async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
-        // The sweeper ticks these jobs. A tick is a commit or moves a timer. Both are writes, which wait for the disk, so
-        // this read need not wait.
-        self.read_unsynced(move |db| timers::due(db, now, limit))
-            .await
+        self.read(move |db| timers::due(db, now, limit)).await
     }
 
     async fn move_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError> {
@@ -210,8 +197,7 @@ impl Store for SqliteStore {
 
     async fn request_bytes(&self, jobs: &[JobId]) -> Result<Vec<u64>, StoreError> {
         let jobs = jobs.to_vec();
-        self.read_unsynced(move |db| jobs::request_bytes(db, &jobs))
-            .await
+        self.read(move |db| jobs::request_bytes(db, &jobs)).await
     }
 
     async fn set_idempotency_key(
@@ -324,7 +310,7 @@ impl Store for SqliteStore {
     async fn evict_sessions(&self, sessions_max: u64, limit: usize) -> Result<u64, StoreError> {
         let now = self.now();
         // Usually there is nothing to evict, and then no write is needed. Each write counts the sessions again.
-        let count = self.read_unsynced(move |db| sessions::count(db, now));
+        let count = self.read(move |db| sessions::count(db, now));
         if count.await? <= sessions_max {
             return Ok(0);
         }

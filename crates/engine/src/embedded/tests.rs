@@ -11,8 +11,6 @@ use forebay_shared::{
     time::TimeMs,
 };
 
-use futures_util::FutureExt as _;
-
 use super::*;
 
 async fn set_key(store: &dyn Store, key: &str) -> Result<SetKeyResult, StoreError> {
@@ -93,44 +91,5 @@ async fn a_confirmed_write_is_found_in_a_copy_of_the_files() {
         "{found:?}"
     );
     copied_engine.close().await;
-    engine.close().await;
-}
-
-#[tokio::test]
-async fn a_write_is_not_shown_before_it_is_on_the_disk() {
-    let folder = tempfile::tempdir().unwrap();
-    let (allow_sync, sync_allowed) = std::sync::mpsc::channel();
-    let engine = Embedded::open_with_sync(folder.path(), |mut sync| {
-        Box::new(move || {
-            // Each message allows one sync. Without a sender, `recv` returns at once.
-            let _ = sync_allowed.recv();
-            sync()
-        })
-    })
-    .unwrap();
-    let store = engine.store();
-    let tenant = TenantId::default();
-    let job = JobId::fresh(&tenant, None);
-    let mut set = Box::pin(set_key(store.as_ref(), "a"));
-    // `due_timers` does not wait for the disk. `job`, `counts` and the write do.
-    // A read waits only for transactions that have a number when the read ends. So the loop polls the write until its
-    // transaction has a number.
-    while engine.store.durability.newest_number() == 0 {
-        assert!(set.as_mut().now_or_never().is_none());
-        store.due_timers(TimeMs(0), 1).await.unwrap();
-    }
-    let mut read = Box::pin(store.job(&tenant, job));
-    let mut counts = Box::pin(store.counts());
-    for _ in 0..20 {
-        assert!(set.as_mut().now_or_never().is_none());
-        assert!(read.as_mut().now_or_never().is_none());
-        assert!(counts.as_mut().now_or_never().is_none());
-        store.due_timers(TimeMs(0), 1).await.unwrap();
-    }
-    allow_sync.send(()).unwrap();
-    assert!(matches!(set.await, Ok(SetKeyResult::Set)));
-    assert!(read.await.unwrap().is_none());
-    counts.await.unwrap();
-    drop((allow_sync, store));
     engine.close().await;
 }

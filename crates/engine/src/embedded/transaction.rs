@@ -1,6 +1,4 @@
-//! A transaction and its writes, which the writing thread passes to the syncing thread.
-
-use std::sync::mpsc;
+//! A transaction, and the writes that wait for one.
 
 use rusqlite::Connection;
 
@@ -22,24 +20,13 @@ pub(super) trait QueuedWrite: Send {
     /// Which work the write belongs to.
     fn kind(&self) -> WriteKind;
 
-    /// Answers the caller, once the write is durable or has failed.
+    /// Answers the caller, once the write is on the disk or has failed.
     fn answer(self: Box<Self>, result: Result<(), Rejection>);
 }
 
-/// A transaction that SQLite has committed but that may not be on the disk yet.
-pub(super) struct CommittedTransaction {
-    /// The number that [`Durability`](super::durability::Durability) has given to the transaction.
-    pub(super) number: u64,
-    /// The writes to answer once the transaction is on the disk; none if the commit failed.
-    pub(super) writes: Vec<Box<dyn QueuedWrite>>,
-}
-
-/// Sends committed transactions to the syncing thread.
-pub(super) type CommittedSender = mpsc::SyncSender<CommittedTransaction>;
-
-/// Answers all writes with the same rejection.
-pub(super) fn reject_all(writes: Vec<Box<dyn QueuedWrite>>, rejection: &Rejection) {
+/// Answers all writes with the same result.
+pub(super) fn answer_all(writes: Vec<Box<dyn QueuedWrite>>, result: &Result<(), Rejection>) {
     for write in writes {
-        write.answer(Err(rejection.clone()));
+        write.answer(result.clone());
     }
 }

@@ -1,7 +1,7 @@
 //! The one thread that writes.
 //!
-//! This thread runs all waiting writes in one transaction, commits it and sends it to the `syncer`. The syncer answers each
-//! write when the transaction is on the disk.
+//! This thread runs all waiting writes in one transaction and commits it. SQLite syncs its log in the commit
+//! (`synchronous = FULL`), so each write is on the disk when it is answered.
 //!
 //! If one write of a group fails, the group is rolled back, and each write gets a transaction of its own. A
 //! savepoint around each write would avoid the rollback, but it would always cost a copy of every page that a write
@@ -21,18 +21,17 @@ use super::{
     checkpointer::CheckpointTrigger,
     closeable_sender::CloseableSender,
     counts::CountDeltas,
+    disk_health::DiskHealth,
     disk_space::{DiskSpace, WriteKind, is_disk_full},
-    durability::Durability,
-    sqlite_error::{DiskFailed, EngineClosed},
+    sqlite_error::{DiskFailed, EngineClosed, is_failed_sync},
     system_clock::SystemClock,
-    transaction::{CommittedSender, CommittedTransaction, QueuedWrite, Transaction, reject_all},
+    transaction::{QueuedWrite, Transaction, answer_all},
 };
 use crate::rejection::Rejection;
 
 /// How many writes may wait for the thread. Further callers wait until there is space.
 const CAPACITY: usize = 1_024;
-/// The most writes in one transaction. While one transaction is synced and answered, the next one is written. So several
-/// small transactions are faster than one large transaction.
+/// The most writes in one transaction.
 const GROUP_MAX: usize = 128;
 
 /// A handle to the writing thread.
@@ -46,8 +45,7 @@ pub(super) struct WriterLoop {
     db: Connection,
     writes: mpsc::Receiver<Box<dyn QueuedWrite>>,
     transactions: Arc<AtomicU64>,
-    durability: Arc<Durability>,
-    committed: CommittedSender,
+    disk: Arc<DiskHealth>,
     checkpoints: CheckpointTrigger,
     space: Arc<DiskSpace>,
     clock: Arc<SystemClock>,
@@ -57,8 +55,7 @@ impl Writer {
     /// Returns a handle, and the loop to run on a thread of its own.
     pub(super) fn new(
         db: Connection,
-        durability: Arc<Durability>,
-        committed: CommittedSender,
+        disk: Arc<DiskHealth>,
         checkpoints: CheckpointTrigger,
         space: Arc<DiskSpace>,
         clock: Arc<SystemClock>,
@@ -73,8 +70,7 @@ impl Writer {
             db,
             writes,
             transactions,
-            durability,
-            committed,
+            disk,
             checkpoints,
             space,
             clock,
@@ -83,13 +79,13 @@ impl Writer {
     }
 
     /// Runs `statements` in a transaction. When this returns, either all or none of their changes are on the disk.
-    /// `statements` may run twice; then the changes of the first run are rolled back. `on_synced` runs once the
+    /// `statements` may run twice; then the changes of the first run are rolled back. `on_committed` runs once the
     /// transaction is on the disk, even if the caller is gone.
     pub(super) async fn run<T, S, A>(
         &self,
         kind: WriteKind,
         statements: S,
-        on_synced: A,
+        on_committed: A,
     ) -> Result<T, Rejection>
     where
         T: Send + 'static,
@@ -100,7 +96,7 @@ impl Writer {
         let write = PendingWrite {
             kind,
             statements,
-            on_synced,
+            on_committed,
             output: None,
             answer_sender,
         };
@@ -135,7 +131,7 @@ impl WriterLoop {
             self.checkpoints.request_or_complete(&self.db);
         }
         self.checkpoints.until_idle();
-        if !self.durability.has_failed()
+        if !self.disk.has_failed()
             && let Err(error) = self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);")
         {
             tracing::warn!(
@@ -149,14 +145,17 @@ impl WriterLoop {
     fn write(&mut self, mut group: Vec<Box<dyn QueuedWrite>>) {
         let mut is_log_copied = false;
         loop {
-            if self.durability.has_failed() {
-                reject_all(group, &Rejection::unavailable(DiskFailed));
-                return;
+            if self.disk.has_failed() {
+                return answer_all(group, &Err(Rejection::unavailable(DiskFailed)));
             }
             self.transactions.fetch_add(1, Ordering::Relaxed);
             let (error, is_in_write) = match self.execute("BEGIN IMMEDIATE") {
                 Ok(()) => match self.run_and_commit(&mut group) {
-                    Ok(number) => return self.send_to_syncer(number, group),
+                    Ok(()) => return answer_all(group, &Ok(())),
+                    Err(error) if is_failed_sync(&error) => {
+                        self.fail(&error);
+                        continue;
+                    }
                     Err(error) => (error, true),
                 },
                 Err(error) => (error, false),
@@ -166,7 +165,7 @@ impl WriterLoop {
             }
             // An error of BEGIN has nothing to do with one of the writes, so they are not repeated one by one.
             if !self.make_space(&error, &group, &mut is_log_copied) {
-                return reject_all(group, &error.into());
+                return answer_all(group, &Err(error.into()));
             }
         }
     }
@@ -193,17 +192,20 @@ impl WriterLoop {
         can_overwrite || self.space.release_step()
     }
 
-    /// Sends a transaction to the syncing thread.
-    fn send_to_syncer(&self, number: u64, writes: Vec<Box<dyn QueuedWrite>>) {
-        let transaction = CommittedTransaction { number, writes };
-        if let Err(unsent) = self.committed.send(transaction) {
-            reject_all(unsent.0.writes, &Rejection::unavailable(DiskFailed));
-        }
+    /// Nothing is written any more, because a sync failed. A later sync that succeeds would prove nothing: the system may have
+    /// dropped the pages that it could not write.
+    fn fail(&self, error: &rusqlite::Error) {
+        tracing::error!(
+            %error,
+            "the write-ahead log cannot be synced: nothing is written any more, and the process ends; \
+             check the disk of the data folder"
+        );
+        self.disk.mark_failed();
     }
 
-    /// Runs the writes in the open transaction and ends it. Returns the number of the committed transaction.
-    fn run_and_commit(&self, writes: &mut [Box<dyn QueuedWrite>]) -> rusqlite::Result<u64> {
-        let committed = self.run_all(writes).and_then(|()| self.commit());
+    /// Runs the writes in the open transaction and ends it.
+    fn run_and_commit(&self, writes: &mut [Box<dyn QueuedWrite>]) -> rusqlite::Result<()> {
+        let committed = self.run_all(writes).and_then(|()| self.execute("COMMIT"));
         // After some errors, such as a full disk, SQLite itself has ended the transaction.
         if committed.is_err()
             && !self.db.is_autocommit()
@@ -212,17 +214,6 @@ impl WriterLoop {
             tracing::error!(%error, "a failed transaction could not be rolled back: all later writes fail; restart the process");
         }
         committed
-    }
-
-    fn commit(&self) -> rusqlite::Result<u64> {
-        // The number is taken before the commit, so that a read that sees this transaction waits for its number.
-        let number = self.durability.next_number();
-        let committed = self.execute("COMMIT");
-        if committed.is_err() {
-            // Reads may already wait for this number. An empty transaction with this number ends their wait.
-            self.send_to_syncer(number, Vec::new());
-        }
-        committed.map(|()| number)
     }
 
     fn run_all(&self, writes: &mut [Box<dyn QueuedWrite>]) -> rusqlite::Result<()> {
@@ -250,7 +241,7 @@ impl WriterLoop {
 struct PendingWrite<T, S, A> {
     kind: WriteKind,
     statements: S,
-    on_synced: A,
+    on_committed: A,
     /// What the statements returned, once they have run.
     output: Option<T>,
     answer_sender: oneshot::Sender<Result<T, Rejection>>,
@@ -274,7 +265,7 @@ where
     fn answer(self: Box<Self>, result: Result<(), Rejection>) {
         let answer = match (result, self.output) {
             (Ok(()), Some(output)) => {
-                (self.on_synced)(&output);
+                (self.on_committed)(&output);
                 Ok(output)
             }
             (Ok(()), None) => Err(Rejection::unavailable(EngineClosed)),

@@ -10,6 +10,8 @@ mod bad_input;
 mod cancel;
 mod check;
 mod deadline;
+#[cfg(target_os = "linux")]
+mod disk_sync;
 mod drain;
 mod environment;
 mod failed_jobs_log;

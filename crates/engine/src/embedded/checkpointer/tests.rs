@@ -46,10 +46,9 @@ impl Database {
 fn the_log_stays_bounded_under_constant_writes() {
     let mut database = Database::new();
     let checkpointer_db = Connection::open(&database.path).unwrap();
-    let durability = Arc::default();
+    let disk = Arc::default();
     let (db, space) = (&mut database.db, &database.space);
-    let (mut trigger, checkpointer) =
-        new(db, checkpointer_db, &durability, space, || Ok(())).unwrap();
+    let (mut trigger, checkpointer) = new(db, checkpointer_db, &disk, space, || Ok(())).unwrap();
     let thread = thread::spawn(move || checkpointer.run());
     let mut longest = 0;
     let mut restarts = 0;
@@ -80,10 +79,9 @@ fn the_log_stays_bounded_under_constant_writes() {
 fn the_writer_waits_for_the_copy_when_the_log_is_too_long() {
     let mut database = Database::new();
     let checkpointer_db = Connection::open(&database.path).unwrap();
-    let durability = Arc::default();
+    let disk = Arc::default();
     let (db, space) = (&mut database.db, &database.space);
-    let (mut trigger, checkpointer) =
-        new(db, checkpointer_db, &durability, space, || Ok(())).unwrap();
+    let (mut trigger, checkpointer) = new(db, checkpointer_db, &disk, space, || Ok(())).unwrap();
     database.write(COPY_FROM_PAGES);
     trigger.request_or_complete(&database.db);
     assert!(trigger.is_requested);
@@ -113,16 +111,15 @@ fn the_writer_waits_for_the_copy_when_the_log_is_too_long() {
 fn after_a_failed_sync_nothing_is_copied() {
     let mut database = Database::new();
     let checkpointer_db = Connection::open(&database.path).unwrap();
-    let durability = Arc::<Durability>::default();
+    let disk = Arc::<DiskHealth>::default();
     let failing_sync = || Err(io::ErrorKind::Other.into());
     let (db, space) = (&mut database.db, &database.space);
-    let (mut trigger, checkpointer) =
-        new(db, checkpointer_db, &durability, space, failing_sync).unwrap();
+    let (mut trigger, checkpointer) = new(db, checkpointer_db, &disk, space, failing_sync).unwrap();
     let thread = thread::spawn(move || checkpointer.run());
     database.write(COPY_FROM_PAGES);
     trigger.request_or_complete(&database.db);
     trigger.until_idle();
-    assert!(durability.has_failed());
+    assert!(disk.has_failed());
     let length_before = trigger.log_pages.load(Ordering::Relaxed);
     database.write(COPY_FROM_PAGES);
     trigger.request_or_complete(&database.db);
@@ -164,12 +161,12 @@ fn a_copy_is_postponed_while_another_program_copies() {
         assert!(!copying.is_finished(), "the read did not block the copy");
         thread::yield_now();
     }
-    let durability = Durability::default();
+    let disk = DiskHealth::default();
     assert!(matches!(
-        checkpoint(&database.db, &durability),
+        checkpoint(&database.db, &disk),
         Checkpoint::Postponed
     ));
-    assert!(!durability.has_failed());
+    assert!(!disk.has_failed());
     assert!(
         !copying.is_finished(),
         "the other copy ended before this copy was tried"
@@ -178,7 +175,7 @@ fn a_copy_is_postponed_while_another_program_copies() {
     let was_blocked = copying.join().unwrap().unwrap();
     assert!(!was_blocked, "the other copy was not completed");
     assert!(matches!(
-        checkpoint(&database.db, &durability),
+        checkpoint(&database.db, &disk),
         Checkpoint::Copied(_)
     ));
 }

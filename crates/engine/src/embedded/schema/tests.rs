@@ -21,7 +21,7 @@ fn a_database_of_a_newer_release_is_refused() {
 }
 
 #[test]
-fn a_second_open_migrates_nothing_and_sets_synchronous_normal() {
+fn a_second_open_migrates_nothing_and_syncs_each_commit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("forebay.db");
     for _ in 0..2 {
@@ -29,7 +29,7 @@ fn a_second_open_migrates_nothing_and_sets_synchronous_normal() {
         let synchronous: i64 = db
             .pragma_query_value(None, "synchronous", |row| row.get(0))
             .unwrap();
-        assert_eq!(synchronous, 1, "`synchronous` is not NORMAL, which is 1");
+        assert_eq!(synchronous, 2, "`synchronous` is not FULL, which is 2");
         let version: i64 = db
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .unwrap();

@@ -1,30 +1,23 @@
 //! Tests of the writing thread: which writes share a transaction, and what happens to writes that fail.
 
+use rusqlite::ffi;
+
 use super::*;
 use crate::embedded::checkpointer;
 
-/// Creates a writer whose loop is not running yet. Every committed transaction counts as synced.
+/// Creates a writer whose loop is not running yet.
 fn new_writer() -> (Arc<Writer>, WriterLoop) {
     let mut db = Connection::open_in_memory().unwrap();
     db.execute_batch("CREATE TABLE t (x INTEGER PRIMARY KEY)")
         .unwrap();
-    let (sender, committed) = std::sync::mpsc::sync_channel::<CommittedTransaction>(2);
-    std::thread::spawn(move || {
-        for write in committed
-            .into_iter()
-            .flat_map(|transaction| transaction.writes)
-        {
-            write.answer(Ok(()));
-        }
-    });
-    let durability = Arc::<Durability>::default();
+    let disk = Arc::<DiskHealth>::default();
     let checkpointer_db = Connection::open_in_memory().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let space = Arc::new(DiskSpace::open(folder.path()).unwrap());
     let (trigger, _) =
-        checkpointer::new(&mut db, checkpointer_db, &durability, &space, || Ok(())).unwrap();
+        checkpointer::new(&mut db, checkpointer_db, &disk, &space, || Ok(())).unwrap();
     let clock = Arc::new(SystemClock::start_in_test(&db));
-    let (writer, writer_loop) = Writer::new(db, durability, sender, trigger, space, clock);
+    let (writer, writer_loop) = Writer::new(db, disk, trigger, space, clock);
     (Arc::new(writer), writer_loop)
 }
 
@@ -108,6 +101,34 @@ async fn on_a_full_disk_exactly_the_confirmed_writes_are_stored() {
     };
     let found = writer.run(WriteKind::Other, count, |_| {}).await.unwrap();
     assert_eq!(usize::try_from(found).unwrap(), written);
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_nothing_is_written() {
+    let (writer, writer_loop) = new_writer();
+    let disk = Arc::clone(&writer_loop.disk);
+    let is_disk_failure = |result: &Result<(), Rejection>| match result {
+        Err(Rejection::Unavailable(error)) => error.is::<DiskFailed>(),
+        _ => false,
+    };
+    std::thread::spawn(move || writer_loop.run());
+    insert(writer.clone(), 1).await.unwrap();
+    // The error that SQLite returns when a sync fails.
+    let failing = |_: &mut Transaction<'_>| {
+        let code = ffi::Error::new(ffi::SQLITE_IOERR_FSYNC);
+        Err(rusqlite::Error::SqliteFailure(code, None))
+    };
+    let failed = writer.run(WriteKind::NewJob, failing, |()| {}).await;
+    assert!(is_disk_failure(&failed), "{failed:?}");
+    disk.until_failed().await;
+    let transactions = writer.transactions();
+    let later = insert(writer.clone(), 2).await;
+    assert!(is_disk_failure(&later), "{later:?}");
+    assert_eq!(
+        writer.transactions(),
+        transactions,
+        "a transaction began after the failure"
+    );
 }
 
 #[tokio::test]
