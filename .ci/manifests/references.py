@@ -5,6 +5,7 @@ from documents import containers, label, named, of_kind, pods
 # The Secrets that users create themselves, with their keys.
 EXTERNAL_SECRETS = {
     "forebay-servers": {"AMQP_URL", "REDIS_URL"},
+    "forebay-api-keys": {"api-keys"},
     "forebay-rabbitmq-management": {"username", "password"},
 }
 

@@ -4,7 +4,7 @@
 use std::{fs::File, io::Read, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
-use forebay_gateway::{AdminSettings, GatewaySettings, ModelAccounts};
+use forebay_gateway::{AdminSettings, ApiKeysFile, GatewaySettings, ModelAccounts};
 use forebay_metrics::{Metrics, Roles};
 use forebay_runtime::{lanes::LaneSettings, member::MemberSettings, memory::MemoryShares};
 use forebay_shared::session::SessionBounds;
@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) gateway: Option<GatewaySettings>,
     /// The address of the admin listener, and its settings; `None` without it.
     pub(crate) admin: Option<(SocketAddr, AdminSettings)>,
+    /// Whether `FOREBAY_INSECURE_NO_AUTH` opens the gateway to everyone who reaches it.
+    pub(crate) is_open_to_everyone: bool,
     /// The most memory that the process may use, in bytes.
     pub(crate) memory_max: u64,
     /// The settings of the worker, and its providers; `None` for a gateway.
@@ -134,9 +136,15 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
         loses_wakes: settings.test_lose_wakes,
         ..WorkerSettings::default()
     };
+    let api_keys = if roles.gateway {
+        api_keys(&settings)?
+    } else {
+        None
+    };
     let body_bytes_max = to_usize(settings.body_bytes_max);
     let gateway = GatewaySettings {
         listen: settings.listen,
+        api_keys,
         allowed_hosts: settings.allowed_hosts.unwrap_or_default(),
         allowed_origins: settings.allowed_origins.unwrap_or_default(),
         body_bytes_max,
@@ -168,6 +176,7 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
         traces,
         engine,
         admin,
+        is_open_to_everyone: roles.gateway && settings.insecure_no_auth,
         memory_max,
         member,
         gateway: roles.gateway.then_some(gateway),
@@ -181,6 +190,26 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
         simulates,
         drain: Duration::from_secs(settings.drain_s),
     })
+}
+
+/// Reads the API keys. Without keys, only this machine may reach the gateway, unless a setting says otherwise.
+fn api_keys(settings: &Settings) -> anyhow::Result<Option<Arc<ApiKeysFile>>> {
+    if let Some(path) = &settings.api_keys_file {
+        ensure!(
+            !settings.insecure_no_auth,
+            "FOREBAY_API_KEYS_FILE and FOREBAY_INSECURE_NO_AUTH exclude each other; unset one of them"
+        );
+        let keys = ApiKeysFile::open(path)
+            .with_context(|| format!("FOREBAY_API_KEYS_FILE {}", path.display()))?;
+        return Ok(Some(Arc::new(keys)));
+    }
+    let listen = settings.listen;
+    ensure!(
+        listen.ip().to_canonical().is_loopback() || settings.insecure_no_auth,
+        "FOREBAY_LISTEN {listen} can be reached from other machines, and there are no API keys: set FOREBAY_API_KEYS_FILE, \
+         or set FOREBAY_INSECURE_NO_AUTH=true if something else decides who reaches the gateway"
+    );
+    Ok(None)
 }
 
 /// The accounts that the jobs of a model wait for.

@@ -150,6 +150,11 @@ async fn serve(plan: Plan, process: &ProcessId, engine: &Engine) -> Result<(), R
         })
     });
     log::simulation(plan.simulates);
+    if plan.is_open_to_everyone
+        && let Some(address) = address
+    {
+        log::open_to_everyone(address);
+    }
     match address {
         Some(address) => tracing::info!(%process, "listening on http://{address}"),
         None => tracing::info!(%process, "worker started"),

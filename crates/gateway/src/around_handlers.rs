@@ -12,6 +12,7 @@ use forebay_metrics::gateway::GatewayMetrics;
 use futures_util::FutureExt;
 
 use crate::{
+    auth::{ApiKeysFile, authorize},
     panic_response::panic_response,
     query_parameters, request_body, request_context, unread_body,
     web_guard::{self, WebGuard},
@@ -21,6 +22,7 @@ use crate::{
 pub(crate) struct AroundHandlers {
     pub(crate) metrics: GatewayMetrics,
     pub(crate) web_guard: WebGuard,
+    pub(crate) api_keys: Option<Arc<ApiKeysFile>>,
     pub(crate) body_bytes_max: usize,
 }
 
@@ -41,7 +43,13 @@ pub(crate) fn around_handlers(
     })
 }
 
-async fn refuse_or_run(around: &AroundHandlers, request: Request, next: Next) -> Response {
+async fn refuse_or_run(around: &AroundHandlers, mut request: Request, next: Next) -> Response {
+    if let Some(keys) = &around.api_keys {
+        request = match authorize(keys, request) {
+            Ok(request) => request,
+            Err(refusal) => return refusal,
+        };
+    }
     let run = async |request| query_parameters::refuse_unknown(request, next).await;
     request_body::refuse_too_large(around.body_bytes_max, request, run).await
 }

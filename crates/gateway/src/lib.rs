@@ -10,6 +10,7 @@
 //! - `server`: accepts connections and enforces their time limits.
 //! - `router`: the routes. `request_context`: the id and the trace of a request; `request_id`: its id. `access_log`: one log line
 //!   for each request. `request_metrics`: its metrics.
+//! - `auth`: API keys, tenants and scopes. `request_caller`: gives handlers the caller of their request.
 //! - `web_guard`: refuses the requests of web pages that are not allowed.
 //! - `query_parameters`: refuses unknown ones. `unread_body`: discards bodies that no handler reads.
 //! - `welcome`: `GET /`, what this is and where to look.
@@ -30,6 +31,7 @@ mod admin;
 mod admission;
 mod admitted_jobs;
 mod around_handlers;
+mod auth;
 mod content_headers;
 mod health;
 mod idempotency;
@@ -47,6 +49,7 @@ mod queues;
 mod read_pacer;
 mod readiness;
 mod request_body;
+mod request_caller;
 mod request_context;
 mod request_id;
 mod request_metrics;
@@ -65,6 +68,7 @@ mod web_guard;
 mod welcome;
 
 pub use admin::{AdminSettings, serve_admin};
+pub use auth::{ApiKeysFile, ApiKeysFileError};
 pub use model_accounts::ModelAccounts;
 pub use server::serve;
 pub use settings::GatewaySettings;

@@ -11,6 +11,10 @@ pub(crate) enum ProblemCode {
     InvalidHttp,
     /// The request has a query parameter that the route does not have.
     UnknownParameter,
+    /// The request has no valid API key.
+    Unauthorized,
+    /// The API key lacks the scope that the route requires.
+    InsufficientScope,
     /// A web page of another origin made the request.
     OriginNotAllowed,
     /// No route has this path.
@@ -85,6 +89,8 @@ impl ProblemCode {
             Self::InvalidJson          => (S::BAD_REQUEST, "invalid_json", "The body is not valid JSON"),
             Self::InvalidHttp          => (S::BAD_REQUEST, "invalid_http", "The request is not valid HTTP/1.1"),
             Self::UnknownParameter     => (S::BAD_REQUEST, "unknown_parameter", "The request has an unknown query parameter"),
+            Self::Unauthorized         => (S::UNAUTHORIZED, "unauthorized", "A valid API key is required"),
+            Self::InsufficientScope    => (S::FORBIDDEN, "insufficient_scope", "The API key may not do this"),
             Self::OriginNotAllowed     => (S::FORBIDDEN, "origin_not_allowed", "Web pages of this origin may not use the API"),
             Self::NotFound             => (S::NOT_FOUND, "not_found", "There is no such route"),
             Self::JobNotFound          => (S::NOT_FOUND, "job_not_found", "There is no such job"),

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::State;
-use forebay_shared::{class::Class, store::Counts, time::TimeMs};
+use forebay_shared::{class::Class, store::ClassTotals, time::TimeMs};
 use serde::Serialize;
 
-use crate::{json_response::Json, problem::Problem, state::ApiState};
+use crate::{auth::Caller, json_response::Json, problem::Problem, state::ApiState};
 
 #[derive(Serialize)]
 pub(crate) struct Queues {
@@ -32,11 +32,21 @@ struct ClassView {
     drained_per_s: f64,
 }
 
-/// Shows the counts of each class, summed over all tenants.
-pub(crate) async fn get(State(state): State<Arc<ApiState>>) -> Result<Json<Queues>, Problem> {
+/// Shows the counts of each class: summed over all tenants for a caller who may see them, and otherwise of the caller's tenant.
+pub(crate) async fn get(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+) -> Result<Json<Queues>, Problem> {
     let (gauge, counts) = (&state.member.gauge, state.counts().await?);
     let now = state.member.store.now();
-    let view_of = |class| view(&counts, class, gauge.drained_per_s(class), now);
+    let tenant = (!caller.sees_all_tenants()).then(|| caller.tenant());
+    let view_of = |class| match tenant {
+        None => view(counts.class(class), gauge.drained_per_s(class), now),
+        Some(tenant) => {
+            let drained_per_s = gauge.drained_per_s_of(tenant, class);
+            view(counts.class_of(tenant, class), drained_per_s, now)
+        }
+    };
     Ok(Json(Queues {
         classes: Classes {
             interactive: view_of(Class::Interactive),
@@ -45,8 +55,7 @@ pub(crate) async fn get(State(state): State<Arc<ApiState>>) -> Result<Json<Queue
     }))
 }
 
-fn view(counts: &Counts, class: Class, drained_per_s: f64, now: TimeMs) -> ClassView {
-    let totals = counts.class(class);
+fn view(totals: ClassTotals, drained_per_s: f64, now: TimeMs) -> ClassView {
     let wait_s = |since: TimeMs| Duration::from_millis(now.since_ms(since)).as_secs_f64();
     ClassView {
         ready: totals.live.ready,
@@ -101,8 +110,11 @@ mod tests {
             oldest_wait_s: Some(1.5),
             drained_per_s: 3.3,
         };
-        assert_eq!(view(&counts, Class::Batch, 3.333, TimeMs(2_500)), expected);
-        let empty = view(&counts, Class::Interactive, 0.0, TimeMs(2_500));
+        assert_eq!(
+            view(counts.class(Class::Batch), 3.333, TimeMs(2_500)),
+            expected
+        );
+        let empty = view(counts.class(Class::Interactive), 0.0, TimeMs(2_500));
         assert_eq!((empty.live, empty.oldest_wait_s), (0, None));
     }
 }

@@ -25,6 +25,7 @@ pub(crate) fn router(state: Arc<ApiState>, web_guard: WebGuard) -> Router {
     let around = AroundHandlers {
         metrics: state.member.metrics.gateway.clone(),
         web_guard,
+        api_keys: state.settings.api_keys.clone(),
         body_bytes_max: state.settings.body_bytes_max,
     };
     Router::new()

@@ -1,8 +1,12 @@
 //! The gateway's settings. The binary decides where their values come from.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use crate::{
+    auth::ApiKeysFile,
     model_accounts::ModelAccounts,
     web_guard::{AllowedHosts, AllowedOrigins},
 };
@@ -13,6 +17,8 @@ pub struct GatewaySettings {
     /// The address to listen on. The caller of [`serve`](crate::serve) opens the listener; `serve` itself
     /// does not read this setting.
     pub listen: SocketAddr,
+    /// The API keys. Without them, everyone who reaches the gateway may use all of the API, as one tenant.
+    pub api_keys: Option<Arc<ApiKeysFile>>,
     /// The hosts that requests may name, in addition to the names of this machine.
     pub allowed_hosts: AllowedHosts,
     /// The origins of web pages that may use the API.
@@ -46,6 +52,7 @@ impl Default for GatewaySettings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            api_keys: None,
             allowed_hosts: AllowedHosts::default(),
             allowed_origins: AllowedOrigins::default(),
             body_bytes_max: 10 * 1024 * 1024,

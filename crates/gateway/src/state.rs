@@ -46,8 +46,6 @@ impl Deref for ReadJob {
 pub(crate) struct ApiState {
     pub(crate) member: Arc<Member>,
     pub(crate) settings: GatewaySettings,
-    /// The tenant of every request. There are no API keys yet, so there is only one tenant.
-    pub(crate) tenant: TenantId,
     pub(crate) admission: Admission,
     pub(crate) bodies: BodyReader,
     /// One permit for each request that may wait for a job to end.
@@ -65,7 +63,6 @@ impl ApiState {
         stop: CancellationToken,
     ) -> Self {
         Self {
-            tenant: TenantId::default(),
             admission: Admission::new(settings.backlog_max),
             bodies: BodyReader::new(member.memory.clone(), &settings),
             wait_permits: Semaphore::new(settings.waits_max.min(Semaphore::MAX_PERMITS)),
@@ -77,15 +74,23 @@ impl ApiState {
     }
 
     /// Finds a job of the tenant in the store. A large outcome is not read.
-    pub(crate) async fn find_job(&self, job: JobId) -> Result<Option<FoundJob>, Problem> {
+    pub(crate) async fn find_job(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+    ) -> Result<Option<FoundJob>, Problem> {
         let store = &self.member.store;
-        let found = store.find_job(&self.tenant, job, INLINE_BYTES_MAX);
+        let found = store.find_job(tenant, job, INLINE_BYTES_MAX);
         store_call::with_timeout(found).await
     }
 
     /// Reads a job of the tenant from the store. A large outcome is read once there is memory for it.
-    pub(crate) async fn read_job(&self, job: JobId) -> Result<Option<ReadJob>, Problem> {
-        let bytes = match self.find_job(job).await? {
+    pub(crate) async fn read_job(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+    ) -> Result<Option<ReadJob>, Problem> {
+        let bytes = match self.find_job(tenant, job).await? {
             None => return Ok(None),
             Some(FoundJob::Record(record)) => {
                 return Ok(Some(ReadJob {
@@ -98,7 +103,7 @@ impl ApiState {
         let reserved = self
             .reserve_read(bytes.saturating_mul(BYTES_FOR_EACH_OUTCOME))
             .await?;
-        let read = self.member.store.job(&self.tenant, job);
+        let read = self.member.store.job(tenant, job);
         let record = store_call::with_long_timeout(read).await?;
         Ok(record.map(|record| ReadJob {
             record,

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use forebay_shared::{
     account::AccountKey,
     class::Class,
+    ids::TenantId,
     store::{Counts, RECENT_COUNTS_MS, RecentCounts, Store},
     time::TimeMs,
 };
@@ -142,6 +143,16 @@ impl Gauge {
     /// How many jobs of a class have ended per second, over the last seconds.
     #[must_use]
     pub fn drained_per_s(&self, class: Class) -> f64 {
+        self.ended_per_s(|counts| counts.class(class).ended)
+    }
+
+    /// How many jobs of a class of one tenant have ended per second, over the last seconds.
+    #[must_use]
+    pub fn drained_per_s_of(&self, tenant: &TenantId, class: Class) -> f64 {
+        self.ended_per_s(|counts| counts.class_of(tenant, class).ended)
+    }
+
+    fn ended_per_s(&self, ended: impl Fn(&Counts) -> u64) -> f64 {
         let samples = self.samples.read().unwrap_or_else(PoisonError::into_inner);
         let (Some(first), Some(last)) = (samples.front(), samples.back()) else {
             return 0.0;
@@ -150,12 +161,11 @@ impl Gauge {
         if seconds <= 0.0 {
             return 0.0;
         }
-        let ended = |sample: &Sample| sample.counts.class(class).ended;
         #[expect(
             clippy::cast_precision_loss,
             reason = "counts of jobs stay far below 2^53"
         )]
-        let drained = ended(last).saturating_sub(ended(first)) as f64;
+        let drained = ended(&last.counts).saturating_sub(ended(&first.counts)) as f64;
         drained / seconds
     }
 

@@ -3,7 +3,7 @@
 //! The context belongs to a task and not to a span of the log, so it costs nothing until a line is written, and no filter of
 //! the log removes it.
 
-use std::{cell::RefCell, fmt, future::Future};
+use std::{cell::RefCell, fmt, future::Future, sync::Arc};
 
 use forebay_shared::ids::{JobId, SessionId};
 use tokio::task::futures::TaskLocalFuture;
@@ -15,6 +15,8 @@ use crate::{request_id::RequestId, trace_context::TraceContext};
 pub struct TaskContext {
     /// The id of the HTTP request (`x-request-id`).
     pub request_id: Option<RequestId>,
+    /// The id of the API key of the request. It is not secret.
+    pub key_id: Option<Arc<str>>,
     /// The job.
     pub job: Option<JobId>,
     /// The session of the job or of the request.
@@ -75,6 +77,9 @@ impl TaskContext {
     ) -> fmt::Result {
         if let Some(request_id) = &self.request_id {
             write("request_id", request_id)?;
+        }
+        if let Some(key_id) = &self.key_id {
+            write("key_id", key_id)?;
         }
         if let Some(job) = &self.job {
             write("job_id", job)?;

@@ -6,6 +6,7 @@
 //! - [`order`]: the check that the turns of a session never race
 //! - [`fleet`]: gateways and workers over real RabbitMQ and Redis servers
 //! - [`fake_clock`]: a system clock that a test sets while processes run
+//! - [`files`]: a search in the files of a folder
 //! - [`slowdown`]: how busy the machine is, for bounds on times
 //! - [`metrics`]: the metrics of a process, and promtool
 //! - [`readme`]: the README's commands, programs and files, for tests that run them
@@ -16,6 +17,7 @@
 pub mod client;
 pub mod collector;
 pub mod fake_clock;
+pub mod files;
 pub mod fleet;
 pub mod metrics;
 pub mod order;

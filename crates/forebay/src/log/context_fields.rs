@@ -25,7 +25,14 @@ const JOB_ID: &str = "job_id";
 /// The field that a line about another job than the task's gets as well.
 const REQUEST_ID: &str = "request_id";
 /// All fields that are added.
-const FIELDS: [&str; 5] = [REQUEST_ID, JOB_ID, "session_id", "trace_id", "span_id"];
+const FIELDS: [&str; 6] = [
+    REQUEST_ID,
+    "key_id",
+    JOB_ID,
+    "session_id",
+    "trace_id",
+    "span_id",
+];
 /// The largest buffer that a thread keeps for its next line.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
 

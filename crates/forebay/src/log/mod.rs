@@ -13,6 +13,7 @@ mod panic_log;
 
 use std::{
     io::{self, IsTerminal, Write},
+    net::SocketAddr,
     os::fd::AsFd,
     sync::OnceLock,
 };
@@ -107,6 +108,13 @@ pub(crate) enum Simulation {
     ByModel,
     /// No provider is set.
     WithoutProvider,
+}
+
+/// Warns that the API needs no key although other machines may reach it.
+pub(crate) fn open_to_everyone(listen: SocketAddr) {
+    tracing::warn!(
+        "FOREBAY_INSECURE_NO_AUTH is set: everyone who reaches {listen} can use the API, without an API key"
+    );
 }
 
 /// Says that jobs that name no model get simulated replies, and why.

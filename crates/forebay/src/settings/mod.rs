@@ -92,6 +92,25 @@ pub struct Settings {
     #[arg(long, env = "FOREBAY_LISTEN", global = true, default_value = "127.0.0.1:8080", value_parser = parse::listen)]
     pub listen: SocketAddr,
 
+    /// A file of API keys, one in each line: `tenant:key`, or `tenant:key:scope,scope` with the scopes submit, read and admin.
+    /// Without scopes, a key may submit and read. It is read again within 2 seconds when it changes. Without this setting, the
+    /// API needs no key, and FOREBAY_LISTEN must be a loopback address.
+    #[arg(long, env = "FOREBAY_API_KEYS_FILE", global = true, value_parser = parse::file("FOREBAY_API_KEYS_FILE"))]
+    pub api_keys_file: Option<PathBuf>,
+
+    /// Allow requests without an API key from other machines. Set it only if something else decides who reaches the gateway.
+    #[arg(
+        long,
+        env = "FOREBAY_INSECURE_NO_AUTH",
+        global = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        value_parser = parse::boolean("FOREBAY_INSECURE_NO_AUTH")
+    )]
+    pub insecure_no_auth: bool,
+
     /// The host names and IP addresses, separated by commas, that the Host header of a request may have, in addition to
     /// localhost and loopback addresses. Without this setting: no others if FOREBAY_LISTEN is a loopback address, otherwise
     /// every host, except from a web page whose Origin names the same DNS name as its Host. `*` allows any host.

@@ -27,6 +27,16 @@ pub(super) fn integer_in(
     }
 }
 
+/// `true` or `false`.
+pub(super) fn boolean(
+    variable: &'static str,
+) -> impl Fn(&str) -> Result<bool, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        text.parse()
+            .map_err(|_| format!("{variable} must be true or false"))
+    }
+}
+
 /// A number of bytes, with or without a suffix.
 pub(super) fn memory_max(text: &str) -> Result<u64, String> {
     const RANGE: RangeInclusive<u64> = (64 << 20)..=(1_024 << 30);

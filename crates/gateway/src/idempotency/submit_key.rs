@@ -2,7 +2,7 @@
 
 use forebay_shared::{
     document::{DocumentVersion, UnknownFields},
-    ids::JobId,
+    ids::{JobId, TenantId},
     store::{IdempotencyEntry, SetKeyResult, StoreError},
     time::TimeMs,
 };
@@ -26,6 +26,7 @@ const ATTEMPTS_MAX: u32 = 5;
 /// The idempotency key of one submit.
 pub(crate) struct SubmitKey<'a> {
     state: &'a ApiState,
+    tenant: &'a TenantId,
     key: String,
     /// The entry of a key that this submit sets.
     entry: IdempotencyEntry,
@@ -45,6 +46,7 @@ impl<'a> SubmitKey<'a> {
     /// The key of a submit with this body. The submit's job would have the id `job`.
     pub(crate) fn new(
         state: &'a ApiState,
+        tenant: &'a TenantId,
         key: String,
         body: &BufferedBody,
         job: JobId,
@@ -59,7 +61,12 @@ impl<'a> SubmitKey<'a> {
             revision: 0,
             unknown: UnknownFields::NONE,
         };
-        Self { state, key, entry }
+        Self {
+            state,
+            tenant,
+            key,
+            entry,
+        }
     }
 
     /// The job that an earlier request with this key has admitted. Writes nothing.
@@ -68,12 +75,16 @@ impl<'a> SubmitKey<'a> {
             .state
             .member
             .store
-            .idempotency_key(&self.state.tenant, &self.key);
+            .idempotency_key(self.tenant, &self.key);
         match with_timeout(read).await? {
             None => Ok(None),
             Some(found) => {
                 self.check_body(&found)?;
-                Ok(self.state.read_job(found.job).await?.map(Box::new))
+                Ok(self
+                    .state
+                    .read_job(self.tenant, found.job)
+                    .await?
+                    .map(Box::new))
             }
         }
     }
@@ -81,7 +92,7 @@ impl<'a> SubmitKey<'a> {
     /// Sets the key, unless an earlier request has set it.
     pub(crate) async fn claim(&self) -> Result<KeyClaim, Problem> {
         for _ in 0..ATTEMPTS_MAX {
-            let (store, tenant) = (&self.state.member.store, &self.state.tenant);
+            let (store, tenant) = (&self.state.member.store, self.tenant);
             let set = store.set_idempotency_key(tenant, &self.key, &self.entry, KEY_TTL_MS);
             let found = match within_timeout(set).await {
                 Ok(SetKeyResult::Set) => return Ok(KeyClaim::Own(self.entry.clone())),
@@ -90,7 +101,7 @@ impl<'a> SubmitKey<'a> {
                 Err(error) => return Err(store_problem(&error)),
             };
             self.check_body(&found)?;
-            if let Some(record) = self.state.read_job(found.job).await? {
+            if let Some(record) = self.state.read_job(self.tenant, found.job).await? {
                 if found.refused {
                     self.keep(found).await;
                 }
@@ -128,7 +139,7 @@ impl<'a> SubmitKey<'a> {
                 Ok(false) => {}
                 Err(error) => return log_failure(&error),
             }
-            let (store, tenant) = (&self.state.member.store, &self.state.tenant);
+            let (store, tenant) = (&self.state.member.store, self.tenant);
             match within_timeout(store.idempotency_key(tenant, &self.key)).await {
                 Ok(Some(found)) if found.job == expected.job => expected = found,
                 Ok(_) => return,
@@ -142,7 +153,7 @@ impl<'a> SubmitKey<'a> {
         let next = entry.revised(true);
         match within_timeout(self.swap(&entry, &next, REFUSED_KEY_TTL_MS)).await {
             // A commit whose confirmation was lost may have admitted the job before the refusal.
-            Ok(true) => match self.state.read_job(entry.job).await {
+            Ok(true) => match self.state.read_job(self.tenant, entry.job).await {
                 Ok(None) => {}
                 Ok(Some(_)) | Err(_) => self.keep(next).await,
             },
@@ -158,7 +169,7 @@ impl<'a> SubmitKey<'a> {
         next: &IdempotencyEntry,
         ttl_ms: u64,
     ) -> Result<bool, StoreError> {
-        let (store, tenant) = (&self.state.member.store, &self.state.tenant);
+        let (store, tenant) = (&self.state.member.store, self.tenant);
         store
             .swap_idempotency_key(tenant, &self.key, expected, next, ttl_ms)
             .await

@@ -10,7 +10,7 @@ use axum::{
 };
 use forebay_runtime::lanes::{LaneChange, LaneError};
 use forebay_shared::{
-    ids::JobId,
+    ids::{JobId, TenantId},
     job::Status,
     lane::Refused,
     store::{FoundJob, JobRecord, JobState},
@@ -18,6 +18,7 @@ use forebay_shared::{
 
 use super::view;
 use crate::{
+    auth::Caller,
     path_ids::job_id,
     problem::Problem,
     problem_code::ProblemCode,
@@ -28,10 +29,11 @@ use crate::{
 /// Cancels a job.
 pub(crate) async fn post(
     State(state): State<Arc<ApiState>>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = job_id(path)?;
-    let record = match ended_or_live(&state, id).await? {
+    let record = match ended_or_live(&state, caller.tenant(), id).await? {
         Found::Ended(status) => return Err(already_ended(status)),
         Found::Live(record) => record,
     };
@@ -42,11 +44,11 @@ pub(crate) async fn post(
         Err(LaneError::Refused(Refused::Gone)) => {}
         Err(error) => return Err(lane_problem(&error)),
     }
-    match ended_or_live(&state, id).await? {
+    match ended_or_live(&state, caller.tenant(), id).await? {
         // Success, even if another request cancelled the job. The client may be repeating a request whose response was
         // lost.
         Found::Ended(Status::Cancelled) => {
-            let job = state.read_job(id).await?;
+            let job = state.read_job(caller.tenant(), id).await?;
             let job = job.ok_or_else(Problem::job_not_found)?;
             view::respond_job(&state, StatusCode::OK, job)
         }
@@ -66,8 +68,8 @@ enum Found {
 }
 
 /// Finds a job. A large outcome is not read, because it would need memory.
-async fn ended_or_live(state: &ApiState, id: JobId) -> Result<Found, Problem> {
-    let found = state.find_job(id).await?;
+async fn ended_or_live(state: &ApiState, tenant: &TenantId, id: JobId) -> Result<Found, Problem> {
+    let found = state.find_job(tenant, id).await?;
     Ok(match found.ok_or_else(Problem::job_not_found)? {
         FoundJob::LargeOutcome { status, .. } => Found::Ended(status),
         FoundJob::Record(record) => match &record.state {

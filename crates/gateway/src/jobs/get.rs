@@ -10,11 +10,14 @@ use axum::{
 use forebay_shared::store::JobState;
 
 use super::{view, wait};
-use crate::{path_ids::job_id, problem::Problem, retry_after::set_retry_after, state::ApiState};
+use crate::{
+    auth::Caller, path_ids::job_id, problem::Problem, retry_after::set_retry_after, state::ApiState,
+};
 
 /// Shows a job.
 pub(crate) async fn get(
     State(state): State<Arc<ApiState>>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -27,9 +30,9 @@ pub(crate) async fn get(
         _ => state.wait_permits.try_acquire().ok(),
     };
     let job = if wait_permit.is_some() {
-        wait::until_ended(&state, id, wait_time.seconds).await?
+        wait::until_ended(&state, caller.tenant(), id, wait_time.seconds).await?
     } else {
-        state.read_job(id).await?
+        state.read_job(caller.tenant(), id).await?
     };
     let job = job.ok_or_else(Problem::job_not_found)?;
 

@@ -17,7 +17,7 @@ use forebay_runtime::{
 use forebay_shared::{
     class::Class,
     document::{DocumentVersion, UnknownFields},
-    ids::JobId,
+    ids::{JobId, TenantId},
     job::JobMeta,
     lane::{IfBusy, LANE_MAX, Refused},
     store::{NewJob, StoreError},
@@ -28,6 +28,7 @@ use forebay_telemetry::task_context;
 use super::view;
 use crate::{
     admission::Reservation,
+    auth::Caller,
     content_headers,
     idempotency::{self, KEY_TTL_MS, KeyClaim, RECORD_MARGIN_MS, SubmitKey},
     problem::Problem,
@@ -41,6 +42,7 @@ use crate::{
 /// Accepts a job.
 pub(crate) async fn post(
     State(state): State<Arc<ApiState>>,
+    caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
@@ -55,12 +57,13 @@ pub(crate) async fn post(
     let default_model = state.settings.default_model.as_deref();
     let submission = body.compute(|bytes| validation::submission(bytes, default_model))?;
 
-    let new_id = JobId::fresh(&state.tenant, submission.session.as_ref());
+    let new_id = JobId::fresh(caller.tenant(), submission.session.as_ref());
     task_context::update(|context| context.session.clone_from(&submission.session));
     // An interrupt moves the inputs of the waiting jobs into the session, and they may be large.
     let is_large = body.is_long_work() || submission.if_busy == IfBusy::Interrupt;
     let job = PreparedJob {
         submission,
+        tenant: caller.tenant().clone(),
         // The span of this request if traces are exported, and otherwise the client's span.
         traceparent: task_context::current_trace().map(|trace| trace.to_string()),
         now: state.member.store.now(),
@@ -76,7 +79,7 @@ pub(crate) async fn post(
         drop(body);
         return Ok(job.admit(&state, new_id, None, reservation).await?);
     };
-    let key = SubmitKey::new(&state, key, &body, new_id, job.now);
+    let key = SubmitKey::new(&state, caller.tenant(), key, &body, new_id, job.now);
     drop(body);
     post_with_key(&state, job, new_id, &key).await
 }
@@ -127,6 +130,7 @@ async fn post_with_key(
 /// A valid submit, ready to be admitted under an id.
 struct PreparedJob {
     submission: Submission,
+    tenant: TenantId,
     traceparent: Option<String>,
     /// The store's time when the submit arrived.
     now: TimeMs,
@@ -152,11 +156,11 @@ impl PreparedJob {
         mut reservation: Reservation<'_>,
     ) -> Result<Response, AdmitError> {
         log_with(id);
-        let submission = self.submission;
+        let (submission, tenant) = (self.submission, self.tenant);
         let meta = JobMeta {
             v: DocumentVersion::FIRST,
             id,
-            tenant: state.tenant.clone(),
+            tenant: tenant.clone(),
             session: submission.session,
             model: submission.model,
             class: submission.class,
@@ -192,7 +196,7 @@ impl PreparedJob {
             }
             // The job already exists. Another request with the same key admitted it, or `Lanes` repeated this commit
             // because its confirmation was lost.
-            Err(LaneError::Refused(Refused::Exists)) => match state.read_job(id).await? {
+            Err(LaneError::Refused(Refused::Exists)) => match state.read_job(&tenant, id).await? {
                 Some(job) => Ok(accepted_job(state, job)?),
                 None => {
                     let response = view::respond(StatusCode::ACCEPTED, json);

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use forebay_shared::{ids::JobId, store::JobState};
+use forebay_shared::{
+    ids::{JobId, TenantId},
+    store::JobState,
+};
 use tokio::time::Instant;
 
 use super::job_changes::JobChanges;
@@ -73,13 +76,14 @@ fn parse_digits(text: &str) -> Option<u64> {
 /// last read. If there is no such job, returns `None` at once.
 pub(super) async fn until_ended(
     state: &ApiState,
+    tenant: &TenantId,
     id: JobId,
     seconds: u64,
 ) -> Result<Option<ReadJob>, Problem> {
     let deadline = Instant::now() + Duration::from_secs(seconds);
     let mut changes = JobChanges::watch(state, id).await;
     loop {
-        let record = state.read_job(id).await?;
+        let record = state.read_job(tenant, id).await?;
         let is_live = matches!(&record, Some(job) if matches!(job.state, JobState::Live(_)));
         if !is_live || Instant::now() >= deadline || state.stop.is_cancelled() {
             return Ok(record);

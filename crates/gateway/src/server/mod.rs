@@ -18,7 +18,10 @@ use axum::Router;
 use forebay_metrics::gateway::ConnectionGauge;
 use forebay_runtime::member::Member;
 use tokio::{net::TcpListener, time::timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 
 use crate::{router::router, settings::GatewaySettings, state::ApiState, web_guard::WebGuard};
 use accept::Acceptor;
@@ -47,9 +50,14 @@ pub async fn serve(
         is_loopback_listener: is_loopback(&listener),
     };
     let connections = member.metrics.gateway.connections.clone();
+    let key_reads = settings.api_keys.clone().map(|keys| {
+        let reads = tokio::spawn(keys.read_changes());
+        AbortOnDropHandle::new(reads)
+    });
     let state = Arc::new(ApiState::new(member, settings, stop.clone()));
     let router = router(state, web_guard);
     serve_router(listener, router, limits, Some(connections), stop).await;
+    drop(key_reads);
 }
 
 /// Whether only this machine can reach the listener.

@@ -9,16 +9,18 @@ use axum::{
 use forebay_shared::store::SessionRemoval;
 
 use crate::{
-    path_ids::session_id, problem::Problem, problem_code::ProblemCode, state::ApiState, store_call,
+    auth::Caller, path_ids::session_id, problem::Problem, problem_code::ProblemCode,
+    state::ApiState, store_call,
 };
 
 /// Deletes a session.
 pub(crate) async fn delete(
     State(state): State<Arc<ApiState>>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
     let id = session_id(path)?;
-    let removal = state.member.store.remove_session(&state.tenant, &id);
+    let removal = state.member.store.remove_session(caller.tenant(), &id);
     match store_call::with_timeout(removal).await? {
         SessionRemoval::Removed => Ok(StatusCode::NO_CONTENT),
         SessionRemoval::HasLiveJobs => Err(Problem::new(

@@ -22,7 +22,7 @@ use super::{
     page::{Page, parse},
 };
 use crate::{
-    path_ids::session_id, problem::Problem, problem_code::ProblemCode,
+    auth::Caller, path_ids::session_id, problem::Problem, problem_code::ProblemCode,
     reserved_body::reserved_body, state::ApiState, store_call,
 };
 
@@ -53,18 +53,19 @@ struct FieldsAfter {
 /// Shows a session.
 pub(crate) async fn get(
     State(state): State<Arc<ApiState>>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let id = session_id(path)?;
     let page = parse(query.as_deref())?;
     for _ in 0..READS_MAX {
-        let mut info = read_info(&state, &id)
+        let mut info = read_info(&state, caller.tenant(), &id)
             .await?
             .ok_or_else(Problem::session_not_found)?;
         let read = match info.turns.take() {
             Some(turns) => Some(of_small_session(turns, page)),
-            None => large_session::read(&state, &id, &info, page).await?,
+            None => large_session::read(&state, caller.tenant(), &id, &info, page).await?,
         };
         if let Some(read) = read {
             return respond(&state, &id, &info, read);

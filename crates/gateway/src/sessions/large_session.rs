@@ -3,7 +3,7 @@
 
 use forebay_runtime::byte_budget::ReservedBytes;
 use forebay_shared::{
-    ids::SessionId,
+    ids::{SessionId, TenantId},
     session::{SessionInfo, StoredTurn},
     store::TurnRange,
 };
@@ -33,10 +33,11 @@ pub(super) struct ReadTurns {
 /// The session without its turns, or with them if they are small.
 pub(super) async fn read_info(
     state: &ApiState,
+    tenant: &TenantId,
     id: &SessionId,
 ) -> Result<Option<SessionInfo>, Problem> {
     let ttl_ms = state.settings.session_ttl_ms;
-    let read = state.member.store.session_info(&state.tenant, id, ttl_ms);
+    let read = state.member.store.session_info(tenant, id, ttl_ms);
     store_call::with_timeout(read).await
 }
 
@@ -44,6 +45,7 @@ pub(super) async fn read_info(
 /// not fit together: it lost turns, was deleted or created again, or has more bytes. The caller begins again.
 pub(super) async fn read(
     state: &ApiState,
+    tenant: &TenantId,
     id: &SessionId,
     info: &SessionInfo,
     page: Option<Page>,
@@ -67,7 +69,7 @@ pub(super) async fn read(
             turns_max: usize::try_from(to - next).unwrap_or(usize::MAX),
             bytes_max: PAGE_BYTES_MAX,
         };
-        let read = state.member.store.session_turns(&state.tenant, id, range);
+        let read = state.member.store.session_turns(tenant, id, range);
         let mut read = store_call::with_long_timeout(read).await?;
         read_bytes += read.iter().map(|turn| turn.json.len() as u64).sum::<u64>();
         // Older turns are dropped when new ones come, and all of them when the session is deleted.
@@ -86,7 +88,7 @@ pub(super) async fn read(
         }
     }
     // A session that was deleted and created again has turns with the same numbers.
-    let is_same = match read_info(state, id).await? {
+    let is_same = match read_info(state, tenant, id).await? {
         Some(now) => now.created_at == info.created_at,
         None => false,
     };

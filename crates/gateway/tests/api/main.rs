@@ -2,6 +2,7 @@
 //! There is no worker: tests that need a reply claim and finish the job themselves.
 
 mod admin;
+mod api_keys;
 mod bad_input;
 mod cancel;
 mod connections;

@@ -62,8 +62,19 @@ impl Counts {
     /// The sum of the rows of one class.
     #[must_use]
     pub fn class(&self, class: Class) -> ClassTotals {
+        Self::sum(self.rows.iter().filter(|row| row.class == class))
+    }
+
+    /// The counts of one class of one tenant.
+    #[must_use]
+    pub fn class_of(&self, tenant: &TenantId, class: Class) -> ClassTotals {
+        let rows = self.rows.iter();
+        Self::sum(rows.filter(|row| row.class == class && row.tenant == *tenant))
+    }
+
+    fn sum<'a>(rows: impl Iterator<Item = &'a TenantClassCounts>) -> ClassTotals {
         let mut totals = ClassTotals::default();
-        for row in self.rows.iter().filter(|row| row.class == class) {
+        for row in rows {
             totals.live += row.live;
             totals.ended += row.ended;
             let oldest = [totals.oldest_waiting, row.oldest_waiting];

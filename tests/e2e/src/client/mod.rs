@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
 use rand::{SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use reqwest::RequestBuilder;
 use serde_json::Value;
@@ -32,6 +32,17 @@ pub struct Client {
     urls: Arc<RwLock<Vec<String>>>,
     /// The generator that chooses the URL of a request. `None` stands for the thread's generator.
     random: Option<Arc<Mutex<StdRng>>>,
+}
+
+/// An HTTP client whose requests have these headers.
+fn http_client(headers: HeaderMap) -> reqwest::Client {
+    reqwest::Client::builder()
+        .default_headers(headers)
+        .timeout(REQUEST_TIMEOUT)
+        .pool_idle_timeout(IDLE_MAX)
+        .no_proxy()
+        .build()
+        .expect("the HTTP client is made")
 }
 
 /// An answer of the API.
@@ -78,16 +89,24 @@ impl Client {
     /// If no HTTP client can be made.
     #[must_use]
     pub fn any_of(urls: Vec<String>) -> Self {
-        let http = reqwest::Client::builder()
-            .timeout(REQUEST_TIMEOUT)
-            .pool_idle_timeout(IDLE_MAX)
-            .no_proxy()
-            .build()
-            .expect("the HTTP client is made");
         Self {
-            http,
+            http: http_client(HeaderMap::new()),
             urls: Arc::new(RwLock::new(urls)),
             random: None,
+        }
+    }
+
+    /// A client of the same processes whose requests have this API key.
+    ///
+    /// # Panics
+    /// If the key cannot be in a header, or no HTTP client can be made.
+    #[must_use]
+    pub fn with_api_key(&self, key: &str) -> Self {
+        let value = HeaderValue::try_from(format!("Bearer {key}"));
+        let value = value.expect("the key can be in a header");
+        Self {
+            http: http_client(HeaderMap::from_iter([(AUTHORIZATION, value)])),
+            ..self.clone()
         }
     }
 

@@ -3,6 +3,7 @@
 //! One file for each topic. Every test starts its own fleet, on the RabbitMQ node that this binary shares or on a node
 //! of its own. Failures of servers, processes and the network are in `fleet_faults`.
 
+mod api_keys;
 mod backlog;
 mod connections;
 mod drain;

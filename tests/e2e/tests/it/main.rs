@@ -6,6 +6,7 @@
 #[macro_use]
 mod fixture;
 
+mod api_keys;
 mod bad_input;
 mod cancel;
 mod check;

@@ -9,8 +9,10 @@ use e2e::process::{Exited, Forebay, run_to_exit};
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The variables that `--help` must show.
-const VARIABLES: [&str; 23] = [
+const VARIABLES: [&str; 25] = [
     "FOREBAY_LISTEN",
+    "FOREBAY_API_KEYS_FILE",
+    "FOREBAY_INSECURE_NO_AUTH",
     "FOREBAY_DATA_DIR",
     "FOREBAY_MODEL",
     "FOREBAY_CONCURRENCY",
@@ -36,11 +38,13 @@ const VARIABLES: [&str; 23] = [
 ];
 
 /// Invalid values of each variable.
-const INVALID: [(&str, &[&str]); 26] = [
+const INVALID: [(&str, &[&str]); 28] = [
     (
         "FOREBAY_LISTEN",
         &["8080", "localhost:8080", "127.0.0.1:65536", "127.0.0.1"],
     ),
+    ("FOREBAY_API_KEYS_FILE", &["/nowhere/keys", "/dev/null"]),
+    ("FOREBAY_INSECURE_NO_AUTH", &["yes", "1", "TRUE"]),
     ("FOREBAY_MODEL", &["two words", "é"]),
     ("FOREBAY_CONCURRENCY", &["0", "-1", "many", "100001", "1.5"]),
     (

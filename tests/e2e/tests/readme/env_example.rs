@@ -7,7 +7,12 @@ use e2e::process::run_to_exit;
 use super::settings::defaults_in_help;
 
 /// Settings that docker-compose.yml and the image set themselves.
-const FIXED: [&str; 3] = ["FOREBAY_LISTEN", "FOREBAY_DATA_DIR", "FOREBAY_ADMIN_LISTEN"];
+const FIXED: [&str; 4] = [
+    "FOREBAY_LISTEN",
+    "FOREBAY_INSECURE_NO_AUTH",
+    "FOREBAY_DATA_DIR",
+    "FOREBAY_ADMIN_LISTEN",
+];
 
 fn read(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -57,7 +62,12 @@ async fn each_setting_is_in_env_example_with_its_default() {
 #[test]
 fn each_variable_of_env_example_is_used_by_the_compose_file() {
     let mut compose = read("docker-compose.yml");
-    for file in ["model.env", "model-openai.env"] {
+    for file in [
+        "model.env",
+        "model-openai.env",
+        "access.env",
+        "access-keys.env",
+    ] {
         compose.push_str(&read(&format!("deploy/compose/{file}")));
     }
     let variables = variables(&read(".env.example"));

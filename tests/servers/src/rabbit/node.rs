@@ -1,6 +1,10 @@
 //! One RabbitMQ node that a test owns.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use rustix::process::Signal;
@@ -55,7 +59,7 @@ pub struct Rabbit {
     pub(super) management: Option<Management>,
     /// The path of `rabbitmqctl`.
     pub(super) rabbitmqctl: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 static SHARED: OnceCell<Rabbit> = OnceCell::const_new();
@@ -126,8 +130,14 @@ impl Rabbit {
             files,
             management,
             rabbitmqctl,
-            _folder: folder,
+            folder,
         })
+    }
+
+    /// The folder with the data and the log of the node.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     async fn launch(&self) -> anyhow::Result<()> {

@@ -100,6 +100,12 @@ impl Redis {
         self.process.log_tail().contains("Address already in use")
     }
 
+    /// The folder with the data of the server.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The URL for clients: `redis://127.0.0.1:<port>`, or with TLS `rediss://localhost:<port>`.
     pub fn url(&self) -> String {
         match self.ports.tls {

@@ -71,6 +71,7 @@ const OTHER_JOB: &str = "job_0a00000000000000000000000000000002";
 fn context(session: &str) -> TaskContext {
     TaskContext {
         request_id: Some(RequestId::random([0x11; 16])),
+        key_id: None,
         job: Some(JobId::parse(TASK_JOB).expect("an id")),
         session: Some(SessionId::parse(session).expect("an id")),
         trace: None,

@@ -1,0 +1,112 @@
+//! Reads API keys from the text of a file: `tenant:key` or `tenant:key:scope,scope` in each line. Empty lines and lines that begin
+//! with `#` are ignored. No error contains a key.
+
+use forebay_shared::ids::TenantId;
+
+use super::{
+    api_keys::{ApiKeys, KeyHash},
+    scopes::Scopes,
+};
+
+/// The length of a key, in characters. 32 characters of base 16 have 128 bits.
+const KEY_CHARS_MIN: usize = 32;
+const KEY_CHARS_MAX: usize = 512;
+/// The most keys of a file.
+const KEYS_MAX: usize = 10_000;
+
+/// Parses the text of a file.
+///
+/// # Errors
+/// The first line that is wrong, and what is allowed.
+pub(super) fn parse(text: &str) -> Result<ApiKeys, String> {
+    let mut keys = ApiKeys::default();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let in_line = |message: &str| format!("line {number}: {message}");
+        let mut parts = line.splitn(3, ':').map(str::trim);
+        let (tenant, key) = (parts.next().unwrap_or_default(), parts.next());
+        let key = key.ok_or_else(|| in_line("must be tenant:key or tenant:key:scope,scope"))?;
+        let tenant = TenantId::parse(tenant).map_err(|_| {
+            in_line("the tenant must be 1 to 128 characters from A-Z a-z 0-9 . _ @ -")
+        })?;
+        if !is_key(key) {
+            return Err(in_line(&format!(
+                "the key must be {KEY_CHARS_MIN} to {KEY_CHARS_MAX} characters from A-Z a-z 0-9 - . _ ~ + / and ="
+            )));
+        }
+        let scopes = match parts.next() {
+            None => Scopes::DEFAULT,
+            Some(names) => Scopes::parse(names).ok_or_else(|| {
+                in_line("the scopes must be submit, read or admin, separated by commas")
+            })?,
+        };
+        if !keys.add(KeyHash::of(key), tenant, scopes) {
+            return Err(in_line("an earlier line has the same key"));
+        }
+        if keys.len() > KEYS_MAX {
+            return Err(in_line(&format!("a file may have at most {KEYS_MAX} keys")));
+        }
+    }
+    if keys.len() == 0 {
+        return Err(String::from("has no key; add a line tenant:key"));
+    }
+    Ok(keys)
+}
+
+/// Whether a text can be a key: a `b64token` of RFC 6750, section 2.1, of an allowed length.
+fn is_key(text: &str) -> bool {
+    (KEY_CHARS_MIN..=KEY_CHARS_MAX).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::scopes::Scope::{Admin, Read, Submit},
+        parse,
+    };
+
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+    const OTHER: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ-._~+/==";
+
+    #[test]
+    fn a_key_has_the_tenant_and_the_scopes_of_its_line() {
+        let text = format!("# keys\n\nshop:{KEY}\r\n ops@x : {OTHER} : admin, read \n");
+        let keys = parse(&text).expect("the file is valid");
+        let shop = keys.find(KEY).expect("the key is known");
+        assert_eq!(shop.tenant().as_str(), "shop");
+        assert!(shop.may(Submit) && shop.may(Read) && !shop.may(Admin));
+        let ops = keys.find(OTHER).expect("the key is known");
+        assert_eq!(ops.tenant().as_str(), "ops@x");
+        assert!(!ops.may(Submit) && ops.may(Read) && ops.may(Admin));
+        assert_ne!(shop.key_id(), ops.key_id());
+        for unknown in ["", "0123456789abcdef0123456789abcdee", &KEY[1..]] {
+            assert!(keys.find(unknown).is_none(), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_line_and_never_contains_the_key() {
+        let error_of = |text: &str| parse(text).err().expect("the file is refused");
+        for (text, part) in [
+            (KEY.to_owned(), "line 1: must be tenant:key"),
+            (format!("\n:{KEY}"), "line 2: the tenant"),
+            (format!("a b:{KEY}"), "line 1: the tenant"),
+            (format!("a:{}", &KEY[1..]), "line 1: the key must be 32"),
+            (format!("a:{KEY} x"), "line 1: the key must be"),
+            (format!("a:{KEY}:write"), "line 1: the scopes"),
+            (format!("a:{KEY}:"), "line 1: the scopes"),
+            (format!("a:{KEY}\nb:{KEY}"), "line 2: an earlier line"),
+            (String::from("# nothing\n"), "has no key"),
+        ] {
+            let error = error_of(&text);
+            assert!(error.contains(part), "{error}");
+            assert!(!error.contains(&KEY[1..]), "{error}");
+        }
+    }
+}
