@@ -122,6 +122,11 @@ impl Problem {
         self
     }
 
+    #[cfg(test)]
+    pub(crate) fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
     pub(crate) fn job_not_found() -> Self {
         let detail = "no job has this id, or its record has expired";
         Self::new(ProblemCode::JobNotFound, detail)

@@ -1,5 +1,6 @@
 //! How a job ended. The commit that ends the job writes this document.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Status;
@@ -74,7 +75,7 @@ pub struct Attempt {
 }
 
 /// Why a job, or an attempt at a job, did not succeed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct JobError {
     /// A stable word for programs, such as `rate_limited`.
     pub code: String,
@@ -148,7 +149,7 @@ pub struct Reply {
 }
 
 /// Why a model stopped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
     /// The reply is complete, or reached a stop sequence.
@@ -168,7 +169,7 @@ pub enum FinishReason {
 }
 
 /// What a call cost, in the provider's tokens.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// Tokens sent.
     pub input_tokens: u64,
