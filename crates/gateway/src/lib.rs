@@ -12,7 +12,7 @@
 //!   for each request. `request_metrics`: its metrics.
 //! - `web_guard`: refuses the requests of web pages that are not allowed.
 //! - `query_parameters`: refuses unknown ones. `unread_body`: discards bodies that no handler reads.
-//! - `welcome`: `GET /`, what this is and where to look.
+//! - `welcome`: `GET /`, what this is and where to look. `openapi`: the OpenAPI document of all routes.
 //! - `state`: what all handlers share.
 //! - `jobs`, `sessions`, `queues`, `providers`, `health`: the handlers, one file for each route. `path_ids`: the ids
 //!   in a path.
@@ -37,6 +37,7 @@ mod jobs;
 mod json_response;
 mod json_size;
 mod model_accounts;
+mod openapi;
 mod panic_response;
 mod path_ids;
 mod problem;

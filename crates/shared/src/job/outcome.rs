@@ -80,9 +80,14 @@ pub struct JobError {
     /// A stable word for programs, such as `rate_limited`.
     pub code: String,
     /// A sentence for people, of at most [`JobError::MESSAGE_BYTES_MAX`] bytes.
+    #[schemars(description = "A sentence for people, of at most 1,000 bytes.")]
     pub message: String,
     /// The text of a reply that is unfinished, comes with an error, or has an unsupported part. At most
     /// [`JobError::DETAIL_BYTES_MAX`] bytes.
+    #[schemars(
+        description = "The text of a reply that is unfinished, comes with an error, or has an unsupported part. At most 4,096 \
+                       bytes."
+    )]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// Fields that this release does not know.

@@ -54,6 +54,7 @@ pub(super) const DEPTH_MAX: usize = 64;
 /// accepts in a body.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Submit")]
 pub(super) struct SubmitBody {
     /// The new messages: one text from the user, or messages in the form of OpenAI's chat messages. If the first message
     /// has the role `tool`, all must have it, and `session_id` is required.
@@ -99,17 +100,17 @@ pub(super) struct SubmitBody {
     pub(super) max_output_tokens: Option<u32>,
     /// How much of the session is sent to the provider.
     pub(super) context: Option<Context>,
-    /// How long the session waits for tool results after this job's reply calls tools. Default: 60.
+    /// How long the session waits for tool results after this job's reply calls tools.
     #[serde(default, deserialize_with = "whole_number")]
-    #[schemars(range(min = 0, max = TOOL_WAIT_S_MAX), extend("x-unit" = "seconds"))]
+    #[schemars(range(min = 0, max = TOOL_WAIT_S_MAX), extend("default" = TOOL_WAIT_S_DEFAULT, "x-unit" = "seconds"))]
     pub(super) tool_wait_s: Option<u32>,
     /// How urgent the job is. Default: `interactive`.
     pub(super) priority: Option<Class>,
     /// What happens if the session has live jobs. Default: `enqueue`, which is the only choice without a `session_id`.
     pub(super) if_busy: Option<IfBusy>,
-    /// How long after its submit the job expires unless it has ended. Default: 86400.
+    /// How long after its submit the job expires unless it has ended.
     #[serde(default, deserialize_with = "whole_number")]
-    #[schemars(range(min = 1, max = EXPIRES_IN_S_MAX), extend("x-unit" = "seconds"))]
+    #[schemars(range(min = 1, max = EXPIRES_IN_S_MAX), extend("default" = EXPIRES_IN_S_DEFAULT, "x-unit" = "seconds"))]
     pub(super) expires_in_s: Option<u32>,
     /// Texts that responses return unchanged.
     #[schemars(extend(
