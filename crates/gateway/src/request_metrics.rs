@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::{idempotency, problem_code::ProblemCode};
 
 /// The patterns of the routes. The test `each_route_has_its_own_label` compares them with the routes of the API.
-const ROUTES: [&str; 11] = [
+const ROUTES: [&str; 13] = [
     "/v1/jobs",
     "/v1/jobs/{id}",
     "/v1/jobs/{id}/cancel",
@@ -25,6 +25,8 @@ const ROUTES: [&str; 11] = [
     "/readyz/submits",
     "/",
     "/openapi.json",
+    "/docs",
+    "/docs/{file}",
 ];
 
 /// The route of submits.

@@ -17,6 +17,7 @@ use crate::{
     problem_code::ProblemCode,
     providers, queues, sessions,
     state::ApiState,
+    swagger_ui,
     web_guard::WebGuard,
     welcome,
 };
@@ -68,6 +69,8 @@ fn routes() -> Vec<Route> {
         route("get", "/readyz", get(health::readyz), openapi::readyz),
         route("get", "/readyz/submits", get(health::readyz_submits), openapi::readyz_submits),
         route("get", "/", get(welcome::get), openapi::welcome),
+        route("get", "/docs", get(swagger_ui::page), openapi::get_page),
+        route("get", "/docs/{file}", get(swagger_ui::file), openapi::get_page_file),
     ]
 }
 

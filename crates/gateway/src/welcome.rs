@@ -48,6 +48,7 @@ fn routes() -> Map<String, Value> {
         ("check whether it serves requests", "GET /readyz"),
         ("check whether it accepts jobs", "GET /readyz/submits"),
         ("describe the API as OpenAPI 3.1", "GET /openapi.json"),
+        ("show the API in a browser", "GET /docs"),
     ];
     let routes = routes.into_iter();
     routes

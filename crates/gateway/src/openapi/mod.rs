@@ -22,5 +22,6 @@ pub(crate) use job_routes::{cancel_job, get_job, submit_job};
 pub(crate) use response::DocumentResponse;
 pub(crate) use session_routes::{delete_session, get_session};
 pub(crate) use status_routes::{
-    get_document, get_providers, get_queues, healthz, readyz, readyz_submits, welcome,
+    get_document, get_page, get_page_file, get_providers, get_queues, healthz, readyz,
+    readyz_submits, welcome,
 };

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::operation::Operation;
 use crate::{
     problem_code::ProblemCode as P, providers::Providers, queues::Queues, readiness::Ready,
-    welcome::Welcome,
+    swagger_ui::FILES, welcome::Welcome,
 };
 
 const HEADERS: [&str; 1] = ["X-Request-Id"];
@@ -89,4 +89,36 @@ pub(crate) fn get_document(_: &mut SchemaGenerator) -> Operation {
         )
         .response(StatusCode::OK, "The document.", &headers, Some(content))
         .response(StatusCode::NOT_MODIFIED, description_of_304, &headers, None)
+}
+
+pub(crate) fn get_page(_: &mut SchemaGenerator) -> Operation {
+    let description = "This document as a page. It loads nothing from other hosts.";
+    let content = json!({"text/html": {"schema": {"type": "string"}}});
+    Operation::new(
+        "getDocs",
+        "status",
+        "Show this document as a page",
+        description,
+    )
+    .response(StatusCode::OK, "The page.", &HEADERS, Some(content))
+}
+
+pub(crate) fn get_page_file(_: &mut SchemaGenerator) -> Operation {
+    let content = json!({"text/css": {}, "text/javascript": {}});
+    let description =
+        "A script or a style of the page. Swagger UI's own files are compressed with gzip.";
+    Operation::new(
+        "getDocsFile",
+        "status",
+        "Get a file of the page",
+        description,
+    )
+    .parameter(
+        "file",
+        "path",
+        "The file's name.",
+        &json!({"type": "string", "enum": FILES}),
+    )
+    .response(StatusCode::OK, "The file.", &HEADERS, Some(content))
+    .problems(&[P::NotFound])
 }

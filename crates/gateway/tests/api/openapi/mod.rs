@@ -1,5 +1,6 @@
 //! Tests of the OpenAPI document: it is true, complete and valid.
 
+mod page;
 mod routes;
 mod samples;
 mod submit_bounds;
