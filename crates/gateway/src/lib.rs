@@ -13,7 +13,8 @@
 //! - `auth`: API keys, tenants and scopes. `request_caller`: gives handlers the caller of their request.
 //! - `web_guard`: refuses the requests of web pages that are not allowed.
 //! - `query_parameters`: refuses unknown ones. `unread_body`: discards bodies that no handler reads.
-//! - `welcome`: `GET /`, what this is and where to look.
+//! - `welcome`: `GET /`, what this is and where to look. `openapi`: the OpenAPI document of all routes.
+//!   `swagger_ui`: the page that shows it.
 //! - `state`: what all handlers share.
 //! - `jobs`, `sessions`, `queues`, `providers`, `health`: the handlers, one file for each route. `path_ids`: the ids
 //!   in a path.
@@ -39,6 +40,7 @@ mod jobs;
 mod json_response;
 mod json_size;
 mod model_accounts;
+mod openapi;
 mod panic_response;
 mod path_ids;
 mod problem;
@@ -61,6 +63,7 @@ mod sessions;
 pub mod settings;
 mod state;
 mod store_call;
+mod swagger_ui;
 mod unread_body;
 mod validation;
 mod waiting_jobs;

@@ -10,12 +10,13 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{problem_code::ProblemCode, retry_after::set_retry_after};
 
 /// A field that is not valid.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct FieldError {
     /// The field's path, such as `input[2].content`.
     pub(crate) field: String,
@@ -35,15 +36,22 @@ pub(crate) struct Problem {
     missing: Vec<&'static str>,
 }
 
-#[derive(Serialize)]
-struct ProblemDetails<'a> {
+/// Problem details (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct ProblemDetails<'a> {
+    /// `urn:forebay:problem:` and the code.
     r#type: String,
     title: &'a str,
     status: u16,
+    /// What happened, for people.
     detail: &'a str,
+    /// A stable word for programs.
     code: &'a str,
+    /// The invalid fields, at most 16.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+    /// What the process lacks to be ready.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     missing: &'a [&'static str],
 }
@@ -120,6 +128,11 @@ impl Problem {
     pub(crate) fn accepting_identity(mut self) -> Self {
         self.accepts_identity_only = true;
         self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn errors(&self) -> &[FieldError] {
+        &self.errors
     }
 
     pub(crate) fn job_not_found() -> Self {

@@ -11,23 +11,29 @@ use forebay_shared::{
     store::{ACCOUNTS_MAX, Counts},
     time::TimeMs,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{json_response::Json, problem::Problem, state::ApiState};
 
-#[derive(Debug, Serialize)]
+/// The accounts of providers, ordered by their names.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Providers {
     providers: Vec<AccountView>,
 }
 
 /// An account as the API shows it. A field without a value is null. The fields about the closing are null if the account
 /// is open.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ProviderAccount")]
 struct AccountView {
     name: AccountKey,
+    #[schemars(extend("enum" = ["open", "closed", "probing"]))]
     phase: &'static str,
     closed_by: Option<ClosedBy>,
+    #[schemars(extend("format" = "date-time"))]
     closed_since: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     closed_until: Option<String>,
     error: Option<JobError>,
     calls_per_s: Option<f64>,
@@ -40,7 +46,8 @@ struct AccountView {
 }
 
 /// The configured limits, under the names of the providers file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ProviderLimits")]
 struct LimitsView {
     rpm: Option<u32>,
     tpm: Option<u32>,
@@ -48,7 +55,8 @@ struct LimitsView {
 }
 
 /// The jobs that wait for an account, by class.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
+#[schemars(rename = "WaitingJobs")]
 struct WaitingView {
     interactive: u64,
     batch: u64,

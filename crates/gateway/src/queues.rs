@@ -4,31 +4,42 @@ use std::{sync::Arc, time::Duration};
 
 use axum::extract::State;
 use forebay_shared::{class::Class, store::ClassTotals, time::TimeMs};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{auth::Caller, json_response::Json, problem::Problem, state::ApiState};
 
-#[derive(Serialize)]
+/// The queues: summed over all tenants for a key with the scope `admin` and without keys, and otherwise of the key's tenant.
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Queues {
     classes: Classes,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Classes {
     interactive: ClassView,
     batch: ClassView,
 }
 
 /// A class as the API shows it.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "QueueOfClass")]
 struct ClassView {
+    /// Jobs that wait for a worker.
     ready: i64,
+    /// Jobs that run.
     in_flight: i64,
+    /// Jobs that wait for earlier jobs of their session.
     behind_session: i64,
+    /// Jobs that wait for their next try.
     retry_wait: i64,
+    /// Jobs that wait for their provider.
     provider_wait: i64,
+    /// All of these jobs.
     live: i64,
+    /// How long the oldest waiting job has waited, in seconds. Null if none waits.
     oldest_wait_s: Option<f64>,
+    /// How many jobs end each second.
     drained_per_s: f64,
 }
 

@@ -4,20 +4,28 @@
 //! An unavailable store or queue makes a process unready, and not unhealthy: a restart would not help. [`missing`] is a pure
 //! function of what the process knows.
 
-use axum::{
-    http::header::CONTENT_TYPE,
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use forebay_runtime::{member::Member, worker_health::WEDGED_AFTER};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use crate::{problem::Problem, problem_code::ProblemCode};
+use crate::{json_response::Json, problem::Problem, problem_code::ProblemCode};
 
 /// What a process needs to be ready, besides the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Requirements {
     /// Whether it needs the queue. A gateway serves reads without it.
     pub(crate) queue: bool,
+}
+
+/// The process works, or is ready.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Ready {
+    #[schemars(extend("const" = "ok"))]
+    status: &'static str,
+    /// What the process can do without for now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<&'static str>,
 }
 
 /// What the process knows.
@@ -100,12 +108,11 @@ pub(crate) fn healthy(member: &Member) -> Result<Response, Problem> {
 
 /// 200. `missing` names what the process can do without for now.
 fn ok(missing: &[&'static str]) -> Response {
-    let body = if missing.is_empty() {
-        json!({"status": "ok"})
-    } else {
-        json!({"status": "ok", "missing": missing})
-    };
-    ([(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    Json(Ready {
+        status: "ok",
+        missing: missing.to_vec(),
+    })
+    .into_response()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::{idempotency, problem_code::ProblemCode};
 
 /// The patterns of the routes. The test `each_route_has_its_own_label` compares them with the routes of the API.
-const ROUTES: [&str; 10] = [
+const ROUTES: [&str; 13] = [
     "/v1/jobs",
     "/v1/jobs/{id}",
     "/v1/jobs/{id}/cancel",
@@ -24,6 +24,9 @@ const ROUTES: [&str; 10] = [
     "/readyz",
     "/readyz/submits",
     "/",
+    "/openapi.json",
+    "/docs",
+    "/docs/{file}",
 ];
 
 /// The route of submits.

@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    http::{Method, Uri},
+    http::{HeaderMap, Method, Uri},
     middleware,
-    routing::{get, post},
+    routing::{MethodRouter, delete, get, post},
 };
 
 use crate::{
     around_handlers::{AroundHandlers, around_handlers},
     health, jobs,
+    openapi::{self, Describe, DocumentResponse},
     problem::Problem,
     problem_code::ProblemCode,
     providers, queues, sessions,
     state::ApiState,
+    swagger_ui,
     web_guard::WebGuard,
     welcome,
 };
@@ -28,20 +30,13 @@ pub(crate) fn router(state: Arc<ApiState>, web_guard: WebGuard) -> Router {
         api_keys: state.settings.api_keys.clone(),
         body_bytes_max: state.settings.body_bytes_max,
     };
-    Router::new()
-        .route("/v1/jobs", post(jobs::submit::post))
-        .route("/v1/jobs/{id}", get(jobs::get::get))
-        .route("/v1/jobs/{id}/cancel", post(jobs::cancel::post))
-        .route(
-            "/v1/sessions/{id}",
-            get(sessions::get::get).delete(sessions::delete::delete),
-        )
-        .route("/v1/queues", get(queues::get))
-        .route("/v1/providers", get(providers::get))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/readyz/submits", get(health::readyz_submits))
-        .route("/", get(welcome::get))
+    let routes = routes();
+    let document = document_route(&state, &routes);
+    let mut router = Router::new();
+    for route in routes.into_iter().chain([document]) {
+        router = router.route(route.path, route.handler);
+    }
+    router
         .fallback(unknown_route)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(state)
@@ -49,6 +44,56 @@ pub(crate) fn router(state: Arc<ApiState>, web_guard: WebGuard) -> Router {
             Arc::new(around),
             around_handlers,
         ))
+}
+
+/// A route and its description in the OpenAPI document.
+struct Route {
+    method: &'static str,
+    path: &'static str,
+    handler: MethodRouter<Arc<ApiState>>,
+    describe: Describe,
+}
+
+/// All routes but that of the document.
+#[rustfmt::skip]
+fn routes() -> Vec<Route> {
+    let route = |method, path, handler, describe| Route { method, path, handler, describe };
+    vec![
+        route("post", "/v1/jobs", post(jobs::submit::post), openapi::submit_job),
+        route("get", "/v1/jobs/{id}", get(jobs::get::get), openapi::get_job),
+        route("post", "/v1/jobs/{id}/cancel", post(jobs::cancel::post), openapi::cancel_job),
+        route("get", "/v1/sessions/{id}", get(sessions::get::get), openapi::get_session),
+        route("delete", "/v1/sessions/{id}", delete(sessions::delete::delete), openapi::delete_session),
+        route("get", "/v1/queues", get(queues::get), openapi::get_queues),
+        route("get", "/v1/providers", get(providers::get), openapi::get_providers),
+        route("get", "/healthz", get(health::healthz), openapi::healthz),
+        route("get", "/readyz", get(health::readyz), openapi::readyz),
+        route("get", "/readyz/submits", get(health::readyz_submits), openapi::readyz_submits),
+        route("get", "/", get(welcome::get), openapi::welcome),
+        route("get", "/docs", get(swagger_ui::page), openapi::get_page),
+        route("get", "/docs/{file}", get(swagger_ui::file), openapi::get_page_file),
+    ]
+}
+
+/// The route of the document, which describes the other routes and itself.
+fn document_route(state: &ApiState, routes: &[Route]) -> Route {
+    let (path, describe): (_, Describe) = ("/openapi.json", openapi::get_document);
+    let described = routes
+        .iter()
+        .map(|route| (route.method, route.path, route.describe));
+    let described = described.chain([("get", path, describe)]);
+    let document = openapi::document(&state.settings, described);
+    let document = Arc::new(DocumentResponse::new(&document));
+    let answer = move |headers: HeaderMap| {
+        let document = Arc::clone(&document);
+        async move { document.answer(&headers) }
+    };
+    Route {
+        method: "get",
+        path,
+        handler: get(answer),
+        describe,
+    }
 }
 
 async fn unknown_route(uri: Uri) -> Problem {

@@ -1,29 +1,57 @@
 //! `GET /`: what this is, and where to look.
 
-use axum::response::IntoResponse;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::json_response::Json;
 
+/// What this is, and where to look.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Welcome {
+    name: &'static str,
+    version: &'static str,
+    description: &'static str,
+    /// What can be done, and the method and path of its route.
+    routes: Map<String, Value>,
+    /// A command that submits a job.
+    example: &'static str,
+    documentation: &'static str,
+}
+
 /// Shows the name of the program and its routes.
-pub(crate) async fn get() -> impl IntoResponse {
-    Json(json!({
-        "name": "Forebay",
-        "version": env!("CARGO_PKG_VERSION"),
-        "description": "A durable queue between applications and LLM APIs. Submit a job, then poll it or wait for its reply.",
-        "routes": {
-            "submit a job": "POST /v1/jobs",
-            "show a job, or wait for its reply": "GET /v1/jobs/{id}?wait_s=30",
-            "cancel a job": "POST /v1/jobs/{id}/cancel",
-            "show a session": "GET /v1/sessions/{id}",
-            "delete a session": "DELETE /v1/sessions/{id}",
-            "show the queues": "GET /v1/queues",
-            "show the providers": "GET /v1/providers",
-            "check the process": "GET /healthz",
-            "check whether it serves requests": "GET /readyz",
-            "check whether it accepts jobs": "GET /readyz/submits",
-        },
-        "example": "curl --json '{\"input\": \"Hello\"}' http://localhost:8080/v1/jobs",
-        "documentation": "README.md of Forebay",
-    }))
+pub(crate) async fn get() -> Json<Welcome> {
+    Json(Welcome {
+        name: "Forebay",
+        version: env!("CARGO_PKG_VERSION"),
+        description: "A durable queue between applications and LLM APIs. Submit a job, then poll it or wait for its reply.",
+        routes: routes(),
+        example: "curl --json '{\"input\": \"Hello\"}' http://localhost:8080/v1/jobs",
+        documentation: "README.md of Forebay",
+    })
+}
+
+/// What can be done, in this order.
+fn routes() -> Map<String, Value> {
+    let routes = [
+        ("submit a job", "POST /v1/jobs"),
+        (
+            "show a job, or wait for its reply",
+            "GET /v1/jobs/{id}?wait_s=30",
+        ),
+        ("cancel a job", "POST /v1/jobs/{id}/cancel"),
+        ("show a session", "GET /v1/sessions/{id}"),
+        ("delete a session", "DELETE /v1/sessions/{id}"),
+        ("show the queues", "GET /v1/queues"),
+        ("show the providers", "GET /v1/providers"),
+        ("check the process", "GET /healthz"),
+        ("check whether it serves requests", "GET /readyz"),
+        ("check whether it accepts jobs", "GET /readyz/submits"),
+        ("describe the API as OpenAPI 3.1", "GET /openapi.json"),
+        ("show the API in a browser", "GET /docs"),
+    ];
+    let routes = routes.into_iter();
+    routes
+        .map(|(name, route)| (name.to_owned(), Value::from(route)))
+        .collect()
 }

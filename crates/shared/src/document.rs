@@ -7,8 +7,9 @@
 //!
 //! These types also accept unknown fields of clients. The gateway's validation refuses such fields.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{DeserializeOwned, MapAccess, Visitor},
@@ -62,6 +63,21 @@ impl UnknownFields {
             all.insert(name.to_owned(), Value::Object(*fields));
         }
         self
+    }
+}
+
+impl JsonSchema for UnknownFields {
+    fn schema_name() -> Cow<'static, str> {
+        "UnknownFields".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    /// An object that has an unknown field may have any field.
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "object", "additionalProperties": true})
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::{fmt, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An id that does not have the form of its kind.
@@ -27,8 +28,9 @@ fn is_name(text: &str) -> bool {
 }
 
 /// The most bytes of a session's id.
-const SESSION_ID_BYTES_MAX: usize = 200;
-const SESSION_ID_ALLOWED: &str =
+pub const SESSION_ID_BYTES_MAX: usize = 200;
+/// The form of a session's id, in words.
+pub const SESSION_ID_ALLOWED: &str =
     "a string of 1 to 200 bytes of UTF-8 without control characters, and not . or ..";
 
 /// Most texts are session ids. `.` and `..` are not, because HTTP clients remove them from paths.
@@ -41,8 +43,9 @@ fn is_session_id(text: &str) -> bool {
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $kind:literal, $is_valid:path, $allowed:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
+        #[schemars(with = "String")]
         pub struct $type(Arc<str>);
 
         impl $type {
@@ -124,11 +127,17 @@ impl ProcessId {
     }
 }
 
+/// The form of a [`JobId`], as a regular expression.
+pub const JOB_ID_PATTERN: &str = "^job_[0-9a-f]{34}$";
+
 /// A job's id: `job_`, the partition of its lane in two hex digits, and a UUIDv7 (RFC 9562) in 32 hex digits.
 ///
 /// Ids sort by time within a partition. The keys of a job are computed from its id, because the id contains the partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = JOB_ID_PATTERN))]
 pub struct JobId {
     partition: u8,
     uuid: uuid::Uuid,

@@ -3,6 +3,7 @@
 //! `extra_content` holds data that a provider added and expects back unchanged, such as Gemini's thought
 //! signatures. This crate does not read it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -12,7 +13,7 @@ use crate::document::{Document, DocumentVersion, UnknownFields};
 pub const TOOL_CALLS_MAX: usize = 1_000;
 
 /// The author of a turn.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The operator's rules.
@@ -31,7 +32,7 @@ pub enum Role {
 }
 
 /// One message of a session.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Turn {
     /// The author of the turn.
     pub role: Role,
@@ -115,7 +116,7 @@ impl std::io::Write for ByteCounter {
 }
 
 /// The content of a turn.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Content {
     /// Plain text.
@@ -142,7 +143,7 @@ impl Content {
 }
 
 /// A piece of a turn's content.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Part {
     /// A piece of text.
@@ -170,7 +171,7 @@ pub enum Part {
 }
 
 /// The address of an image.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ImageUrl {
     /// An `https:` URL, or a `data:` URL with the image in base64.
     pub url: String,
@@ -183,7 +184,7 @@ pub struct ImageUrl {
 }
 
 /// A call of a tool by the assistant.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ToolCall {
     /// The id that the result must carry as its `tool_call_id`.
     pub id: String,
@@ -202,7 +203,7 @@ pub struct ToolCall {
 }
 
 /// A kind of tool.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ToolKind {
     /// A function that the client runs.
@@ -214,7 +215,7 @@ pub enum ToolKind {
 }
 
 /// The function that the model calls, and its arguments.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FunctionCall {
     /// The function's name.
     pub name: String,

@@ -18,7 +18,7 @@ use super::{
 use crate::{problem::Problem, problem_code::ProblemCode};
 
 /// Who may make a request.
-enum Access {
+pub(crate) enum Access {
     /// Everyone, without a key.
     Open,
     /// The owner of any valid key.
@@ -29,10 +29,11 @@ enum Access {
 
 impl Access {
     /// Who may use a route. A route that is not listed needs a key.
-    fn of(method: &Method, route: Option<&str>) -> Self {
+    pub(crate) fn of(method: &Method, route: Option<&str>) -> Self {
         let is_read = method.is_safe();
         match route {
             Some("/" | "/healthz" | "/readyz" | "/readyz/submits") => Self::Open,
+            Some("/openapi.json" | "/docs" | "/docs/{file}") => Self::Open,
             Some("/v1/providers") => Self::OneOf(&[Admin]),
             Some("/v1/queues") => Self::OneOf(&[Read, Admin]),
             Some(_) if is_read => Self::OneOf(&[Read]),

@@ -13,5 +13,6 @@ mod keys_file;
 mod scopes;
 
 pub use api_keys_file::{ApiKeysFile, ApiKeysFileError};
-pub(crate) use authorize::authorize;
+pub(crate) use authorize::{Access, authorize};
 pub(crate) use caller::Caller;
+pub(crate) use scopes::Scope;

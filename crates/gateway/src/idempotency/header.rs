@@ -6,7 +6,7 @@ use crate::problem::Problem;
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 const KEY_FORMAT: &str = "must be one header of 1 to 255 printable ASCII characters";
-const KEY_BYTES_MAX: usize = 255;
+pub(crate) const KEY_BYTES_MAX: usize = 255;
 
 /// The request's key; `None` if there is no such header. The draft requires a quoted string, but most clients send the text without
 /// quotes. Both forms are accepted and mean the same key.

@@ -6,3 +6,6 @@ mod job_changes;
 pub(crate) mod submit;
 mod view;
 mod wait;
+
+pub(crate) use view::JobView;
+pub(crate) use wait::WAIT_S_MAX;

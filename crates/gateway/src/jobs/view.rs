@@ -16,6 +16,7 @@ use forebay_shared::{
     time::TimeMs,
     turn::ToolCall,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -25,17 +26,26 @@ use crate::{
     state::{ApiState, ReadJob},
 };
 
-#[derive(Serialize)]
-struct JobView<'a> {
+/// A job. Times are in UTC (RFC 3339), by the clock of the gateway's machine.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Job")]
+pub(crate) struct JobView<'a> {
     id: JobId,
+    #[schemars(extend("const" = "job"))]
     object: &'static str,
     status: Status,
     session_id: Option<&'a SessionId>,
     model: &'a str,
     priority: Class,
+    #[schemars(extend("format" = "date-time"))]
     created_at: String,
+    /// When a worker first claimed the job.
+    #[schemars(extend("format" = "date-time"))]
     started_at: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     ended_at: Option<String>,
+    /// When the job expires unless it has ended.
+    #[schemars(extend("format" = "date-time"))]
     expires_at: String,
     /// The account that the job waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,18 +53,24 @@ struct JobView<'a> {
     /// The last error of that account's provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_error: Option<&'a JobError>,
+    /// The reply of a completed job.
     output: Option<OutputView<'a>>,
     finish_reason: Option<&'a FinishReason>,
     usage: Option<&'a Usage>,
+    /// The provider that was called last.
     provider: Option<&'a str>,
+    /// Why the job has no reply.
     error: Option<&'a JobError>,
     attempts: Vec<AttemptView<'a>>,
+    /// How many turns were sent to the provider, the input included.
     turns_sent: Option<u32>,
+    /// How many turns of the session were left out, because they exceeded the bounds of the context.
     turns_dropped: Option<u32>,
     metadata: &'a serde_json::Map<String, serde_json::Value>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Output")]
 struct OutputView<'a> {
     text: Option<&'a str>,
     /// Set only for a reply with neither text nor tool calls.
@@ -63,11 +79,15 @@ struct OutputView<'a> {
     tool_calls: &'a [ToolCall],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Attempt")]
 struct AttemptView<'a> {
+    /// The number of the attempt, from 1.
     n: u32,
     worker: &'a ProcessId,
+    #[schemars(extend("format" = "date-time"))]
     started_at: String,
+    #[schemars(extend("format" = "date-time"))]
     ended_at: Option<String>,
     error: Option<&'a JobError>,
 }

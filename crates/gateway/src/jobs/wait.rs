@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The longest wait, in seconds.
-const WAIT_S_MAX: u64 = 60;
+pub(crate) const WAIT_S_MAX: u64 = 60;
 
 /// How long a request asks to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,6 +15,7 @@ use forebay_shared::{
     store::StoreError,
     turn::Turn,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -30,24 +31,43 @@ use crate::{
 const READS_MAX: u32 = 5;
 
 /// The fields of a session before its turns.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct FieldsBefore<'a> {
     id: &'a SessionId,
+    #[schemars(extend("const" = "session"))]
     object: &'static str,
 }
 
 /// The fields of a session after its turns.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct FieldsAfter {
+    /// How many turns the session has.
     turn_count: u64,
     /// In a page only: the number of its last turn, after which the next page begins; null on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_after: Option<Option<u64>>,
+    #[schemars(extend("format" = "date-time"))]
     created_at: String,
+    #[schemars(extend("format" = "date-time"))]
     updated_at: String,
     /// Null while the session has live jobs, because such a session does not expire.
+    #[schemars(extend("format" = "date-time"))]
     expires_at: Option<String>,
     live_jobs: usize,
+}
+
+/// A session.
+// Only its schema is used: a response is written in pieces, because its turns are sent as they are stored.
+#[derive(JsonSchema)]
+#[schemars(rename = "Session")]
+#[expect(dead_code, reason = "only the schema is used")]
+pub(crate) struct SessionView<'a> {
+    #[serde(flatten)]
+    before: FieldsBefore<'a>,
+    /// The turns, oldest first.
+    turns: Vec<Turn>,
+    #[serde(flatten)]
+    after: FieldsAfter,
 }
 
 /// Shows a session.

@@ -4,3 +4,6 @@ pub(crate) mod delete;
 pub(crate) mod get;
 mod large_session;
 mod page;
+
+pub(crate) use get::SessionView;
+pub(crate) use page::LIMIT_MAX;

@@ -3,7 +3,7 @@
 use crate::problem::Problem;
 
 /// The most turns of a page.
-const LIMIT_MAX: usize = 1_000;
+pub(crate) const LIMIT_MAX: usize = 1_000;
 
 /// A page of turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

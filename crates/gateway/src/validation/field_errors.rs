@@ -15,22 +15,34 @@ pub(super) struct FieldErrors {
 }
 
 impl FieldErrors {
-    /// Adds an error for the field at `path`. The message names the values that the field accepts. It never contains
-    /// the client's value.
+    /// Adds an error for the field at `path`, unless this field has one. The message names the values that the field accepts. It
+    /// never contains the client's value.
     pub(super) fn add(&mut self, path: FieldPath<'_>, error_message: impl fmt::Display) {
-        if self.list.len() < FIELD_ERRORS_MAX {
-            self.list.push(FieldError {
-                field: path.to_string(),
-                message: error_message.to_string(),
-            });
+        if self.is_full() {
+            return;
+        }
+        let field = path.to_string();
+        if self.list.iter().all(|error| error.field != field) {
+            let message = error_message.to_string();
+            self.list.push(FieldError { field, message });
         }
     }
 
-    /// Returns the value if no field is invalid. The caller passes `None` only after a call of `add`.
-    pub(super) fn into_result<T>(self, value: Option<T>) -> Result<T, Problem> {
-        match value {
-            Some(value) if self.list.is_empty() => Ok(value),
-            _ => Err(Problem::invalid_fields(self.list)),
+    /// Whether a response names no more fields.
+    pub(super) const fn is_full(&self) -> bool {
+        self.list.len() >= FIELD_ERRORS_MAX
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// An error if a field is invalid.
+    pub(super) fn into_result(self) -> Result<(), Problem> {
+        if self.list.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::invalid_fields(self.list))
         }
     }
 }

@@ -1,31 +1,28 @@
 //! Validates the body of a submit. The error response names each invalid field and the values that it accepts.
 //!
-//! The body is parsed once into a JSON value, whose parts move into the job's documents without a copy. These
-//! files read each object field by field and refuse unknown fields. So the API does not depend on how the stored
-//! types are deserialised.
+//! What a body may hold is defined once, as the types of `submit_body` with their bounds. Their JSON Schema validates each
+//! body, and the OpenAPI document publishes the same schema. The body is parsed once into a JSON value, whose parts move into the
+//! job's documents without a copy. These types are not the stored ones, so the API does not depend on how documents are
+//! stored.
 //!
-//! - `field_path`, `field_errors`: the path of a field, and the invalid fields found so far.
 //! - `json_text`: parses the body. `field_hints`: what to write instead of fields of other APIs.
-//! - `values`: reads basic kinds of values, such as strings and numbers.
-//! - `submission`: the body and its top-level fields.
-//! - `messages`, `content`: the input.
-//! - `tools`: the fields `tools` and `tool_choice`.
-//! - `sampling`: the format, length and randomness of the reply.
-//! - `metadata`: the client's own data about the job.
+//! - `submit_body`: the fields of a body and their bounds.
+//! - `schema`: derives the schema of these types, and checks bodies against it.
+//! - `rules`, `message_rules`: what a schema cannot express.
+//! - `field_path`, `field_errors`: the path of a field, and the invalid fields found so far.
+//! - `submission`: the steps in order, and the job's request.
 
-mod content;
 mod field_errors;
 mod field_hints;
 mod field_path;
 mod json_text;
-mod messages;
-mod metadata;
-mod sampling;
+mod message_rules;
+mod rules;
+pub(crate) mod schema;
 mod submission;
+mod submit_body;
 #[cfg(test)]
 mod tests;
-mod tools;
-mod values;
 
 pub(crate) use json_text::empty_body;
 pub(crate) use submission::{Submission, submission};

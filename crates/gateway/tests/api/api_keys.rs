@@ -1,11 +1,11 @@
 //! API keys: requests without one are refused, a key may do what its scopes say, and tenants do not see each other.
 
-use std::{fs, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, fs, sync::Arc, time::Instant};
 
 use forebay_gateway::ApiKeysFile;
 use forebay_shared::ids::{JobId, LaneKey, SessionId, TenantId};
 use reqwest::{Method, RequestBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::fixture::{ApiResponse, Fixture, id_of, job_in_session, repeat_until};
@@ -56,45 +56,72 @@ impl WithKeys {
     }
 }
 
-/// All routes that need a key.
-fn closed_routes() -> [(Method, &'static str); 9] {
-    [
-        (Method::POST, "/v1/jobs"),
-        (
-            Method::GET,
-            "/v1/jobs/job_0a00000000000000000000000000000001",
-        ),
-        (
-            Method::POST,
-            "/v1/jobs/job_0a00000000000000000000000000000001/cancel",
-        ),
-        (Method::GET, "/v1/sessions/s"),
-        (Method::DELETE, "/v1/sessions/s"),
-        (Method::GET, "/v1/queues"),
-        (Method::GET, "/v1/providers"),
-        (Method::GET, "/v1/unknown"),
-        (Method::PUT, "/v1/jobs"),
-    ]
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+/// What load balancers and people need first, without a key.
+const OPEN: [&str; 7] = [
+    "/",
+    "/healthz",
+    "/readyz",
+    "/readyz/submits",
+    "/openapi.json",
+    "/docs",
+    "/docs/{file}",
+];
+
+/// The operations of the OpenAPI document: the method, the path and the description.
+async fn operations(gateway: &Fixture) -> Vec<(Method, String, Value)> {
+    let document = gateway.get("/openapi.json").await.expect(200);
+    let paths = document["paths"].as_object().expect("paths").clone();
+    let operations = paths.into_iter().flat_map(|(path, operations)| {
+        let operations = operations.as_object().expect("operations").clone();
+        let operations = operations.into_iter().map(move |(method, operation)| {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes());
+            (method.expect("a method"), path.clone(), operation)
+        });
+        operations.collect::<Vec<_>>()
+    });
+    operations.collect()
 }
 
-fn expect_challenge(response: ApiResponse, challenge: &str) {
+/// A path of a route, with the id of a job or session.
+fn with_ids(path: &str, job: &str, session: &str) -> String {
+    let path = path.replace("/jobs/{id}", &format!("/jobs/{job}"));
+    path.replace("/sessions/{id}", &format!("/sessions/{session}"))
+}
+
+fn expect_challenge(response: &ApiResponse, challenge: &str) {
+    assert_eq!(response.status, 401, "{}", response.body);
     assert_eq!(response.header("www-authenticate"), Some(challenge));
-    response.expect_problem(401, "unauthorized");
+    // The response to HEAD has no body.
+    assert!(response.body.is_null() || response.body["code"] == "unauthorized");
 }
 
 #[tokio::test]
 async fn a_request_without_a_valid_key_is_refused() {
     let api = WithKeys::start().await;
     let unknown = &SHOP[1..];
-    for (method, path) in closed_routes() {
+    let closed = operations(&api.gateway).await;
+    let paths = closed.iter().map(|(_, path, _)| path.as_str());
+    let closed: BTreeSet<&str> = paths.filter(|path| !OPEN.contains(path)).collect();
+    assert!(closed.len() >= 6, "{closed:?}");
+    for (path, method) in closed
+        .into_iter()
+        .chain(["/v1/unknown", "/unknown"])
+        .flat_map(|path| METHODS.map(|method| (path, method)))
+    {
+        let path = &with_ids(path, "job_0a00000000000000000000000000000001", "s");
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let request = || api.gateway.request(method.clone(), path);
         expect_challenge(
-            api.gateway.send(request()).await,
+            &api.gateway.send(request()).await,
             r#"Bearer realm="forebay""#,
         );
         for key in [unknown, &SHOP.to_uppercase()] {
             let response = api.gateway.send(request().bearer_auth(key)).await;
-            expect_challenge(response, r#"Bearer realm="forebay", error="invalid_token""#);
+            expect_challenge(
+                &response,
+                r#"Bearer realm="forebay", error="invalid_token""#,
+            );
         }
         for value in [
             SHOP.to_owned(),
@@ -106,7 +133,7 @@ async fn a_request_without_a_valid_key_is_refused() {
                 .send(request().header("authorization", value))
                 .await;
             expect_challenge(
-                response,
+                &response,
                 r#"Bearer realm="forebay", error="invalid_request""#,
             );
         }
@@ -114,14 +141,14 @@ async fn a_request_without_a_valid_key_is_refused() {
             .bearer_auth(SHOP)
             .header("authorization", format!("Bearer {BANK}"));
         expect_challenge(
-            api.gateway.send(two).await,
+            &api.gateway.send(two).await,
             r#"Bearer realm="forebay", error="invalid_request""#,
         );
     }
     assert_eq!(api.gateway.live_jobs().await, 0);
-    // What load balancers and people need first is open.
-    for path in ["/", "/healthz", "/readyz", "/readyz/submits"] {
-        api.gateway.get(path).await.expect(200);
+    for path in OPEN {
+        let path = path.replace("{file}", "start.js");
+        assert_eq!(api.gateway.get(&path).await.status, 200, "{path}");
     }
     let lower = format!("bearer   {SHOP} ");
     let request = api.gateway.request(Method::GET, "/v1/queues");
@@ -129,6 +156,42 @@ async fn a_request_without_a_valid_key_is_refused() {
         .send(request.header("authorization", lower))
         .await
         .expect(200);
+}
+
+/// The document says which routes need a key, and which scope. Without keys, it has no security scheme.
+#[tokio::test]
+async fn the_document_states_which_routes_need_which_scope() {
+    let api = WithKeys::start().await;
+    for (method, path, operation) in operations(&api.gateway).await {
+        let is_open = OPEN.contains(&path.as_str());
+        let security = &operation["security"][0]["apiKey"];
+        assert_eq!(security.is_array(), !is_open, "{method} {path}");
+        let responses = &operation["responses"];
+        assert_eq!(responses["401"].is_object(), !is_open, "{method} {path}");
+        // A key without the described scope is refused, and one with it is not.
+        let description = operation["description"].as_str().expect("a description");
+        for (key, scope) in [
+            (SHOP_READ, "read"),
+            (SHOP_SUBMIT, "submit"),
+            (OPERATOR, "admin"),
+        ] {
+            let path = with_ids(&path, "job_0a00000000000000000000000000000001", "s");
+            let path = path.replace("{file}", "start.js");
+            let response = api
+                .gateway
+                .send(api.request(method.clone(), &path, key))
+                .await;
+            let may = is_open || description.contains(&format!("`{scope}`"));
+            assert_eq!(response.status != 403, may, "{method} {path} with {scope}");
+        }
+    }
+    let without = Fixture::start().await;
+    let document = without.get("/openapi.json").await.expect(200);
+    assert!(document["components"]["securitySchemes"].is_null());
+    for (method, path, operation) in operations(&without).await {
+        assert!(operation["security"].is_null(), "{method} {path}");
+        assert!(operation["responses"]["401"].is_null(), "{method} {path}");
+    }
 }
 
 #[tokio::test]
@@ -178,21 +241,42 @@ async fn a_key_may_do_what_its_scopes_say() {
 async fn a_tenant_does_not_see_or_change_what_belongs_to_another_one() {
     let api = WithKeys::start().await;
     let job = id_of(&api.submit("s", SHOP).await.expect(202));
-    let of_shop = [
-        (Method::GET, format!("/v1/jobs/{job}")),
-        (Method::GET, format!("/v1/jobs/{job}?wait_s=1")),
-        (Method::POST, format!("/v1/jobs/{job}/cancel")),
-        (Method::GET, String::from("/v1/sessions/s")),
-        (Method::GET, String::from("/v1/sessions/s?limit=1")),
-        (Method::DELETE, String::from("/v1/sessions/s")),
-    ];
-    for (method, path) in &of_shop {
-        let response = api
-            .gateway
-            .send(api.request(method.clone(), path, BANK))
-            .await;
-        assert_eq!(response.status, 404, "{method} {path}: {}", response.body);
+    let before = (
+        api.get(&format!("/v1/jobs/{job}"), SHOP).await.expect(200),
+        api.get("/v1/sessions/s", SHOP).await.expect(200),
+    );
+    let mut tried = 0;
+    for (method, path, _) in operations(&api.gateway).await {
+        if OPEN.contains(&path.as_str()) || !path.contains("{id}") {
+            continue;
+        }
+        let path = with_ids(&path, &job.to_string(), "s");
+        for path in [
+            path.clone(),
+            format!("{path}?wait_s=1"),
+            format!("{path}?limit=1"),
+        ] {
+            let request = api.request(method.clone(), &path, BANK);
+            let response = api.gateway.send(request).await;
+            // A route may not have the query parameter.
+            let is_unknown_parameter = path.contains('?') && response.status == 400;
+            assert!(
+                response.status == 404 || is_unknown_parameter,
+                "{method} {path}: {} {}",
+                response.status,
+                response.body
+            );
+            tried += u32::from(!is_unknown_parameter);
+        }
     }
+    assert!(tried >= 4, "{tried}");
+    let after = (
+        api.get(&format!("/v1/jobs/{job}"), SHOP).await.expect(200),
+        api.get("/v1/sessions/s", SHOP).await.expect(200),
+    );
+    assert_eq!(before.0, after.0);
+    assert_eq!(before.1["turn_count"], after.1["turn_count"]);
+    assert_eq!(before.1["live_jobs"], after.1["live_jobs"]);
     let seen = api.get(&format!("/v1/jobs/{job}"), SHOP).await.expect(200);
     assert_eq!(seen["status"], "queued", "{seen}");
 

@@ -12,6 +12,7 @@ mod idempotency;
 mod invalid_submits;
 mod jobs;
 mod limits;
+mod openapi;
 mod providers;
 mod raw_http;
 mod refused_submits;

@@ -1,5 +1,6 @@
 //! How a job ended. The commit that ends the job writes this document.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Status;
@@ -74,14 +75,19 @@ pub struct Attempt {
 }
 
 /// Why a job, or an attempt at a job, did not succeed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct JobError {
     /// A stable word for programs, such as `rate_limited`.
     pub code: String,
     /// A sentence for people, of at most [`JobError::MESSAGE_BYTES_MAX`] bytes.
+    #[schemars(description = "A sentence for people, of at most 1,000 bytes.")]
     pub message: String,
     /// The text of a reply that is unfinished, comes with an error, or has an unsupported part. At most
     /// [`JobError::DETAIL_BYTES_MAX`] bytes.
+    #[schemars(
+        description = "The text of a reply that is unfinished, comes with an error, or has an unsupported part. At most 4,096 \
+                       bytes."
+    )]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// Fields that this release does not know.
@@ -148,7 +154,7 @@ pub struct Reply {
 }
 
 /// Why a model stopped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
     /// The reply is complete, or reached a stop sequence.
@@ -168,7 +174,7 @@ pub enum FinishReason {
 }
 
 /// What a call cost, in the provider's tokens.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// Tokens sent.
     pub input_tokens: u64,

@@ -30,6 +30,7 @@ mod metrics;
 mod odd_replies;
 mod odd_requests;
 mod open_files;
+mod openapi;
 mod priority;
 mod providers_file;
 mod reasoning;

@@ -1,8 +1,8 @@
 //! The two Python programs of the README, run unchanged: block `before` without Forebay, block `after` with Forebay.
 
-use std::{fs, path::PathBuf, process::Stdio, time::Duration};
+use std::{fs, process::Stdio, time::Duration};
 
-use e2e::{process::Forebay, readme};
+use e2e::{process::Forebay, python, readme};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -12,18 +12,6 @@ use tokio::{
 
 /// How long a server may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// The Python interpreter with the packages that the programs need. `tests/run` installs them.
-fn python() -> PathBuf {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let python = root.join("target/test-python/bin/python");
-    assert!(
-        python.exists(),
-        "{} is missing: run tests/run once",
-        python.display()
-    );
-    python
-}
 
 /// A program of the README in a real server. Dropping the value ends the server.
 struct Served {
@@ -40,7 +28,7 @@ async fn serve(name: &str, processes: usize, forebay_url: &str) -> Served {
     // The README does not define `call_llm`. This version returns all messages of the session as one text.
     let llm = "async def call_llm(turns):\n    return ' | '.join(t['content'] for t in turns)\n";
     fs::write(folder.path().join("llm.py"), llm).expect("the module is written");
-    let mut server = Command::new(python())
+    let mut server = Command::new(python::program("python"))
         .args([
             "-m",
             "uvicorn",

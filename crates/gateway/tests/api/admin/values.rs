@@ -108,6 +108,9 @@ async fn each_route_has_its_own_label() {
         (Method::GET, "/healthz", "/healthz"),
         (Method::GET, "/readyz", "/readyz"),
         (Method::GET, "/readyz/submits", "/readyz/submits"),
+        (Method::GET, "/openapi.json", "/openapi.json"),
+        (Method::GET, "/docs", "/docs"),
+        (Method::GET, "/docs/start.js", "/docs/{file}"),
     ] {
         labels.push((method, path, label));
     }

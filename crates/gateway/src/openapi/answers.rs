@@ -1,0 +1,117 @@
+//! The error responses and the headers of responses.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::problem_code::ProblemCode;
+
+/// The name of the security scheme.
+pub(super) const SECURITY_SCHEME: &str = "apiKey";
+
+/// The problems that each route can answer.
+pub(super) const OF_EVERY_ROUTE: [ProblemCode; 10] = [
+    ProblemCode::InvalidHttp,
+    ProblemCode::OriginNotAllowed,
+    ProblemCode::RequestTimeout,
+    ProblemCode::BodyTimeout,
+    ProblemCode::BodyTooLarge,
+    ProblemCode::UriTooLong,
+    ProblemCode::HostNotAllowed,
+    ProblemCode::HeadersTooLarge,
+    ProblemCode::Internal,
+    ProblemCode::Overloaded,
+];
+
+/// The error responses of these problems, by status. Each lists the codes that it may have.
+pub(super) fn of_problems(codes: &[ProblemCode]) -> BTreeMap<String, Value> {
+    let mut by_status: BTreeMap<String, Vec<ProblemCode>> = BTreeMap::new();
+    for code in codes {
+        let (status, _, _) = code.row();
+        let of_status = by_status.entry(status.as_str().to_owned()).or_default();
+        if !of_status.contains(code) {
+            of_status.push(*code);
+        }
+    }
+    by_status
+        .into_iter()
+        .map(|(status, codes)| {
+            let response = response(&status, &codes);
+            (status, response)
+        })
+        .collect()
+}
+
+fn response(status: &str, codes: &[ProblemCode]) -> Value {
+    let rows = codes.iter().map(|code| {
+        let (_, text, title) = code.row();
+        format!("`{text}`: {title}.")
+    });
+    let rows: Vec<String> = rows.collect();
+    let texts: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    let mut names = vec!["X-Request-Id"];
+    match status {
+        "429" | "503" => names.push("Retry-After"),
+        "415" => names.push("Accept-Encoding"),
+        "401" => names.push("WWW-Authenticate"),
+        "403" if codes.contains(&ProblemCode::InsufficientScope) => names.push("WWW-Authenticate"),
+        _ => {}
+    }
+    json!({
+        "description": rows.join(" "),
+        "headers": headers(&names),
+        "content": {
+            "application/problem+json": {
+                "schema": {
+                    "allOf": [
+                        {"$ref": "#/components/schemas/Problem"},
+                        {"properties": {"code": {"enum": texts}}},
+                    ],
+                },
+            },
+        },
+    })
+}
+
+/// References to the headers of these names.
+pub(super) fn headers(names: &[&str]) -> Value {
+    let reference = |name: &&str| {
+        let reference = format!("#/components/headers/{name}");
+        ((*name).to_owned(), json!({"$ref": reference}))
+    };
+    Value::Object(names.iter().map(reference).collect::<Map<_, _>>())
+}
+
+/// The headers that responses have.
+pub(super) fn header_components() -> Value {
+    let header =
+        |description: &str, schema: Value| json!({"description": description, "schema": schema});
+    json!({
+        "X-Request-Id": header(
+            "The id of the request: the client's own, or a new one. It is in the gateway's log lines.",
+            json!({"type": "string", "minLength": 1, "maxLength": 128}),
+        ),
+        "Retry-After": header(
+            "After how many seconds to ask again (RFC 9110, section 10.2.3).",
+            json!({"type": "integer", "minimum": 1}),
+        ),
+        "Location": header("The path of the job.", json!({"type": "string"})),
+        "Idempotency-Replayed": header(
+            "`true` if an earlier request with this Idempotency-Key made the job. Otherwise absent.",
+            json!({"type": "string", "const": "true"}),
+        ),
+        "Preference-Applied": header(
+            "The wait that was applied, if `Prefer` asked for one (RFC 7240).",
+            json!({"type": "string", "pattern": "^wait=[0-9]+$"}),
+        ),
+        "Accept-Encoding": header(
+            "`identity` if the body was compressed. Otherwise absent.",
+            json!({"type": "string", "const": "identity"}),
+        ),
+        "WWW-Authenticate": header(
+            "What the API key lacks (RFC 6750, section 3). Absent if the request is refused for another reason.",
+            json!({"type": "string", "pattern": "^Bearer "}),
+        ),
+        "ETag": header("The version of the content.", json!({"type": "string"})),
+    })
+}

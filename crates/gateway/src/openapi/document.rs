@@ -1,0 +1,99 @@
+//! Puts the descriptions of the routes together.
+
+use axum::http::Method;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::{answers, operation::Operation};
+use crate::{auth::Access, problem::ProblemDetails, settings::GatewaySettings, validation::schema};
+
+/// The description of a route, made when the document is made.
+pub(crate) type Describe = fn(&mut schemars::SchemaGenerator) -> Operation;
+
+/// The document for these routes: the method in lower case, the path, the description.
+pub(crate) fn document<'a>(
+    settings: &GatewaySettings,
+    routes: impl IntoIterator<Item = (&'a str, &'a str, Describe)>,
+) -> Value {
+    let mut generator = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .into_generator();
+    let has_keys = settings.api_keys.is_some();
+    let mut paths: Map<String, Value> = Map::new();
+    for (method, path, describe) in routes {
+        let mut operation = describe(&mut generator);
+        if has_keys && let Access::OneOf(scopes) = access(method, path) {
+            operation = operation.requires(scopes);
+        }
+        let operation = operation.into_value();
+        let of_path = paths.entry(path).or_insert_with(|| json!({}));
+        of_path[method] = operation;
+    }
+    generator.subschema_for::<ProblemDetails<'_>>();
+    let mut schemas = generator.take_definitions(true);
+    schemas.insert(String::from("Submit"), submit(settings));
+    let mut document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Forebay",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "A durable queue between applications and LLM APIs.",
+            "description": format!(
+                "Submit a job, then poll it or wait for its reply. Errors are problem details (RFC 9457); `code` is \
+                 stable, and `errors` names each invalid field with the values that it accepts. A body may have at most {} \
+                 bytes.",
+                settings.body_bytes_max
+            ),
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [
+            {"name": "jobs", "description": "Submit, show and cancel jobs."},
+            {"name": "sessions", "description": "Conversations that jobs continue."},
+            {"name": "status", "description": "The state of the queues, the providers and this process."},
+        ],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "headers": answers::header_components(),
+            "parameters": {
+                "X-Request-Id": {
+                    "name": "X-Request-Id",
+                    "in": "header",
+                    "required": false,
+                    "description": "An id for the request, which its answer and the gateway's log lines have: 1 to 128 \
+                                    visible ASCII characters. Any other value is replaced.",
+                    "schema": {"type": "string"},
+                },
+            },
+        },
+    });
+    if has_keys {
+        document["components"]["securitySchemes"] = json!({
+            answers::SECURITY_SCHEME: {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "An API key (RFC 6750). Each belongs to a tenant, and sees only what belongs to this tenant.",
+            },
+        });
+    }
+    document
+}
+
+/// Who may use a route.
+fn access(method: &str, path: &str) -> Access {
+    let method = Method::from_bytes(method.to_uppercase().as_bytes());
+    Access::of(&method.unwrap_or_default(), Some(path))
+}
+
+/// The schema of a submit, as this gateway validates it.
+fn submit(settings: &GatewaySettings) -> Value {
+    let mut schema = schema::published().clone();
+    if settings.default_model.is_none()
+        && let Some(required) = schema["required"].as_array_mut()
+    {
+        required.push(json!("model"));
+    }
+    schema
+}

@@ -1,0 +1,123 @@
+//! The descriptions of the routes of jobs.
+
+use axum::http::StatusCode;
+use forebay_shared::ids::JOB_ID_PATTERN;
+use schemars::SchemaGenerator;
+use serde_json::json;
+
+use super::operation::Operation;
+use crate::{
+    idempotency::KEY_BYTES_MAX,
+    jobs::{JobView, WAIT_S_MAX},
+    problem_code::ProblemCode as P,
+};
+
+const JOB_HEADERS: [&str; 1] = ["X-Request-Id"];
+
+pub(crate) fn submit_job(generator: &mut SchemaGenerator) -> Operation {
+    let description = "Commits the job to the store and answers 202. The job then runs when its session, its class and its \
+                       provider allow. Poll it at `Location`.";
+    Operation::new("submitJob", "jobs", "Submit a job", description)
+        .parameter(
+            "Idempotency-Key",
+            "header",
+            "A key for this job: 1 to 255 printable ASCII characters, or a quoted string (RFC 9651) of them. A repeated \
+             request with the same key and body gets the job of the first one. A key holds for a day.",
+            &json!({
+                "type": "string",
+                "minLength": 1,
+                "maxLength": KEY_BYTES_MAX,
+                "pattern": "^[!#-~]([ -~]*[!-~])?$",
+            }),
+        )
+        .body(
+            "The job, as JSON in UTF-8 without compression.",
+            &json!({"$ref": "#/components/schemas/Submit"}),
+        )
+        .json::<JobView<'_>>(
+            generator,
+            StatusCode::ACCEPTED,
+            "The job is stored.",
+            &["X-Request-Id", "Location", "Retry-After", "Idempotency-Replayed"],
+        )
+        .problems(&[
+            P::InvalidJson,
+            P::UnknownParameter,
+            P::SessionBusy,
+            P::UnsupportedMediaType,
+            P::InvalidRequest,
+            P::IdempotencyKeyReused,
+            P::SessionFull,
+            P::BacklogFull,
+            P::ProviderBacklogFull,
+            P::QueueUnhealthy,
+            P::StoreFull,
+            P::StoreUnavailable,
+            P::Stopping,
+        ])
+}
+
+pub(crate) fn get_job(generator: &mut SchemaGenerator) -> Operation {
+    let description = "Shows the job at once, or after a wait for its end. If too many requests wait, the answer comes at \
+                       once. While the job is live, `Retry-After` says when to poll again.";
+    id(Operation::new("getJob", "jobs", "Show a job, or wait for its reply", description))
+        .parameter(
+            "wait_s",
+            "query",
+            "How many seconds to wait for the end of the job.",
+            &json!({"type": "integer", "minimum": 0, "maximum": WAIT_S_MAX, "default": 0}),
+        )
+        .parameter(
+            "Prefer",
+            "header",
+            "`wait=N` (RFC 7240) asks for a wait of N seconds, at most 60, if there is no `wait_s`. An unreadable \
+             preference is ignored.",
+            &json!({"type": "string"}),
+        )
+        .json::<JobView<'_>>(
+            generator,
+            StatusCode::OK,
+            "The job.",
+            &["X-Request-Id", "Retry-After", "Preference-Applied"],
+        )
+        .problems(&[
+            P::UnknownParameter,
+            P::JobNotFound,
+            P::InvalidRequest,
+            P::StoreUnavailable,
+        ])
+}
+
+pub(crate) fn cancel_job(generator: &mut SchemaGenerator) -> Operation {
+    let description =
+        "Cancels a job, queued or running. To cancel a cancelled job again is a success.";
+    id(Operation::new(
+        "cancelJob",
+        "jobs",
+        "Cancel a job",
+        description,
+    ))
+    .json::<JobView<'_>>(
+        generator,
+        StatusCode::OK,
+        "The job is cancelled.",
+        &JOB_HEADERS,
+    )
+    .problems(&[
+        P::UnknownParameter,
+        P::JobNotFound,
+        P::JobFinished,
+        P::StoreFull,
+        P::StoreUnavailable,
+    ])
+}
+
+fn id(operation: Operation) -> Operation {
+    let schema = json!({"type": "string", "pattern": JOB_ID_PATTERN});
+    operation.parameter(
+        "id",
+        "path",
+        "The job's id. No job has any other text as its id.",
+        &schema,
+    )
+}

@@ -1,0 +1,15 @@
+//! Tests of the OpenAPI document: it is true, complete and valid.
+
+mod page;
+mod routes;
+mod samples;
+mod submit_bounds;
+
+use serde_json::Value;
+
+use crate::fixture::Fixture;
+
+/// The gateway's document.
+async fn document(gateway: &Fixture) -> Value {
+    gateway.get("/openapi.json").await.expect(200)
+}

@@ -1,0 +1,145 @@
+//! The document describes exactly the routes of the gateway, and their parameters.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::document;
+use crate::fixture::Fixture;
+
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+
+/// A path of the route with an id of the right form.
+fn example_path(path: &str) -> String {
+    let job = format!("job_{}", "0".repeat(34));
+    let path = path.replace("{file}", "start.js");
+    let path = path.replace("/jobs/{id}", &format!("/jobs/{job}"));
+    path.replace("{id}", "no-such-session")
+}
+
+/// The gateway answers 405 to the methods that the document does not describe, and never to those that it does. So a route
+/// that is only in one of both fails for a known path; the router takes each path together with its description.
+#[tokio::test]
+async fn the_document_describes_the_methods_of_each_path() {
+    let gateway = Fixture::start().await;
+    let document = document(&gateway).await;
+    let paths = document["paths"]
+        .as_object()
+        .expect("the document has paths");
+    for (path, operations) in paths {
+        for method in METHODS {
+            let name = method.to_uppercase();
+            let method_name = Method::from_bytes(name.as_bytes()).expect("a method");
+            let request = gateway.request(method_name, &example_path(path));
+            let response = gateway.send(request).await;
+            let is_described = operations.get(method).is_some();
+            assert_eq!(response.status != 405, is_described, "{name} {path}");
+            if !is_described {
+                continue;
+            }
+            let status = response.status.as_str().to_owned();
+            let described = &operations[method]["responses"][&status];
+            assert!(described.is_object(), "{name} {path} answered {status}");
+        }
+    }
+}
+
+/// `GET /` lists the routes for people.
+#[tokio::test]
+async fn the_document_has_every_route_that_the_welcome_lists() {
+    let gateway = Fixture::start().await;
+    let document = document(&gateway).await;
+    let welcome = gateway.get("/").await.expect(200);
+    let listed = welcome["routes"].as_object().expect("the routes");
+    for route in listed.values().filter_map(Value::as_str) {
+        let (method, target) = route.split_once(' ').expect("a method and a path");
+        let path = target.split('?').next().unwrap_or_default();
+        let operation = &document["paths"][path][method.to_lowercase()];
+        assert!(operation.is_object(), "{route}");
+    }
+    let count = document["paths"].as_object().into_iter().flatten();
+    let count: usize = count
+        .filter_map(|(_, operations)| operations.as_object())
+        .map(serde_json::Map::len)
+        .sum();
+    // The welcome does not list itself and the files of the page.
+    assert_eq!(listed.len() + 2, count);
+}
+
+/// A described query parameter is accepted at its bounds and refused outside, and any other is unknown.
+#[tokio::test]
+async fn the_query_parameters_have_the_bounds_of_the_document() {
+    let gateway = Fixture::start().await;
+    let document = document(&gateway).await;
+    for (path, operations) in document["paths"].as_object().into_iter().flatten() {
+        let operation = &operations["get"];
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let get = async |query: String| {
+            let response = gateway
+                .get(&format!("{}?{query}", example_path(path)))
+                .await;
+            response.status.as_u16()
+        };
+        for parameter in parameters.filter(|parameter| parameter["in"] == "query") {
+            let (name, schema) = (&parameter["name"], &parameter["schema"]);
+            let name = name.as_str().expect("a name");
+            let (least, most) = (schema["minimum"].as_u64(), schema["maximum"].as_u64());
+            let (least, most) = (least.expect("a minimum"), most.expect("a maximum"));
+            for inside in [least, most] {
+                assert_eq!(
+                    get(format!("{name}={inside}")).await,
+                    404,
+                    "{path} {name}={inside}"
+                );
+            }
+            for outside in [i128::from(least) - 1, i128::from(most) + 1] {
+                assert_eq!(
+                    get(format!("{name}={outside}")).await,
+                    422,
+                    "{path} {name}={outside}"
+                );
+            }
+        }
+        if path.starts_with("/v1/") && operation.is_object() {
+            assert_eq!(
+                get(String::from("no_such_parameter=1")).await,
+                400,
+                "{path}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_document_has_a_version() {
+    let gateway = Fixture::start().await;
+    let first = gateway.get("/openapi.json").await;
+    let etag = first
+        .header("etag")
+        .expect("the response has an ETag")
+        .to_owned();
+    let body = first.expect(200);
+    assert_eq!(body["openapi"], "3.1.0");
+    let again = gateway
+        .request(Method::GET, "/openapi.json")
+        .header("if-none-match", &etag);
+    gateway.send(again).await.expect(304);
+    let other = gateway
+        .request(Method::GET, "/openapi.json")
+        .header("if-none-match", "\"x\"");
+    gateway.send(other).await.expect(200);
+}
+
+/// The document states what this gateway enforces.
+#[tokio::test]
+async fn a_gateway_without_a_default_model_requires_a_model() {
+    let required = async |default_model: Option<String>| {
+        let gateway =
+            Fixture::with_settings(|settings| settings.default_model = default_model).await;
+        document(&gateway).await["components"]["schemas"]["Submit"]["required"].take()
+    };
+    assert_eq!(required(None).await, serde_json::json!(["input", "model"]));
+    assert_eq!(
+        required(Some(String::from("simulated"))).await,
+        serde_json::json!(["input"])
+    );
+}
