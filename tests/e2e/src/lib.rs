@@ -10,6 +10,7 @@
 //! - [`slowdown`]: how busy the machine is, for bounds on times
 //! - [`metrics`]: the metrics of a process, and promtool
 //! - [`python`]: the Python interpreter with the packages that tests need
+//! - [`random_requests`]: requests from the OpenAPI document
 //! - [`readme`]: the README's commands, programs and files, for tests that run them
 //!
 //! The LLM provider of these tests is the package `scripted-provider`. The functions of this package panic when they fail.
@@ -24,6 +25,7 @@ pub mod metrics;
 pub mod order;
 pub mod process;
 pub mod python;
+pub mod random_requests;
 pub mod readme;
 pub mod slowdown;
 pub mod trace_tree;

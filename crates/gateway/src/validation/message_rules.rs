@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{
     field_errors::FieldErrors,
     field_path::FieldPath,
-    submit_body::{DEPTH_MAX, MESSAGES_MAX, PARTS_MAX},
+    submit_body::{MESSAGES_MAX, PARTS_MAX},
 };
 
 /// Fields that only replies have, besides `refusal` and `tool_calls`.
@@ -40,12 +40,6 @@ pub(super) fn check(messages: &[Value], path: FieldPath<'_>, errors: &mut FieldE
             errors.add(path.key("role"), error_message);
         }
         if let Some(fields) = message.as_object() {
-            check_depth(
-                fields.get("extra_content"),
-                path.key("extra_content"),
-                errors,
-            );
-            check_calls(fields, path, errors);
             check_message(fields, path, errors);
         }
     }
@@ -122,47 +116,10 @@ fn check_content(
     }
     for (index, part) in parts.into_iter().flatten().take(PARTS_MAX).enumerate() {
         let path = path.index(index);
-        check_depth(part.get("extra_content"), path.key("extra_content"), errors);
         for name in ["text", "refusal"] {
             if !may_be_empty && part.get(name).is_some_and(is_empty_text) {
                 errors.add(path.key(name), "must be a non-empty string");
             }
         }
-    }
-}
-
-fn check_calls(message: &Map<String, Value>, path: FieldPath<'_>, errors: &mut FieldErrors) {
-    let list = path.key("tool_calls");
-    let calls = message.get("tool_calls").and_then(Value::as_array);
-    for (index, call) in calls.into_iter().flatten().enumerate() {
-        let path = list.index(index);
-        check_depth(call.get("extra_content"), path.key("extra_content"), errors);
-    }
-}
-
-/// Adds an error if a value is nested too deeply.
-pub(super) fn check_depth(value: Option<&Value>, path: FieldPath<'_>, errors: &mut FieldErrors) {
-    if value.is_some_and(|value| is_nested_deeper(value, DEPTH_MAX)) {
-        let error_message = format_args!("must be nested at most {DEPTH_MAX} levels deep");
-        errors.add(path, error_message);
-    }
-}
-
-/// Returns whether a value has more than `levels` levels. The depth limit of the JSON parser bounds the recursion.
-fn is_nested_deeper(value: &Value, levels: usize) -> bool {
-    match value {
-        Value::Array(elements) => {
-            levels == 0
-                || elements
-                    .iter()
-                    .any(|value| is_nested_deeper(value, levels - 1))
-        }
-        Value::Object(fields) => {
-            levels == 0
-                || fields
-                    .values()
-                    .any(|value| is_nested_deeper(value, levels - 1))
-        }
-        _ => false,
     }
 }

@@ -1,4 +1,4 @@
-//! The rules that a schema cannot express, because they depend on several fields, on bytes or on depth. Each is stated in the
+//! The rules that a schema cannot express, because they depend on several fields or on bytes. Each is stated in the
 //! description of its field in `submit_body`.
 //!
 //! They read the parsed JSON and not the typed body. So they find their faults also in a body with other faults, and one
@@ -8,10 +8,7 @@ use forebay_shared::{ids::SessionId, job::extra_body_refusal};
 use serde_json::{Map, Value};
 
 use super::{
-    field_errors::FieldErrors,
-    field_path::FieldPath,
-    message_rules::{self, check_depth},
-    submit_body::TOOLS_MAX,
+    field_errors::FieldErrors, field_path::FieldPath, message_rules, submit_body::TOOLS_MAX,
 };
 
 /// Adds an error for each field that breaks a rule. A value of the wrong type is left to the schema.
@@ -45,15 +42,8 @@ pub(super) fn check(body: &Value, default_model: Option<&str>, errors: &mut Fiel
         errors.add(root.key("if_busy"), error_message);
     }
     check_tools(fields, errors);
-    let format = given("response_format").and_then(|format| format.get("json_schema"));
-    if let Some(schema) = format.and_then(|format| format.get("schema")) {
-        let path = root.key("response_format");
-        let path = path.key("json_schema");
-        check_depth(Some(schema), path.key("schema"), errors);
-    }
     if let Some(extra) = given("extra_body").and_then(Value::as_object) {
         let path = root.key("extra_body");
-        check_depth(given("extra_body"), path, errors);
         for (name, value) in extra {
             if let Some(why) = extra_body_refusal(name, value) {
                 errors.add(path.key(name), format_args!("must be absent: {why}"));
@@ -72,11 +62,10 @@ fn check_tools(fields: &Map<String, Value>, errors: &mut FieldErrors) {
         let list = root.key("tools");
         let element = list.index(index);
         let path = element.key("function");
-        let Some(function) = tool.get("function") else {
-            continue;
-        };
-        check_depth(function.get("parameters"), path.key("parameters"), errors);
-        let Some(name) = function.get("name").and_then(Value::as_str) else {
+        let name = tool
+            .get("function")
+            .and_then(|function| function.get("name"));
+        let Some(name) = name.and_then(Value::as_str) else {
             continue;
         };
         if names.contains(&name) {

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::{
     field_errors::FieldErrors,
     json_text, rules, schema,
-    submit_body::{EXPIRES_IN_S_DEFAULT, SubmitBody, TOOL_WAIT_S_DEFAULT},
+    submit_body::{EXPIRES_IN_S_DEFAULT, OpaqueValues, SubmitBody, TOOL_WAIT_S_DEFAULT},
 };
 use crate::{problem::Problem, problem_code::ProblemCode};
 
@@ -34,14 +34,16 @@ pub(crate) struct Submission {
 
 /// Parses and validates a submit. `default_model` is the model of a submit that names none.
 pub(crate) fn submission(body: &[u8], default_model: Option<&str>) -> Result<Submission, Problem> {
-    let value = json_text::parse(body)?;
+    let mut value = json_text::parse(body)?;
     let mut errors = FieldErrors::default();
     schema::check(&value, &mut errors);
     rules::check(&value, default_model, &mut errors);
     errors.into_result()?;
+    let mut values = OpaqueValues::default();
+    schema::move_opaque(&mut value, &mut values);
     // The texts move out of the value: they are not copied.
     let body = SubmitBody::deserialize(value).map_err(|error| unreadable(&error))?;
-    body.into_submission(default_model)
+    body.into_submission(default_model, values)
 }
 
 /// The problem for a body that the schema and the rules accept, and the types do not. A test shows that there is none.
@@ -51,11 +53,16 @@ fn unreadable(error: &dyn std::fmt::Display) -> Problem {
 }
 
 impl SubmitBody {
-    fn into_submission(self, default_model: Option<&str>) -> Result<Submission, Problem> {
+    fn into_submission(
+        self,
+        default_model: Option<&str>,
+        mut values: OpaqueValues,
+    ) -> Result<Submission, Problem> {
+        let values = &mut values;
         let session = self.session_id.as_deref().map(SessionId::parse);
         let session = session.transpose().map_err(|error| unreadable(&error))?;
         let model = self.model.or_else(|| default_model.map(str::to_owned));
-        let input = self.input.into_turns();
+        let input = self.input.into_turns(values);
         let context = self.context.unwrap_or_default();
         let tools = self.tools.unwrap_or_default();
         Ok(Submission {
@@ -64,9 +71,9 @@ impl SubmitBody {
                 v: DocumentVersion::FIRST,
                 input,
                 instructions: self.instructions,
-                tools: tools.into_iter().map(Into::into).collect(),
+                tools: tools.into_iter().map(|tool| tool.stored(values)).collect(),
                 tool_choice: self.tool_choice.map(Into::into),
-                response_format: self.response_format.map(Into::into),
+                response_format: self.response_format.map(|format| format.stored(values)),
                 reasoning_effort: self.reasoning_effort.map(Into::into),
                 temperature: self.temperature,
                 top_p: self.top_p,
@@ -78,7 +85,7 @@ impl SubmitBody {
                     unknown: UnknownFields::NONE,
                 },
                 tool_wait_s: self.tool_wait_s.unwrap_or(TOOL_WAIT_S_DEFAULT),
-                extra_body: self.extra_body.unwrap_or_default(),
+                extra_body: values.take_object(self.extra_body).unwrap_or_default(),
                 unknown: UnknownFields::NONE,
             },
             session,

@@ -11,6 +11,7 @@ mod idempotency;
 mod load;
 mod metrics;
 mod no_workers;
+mod openapi;
 mod refused_submits;
 mod scaling;
 mod start;

@@ -18,6 +18,13 @@ impl Node {
             errors.add(path, &self.must_be);
             return;
         }
+        if let Some(levels) = self.depth_max
+            && is_nested_deeper(value, levels)
+        {
+            let error_message = format_args!("must be nested at most {levels} levels deep");
+            errors.add(path, error_message);
+            return;
+        }
         match value {
             Value::Array(elements) => {
                 if let Some(items) = &self.items {
@@ -157,5 +164,24 @@ impl Node {
                 }
             }
         }
+    }
+}
+
+/// Returns whether a value has more than `levels` levels. The depth limit of the JSON parser bounds the recursion.
+fn is_nested_deeper(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(elements) => {
+            levels == 0
+                || elements
+                    .iter()
+                    .any(|value| is_nested_deeper(value, levels - 1))
+        }
+        Value::Object(fields) => {
+            levels == 0
+                || fields
+                    .values()
+                    .any(|value| is_nested_deeper(value, levels - 1))
+        }
+        _ => false,
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Node {
     pub(super) additional: Additional,
     /// The names of the properties, for the error of an unknown one.
     pub(super) known_fields: String,
+    /// How deep a value may be nested that is not read otherwise.
+    pub(super) depth_max: Option<usize>,
     /// `oneOf` or `anyOf`, without lists inside the list. Empty if there is neither.
     pub(super) branches: Vec<Node>,
 }
@@ -89,6 +91,7 @@ impl Node {
             property_names: None,
             additional: Additional::Any,
             known_fields: String::new(),
+            depth_max: None,
             branches: Vec::new(),
         };
         for (keyword, value) in keywords {
@@ -140,6 +143,7 @@ impl Node {
                 let kinds = self.branches.iter().map(|branch| branch.kinds);
                 self.kinds = self.kinds.both(kinds.reduce(Kinds::with)?);
             }
+            "x-depth-max" => self.depth_max = usize::try_from(value.as_u64()?).ok(),
             // Read by `Bounds::of` and `number`.
             "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties"
             | "maxProperties" => value.as_u64().map(|_| ())?,

@@ -3,6 +3,7 @@
 //!
 //! - `compile`: turns the published schema into a form that is fast to check.
 //! - `check`: checks a body, and names each fault.
+//! - `move_opaque`: moves values out of a body that are not read.
 //! - `sentence`: what a value must be, in words.
 //!
 //! Why not a library: those for JSON Schema collect all faults before they return. A body of 10 MiB can have millions. They
@@ -11,6 +12,7 @@
 mod check;
 mod compile;
 mod kinds;
+mod move_opaque;
 mod sentence;
 #[cfg(test)]
 mod tests;
@@ -21,7 +23,11 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use self::compile::Node;
-use super::{field_errors::FieldErrors, field_path::FieldPath, submit_body::SubmitBody};
+use super::{
+    field_errors::FieldErrors,
+    field_path::FieldPath,
+    submit_body::{OpaqueValues, SubmitBody},
+};
 
 static PUBLISHED: LazyLock<Value> = LazyLock::new(|| {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
@@ -47,4 +53,9 @@ pub(crate) fn published() -> &'static Value {
 /// Adds an error for each field that the schema refuses.
 pub(super) fn check(body: &Value, errors: &mut FieldErrors) {
     COMPILED.check(body, FieldPath::Root, errors);
+}
+
+/// Moves the opaque values out of a body that the schema accepts.
+pub(super) fn move_opaque(body: &mut Value, values: &mut OpaqueValues) {
+    COMPILED.move_opaque(body, values);
 }

@@ -5,9 +5,12 @@ use std::borrow::Cow;
 use forebay_shared::{document::UnknownFields, turn};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::{text_or::TextOr, unused::Ignored};
+use super::{
+    opaque::{Opaque, OpaqueValues},
+    text_or::TextOr,
+    unused::Ignored,
+};
 
 pub(in crate::validation) const PARTS_MAX: usize = 256;
 const HTTPS_URL_BYTES_MAX: usize = 8_192;
@@ -33,11 +36,14 @@ impl JsonSchema for Content {
 
 impl Content {
     /// The content as it is stored. Empty texts are left out. An array whose parts are all empty becomes the empty string.
-    pub(super) fn stored(self) -> turn::Content {
+    pub(super) fn stored(self, values: &mut OpaqueValues) -> turn::Content {
         match self.0 {
             TextOr::Text(text) => turn::Content::Text(text),
             TextOr::List(parts) => {
-                let parts: Vec<turn::Part> = parts.into_iter().filter_map(Part::stored).collect();
+                let parts: Vec<turn::Part> = parts
+                    .into_iter()
+                    .filter_map(|part| part.stored(values))
+                    .collect();
                 if parts.is_empty() {
                     turn::Content::Text(String::new())
                 } else {
@@ -68,7 +74,8 @@ struct TextPart {
     /// The text. It may be empty only in a reply and in a tool result.
     text: String,
     /// Data that a provider added and expects back unchanged, nested at most 64 levels deep.
-    extra_content: Option<Value>,
+    #[serde(default)]
+    extra_content: Opaque,
     #[serde(default)]
     annotations: Ignored,
     #[serde(default)]
@@ -125,15 +132,16 @@ impl Detail {
 
 impl Part {
     /// The part as it is stored. `None` for an empty text.
-    fn stored(self) -> Option<turn::Part> {
+    fn stored(self, values: &mut OpaqueValues) -> Option<turn::Part> {
         match self {
             Self::Text(part) | Self::OutputText(part) => {
-                if part.text.is_empty() && part.extra_content.is_none() {
+                let extra_content = values.take(part.extra_content);
+                if part.text.is_empty() && extra_content.is_none() {
                     return None;
                 }
                 Some(turn::Part::Text {
                     text: part.text,
-                    extra_content: part.extra_content,
+                    extra_content,
                     unknown: UnknownFields::NONE,
                 })
             }

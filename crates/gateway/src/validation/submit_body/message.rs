@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::{
     content::{Content, with_refusal},
+    opaque::{Opaque, OpaqueValues},
     text_or::TextOr,
     tool::ToolKind,
     unused::{Empty, Ignored},
@@ -49,10 +50,13 @@ impl JsonSchema for Input {
 
 impl Input {
     /// The input as it is stored.
-    pub(in crate::validation) fn into_turns(self) -> Vec<Turn> {
+    pub(in crate::validation) fn into_turns(self, values: &mut OpaqueValues) -> Vec<Turn> {
         match self.0 {
             TextOr::Text(text) => vec![Turn::text(turn::Role::User, text)],
-            TextOr::List(messages) => messages.into_iter().map(Message::into_turn).collect(),
+            TextOr::List(messages) => messages
+                .into_iter()
+                .map(|message| message.into_turn(values))
+                .collect(),
         }
     }
 }
@@ -80,7 +84,8 @@ struct Message {
     /// A refusal in a reply. It is kept as text.
     refusal: Option<String>,
     /// Data that a provider added and expects back unchanged, nested at most 64 levels deep.
-    extra_content: Option<Value>,
+    #[serde(default)]
+    extra_content: Opaque,
     #[serde(default)]
     annotations: Ignored,
     #[serde(default)]
@@ -128,8 +133,8 @@ impl From<Role> for turn::Role {
 }
 
 impl Message {
-    fn into_turn(self) -> Turn {
-        let content = self.content.map(Content::stored);
+    fn into_turn(self, values: &mut OpaqueValues) -> Turn {
+        let content = self.content.map(|content| content.stored(values));
         let content = match self.role {
             Role::Assistant => with_refusal(content, self.refusal.filter(|text| !text.is_empty())),
             _ => content,
@@ -139,9 +144,12 @@ impl Message {
             role: self.role.into(),
             content,
             name: self.name,
-            tool_calls: tool_calls.into_iter().map(turn::ToolCall::from).collect(),
+            tool_calls: tool_calls
+                .into_iter()
+                .map(|call| call.stored(values))
+                .collect(),
             tool_call_id: self.tool_call_id.map(|id| id.0),
-            extra_content: self.extra_content,
+            extra_content: values.take(self.extra_content),
             unknown: UnknownFields::NONE,
         }
     }
@@ -188,7 +196,8 @@ struct ToolCall {
     /// The function that is called.
     function: FunctionCall,
     /// Data that a provider added and expects back unchanged, nested at most 64 levels deep.
-    extra_content: Option<Value>,
+    #[serde(default)]
+    extra_content: Opaque,
     #[serde(default)]
     index: Ignored,
     #[serde(default)]
@@ -215,17 +224,17 @@ struct FunctionCall {
     provider_specific_fields: Ignored,
 }
 
-impl From<ToolCall> for turn::ToolCall {
-    fn from(call: ToolCall) -> Self {
-        Self {
-            id: call.id.0,
+impl ToolCall {
+    fn stored(self, values: &mut OpaqueValues) -> turn::ToolCall {
+        turn::ToolCall {
+            id: self.id.0,
             kind: turn::ToolKind::Function,
             function: turn::FunctionCall {
-                name: call.function.name,
-                arguments: call.function.arguments,
+                name: self.function.name,
+                arguments: self.function.arguments,
                 unknown: UnknownFields::NONE,
             },
-            extra_content: call.extra_content,
+            extra_content: values.take(self.extra_content),
             unknown: UnknownFields::NONE,
         }
     }

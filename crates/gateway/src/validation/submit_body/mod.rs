@@ -6,6 +6,7 @@
 
 mod content;
 mod message;
+mod opaque;
 mod reply;
 mod text_or;
 mod tool;
@@ -21,9 +22,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-pub(super) use self::{content::PARTS_MAX, message::MESSAGES_MAX};
+pub(super) use self::{content::PARTS_MAX, message::MESSAGES_MAX, opaque::OpaqueValues};
 use self::{
     message::Input,
+    opaque::Opaque,
     reply::{ReasoningEffort, ResponseFormat, Stop},
     tool::{Tool, ToolChoice},
     whole_number::whole_number,
@@ -46,10 +48,6 @@ const OUTPUT_TOKENS_MAX: u32 = 1_000_000;
 const METADATA_KEYS_MAX: usize = 16;
 const METADATA_KEY_CHARS_MAX: usize = 64;
 const METADATA_VALUE_CHARS_MAX: usize = 512;
-/// How deep an opaque value (a schema, `extra_body`) may be nested. The JSON parser's limit is 128. This limit is far
-/// lower, because such values are stored and sent inside other documents.
-pub(super) const DEPTH_MAX: usize = 64;
-
 /// A job to submit. A field that is null counts as absent. All values together may have as many bytes as the gateway
 /// accepts in a body.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -121,7 +119,9 @@ pub(super) struct SubmitBody {
     pub(super) metadata: Option<Map<String, Value>>,
     /// Fields that go into the provider's request unchanged. Not `messages`, `contents` or `model`, because the job's own
     /// fields set them. `stream` may only be false. Nested at most 64 levels deep.
-    pub(super) extra_body: Option<Map<String, Value>>,
+    #[serde(default)]
+    #[schemars(extend("type" = ["object", "null"]))]
+    pub(super) extra_body: Opaque,
 }
 
 /// How much of the session is sent to the provider.

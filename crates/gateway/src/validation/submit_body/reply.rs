@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use forebay_shared::{document::UnknownFields, job};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
-use super::text_or::TextOr;
+use super::{
+    opaque::{Opaque, OpaqueValues},
+    text_or::TextOr,
+};
 
 /// The form of the name of a function or a schema.
 pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
@@ -92,22 +94,24 @@ pub(in crate::validation) struct ReplySchema {
     /// What the schema is for.
     description: Option<String>,
     /// The JSON Schema itself, nested at most 64 levels deep.
-    schema: Map<String, Value>,
+    #[schemars(extend("type" = "object"))]
+    schema: Opaque,
     /// Whether the reply must follow the schema exactly.
     strict: Option<bool>,
 }
 
-impl From<ResponseFormat> for job::ResponseFormat {
-    fn from(format: ResponseFormat) -> Self {
+impl ResponseFormat {
+    /// The format as it is stored.
+    pub(in crate::validation) fn stored(self, values: &mut OpaqueValues) -> job::ResponseFormat {
         let unknown = UnknownFields::NONE;
-        match format {
-            ResponseFormat::Text {} => Self::Text { unknown },
-            ResponseFormat::JsonObject {} => Self::JsonObject { unknown },
-            ResponseFormat::JsonSchema { json_schema } => Self::JsonSchema {
+        match self {
+            Self::Text {} => job::ResponseFormat::Text { unknown },
+            Self::JsonObject {} => job::ResponseFormat::JsonObject { unknown },
+            Self::JsonSchema { json_schema } => job::ResponseFormat::JsonSchema {
                 json_schema: job::JsonSchema {
                     name: json_schema.name,
                     description: json_schema.description,
-                    schema: Value::Object(json_schema.schema),
+                    schema: values.take(json_schema.schema).unwrap_or_default(),
                     strict: json_schema.strict,
                     unknown: UnknownFields::NONE,
                 },

@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use forebay_shared::{document::UnknownFields, job, turn};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
-use super::reply::{NAME_ALLOWED, NAME_PATTERN};
+use super::{
+    opaque::{Opaque, OpaqueValues},
+    reply::{NAME_ALLOWED, NAME_PATTERN},
+};
 
 /// The only kind of tool.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
@@ -38,20 +40,23 @@ struct FunctionDefinition {
     /// What the function does.
     description: Option<String>,
     /// The function's parameters, as a JSON Schema nested at most 64 levels deep.
-    parameters: Option<Map<String, Value>>,
+    #[serde(default)]
+    #[schemars(extend("type" = ["object", "null"]))]
+    parameters: Opaque,
     /// Whether the arguments must follow the schema exactly.
     strict: Option<bool>,
 }
 
-impl From<Tool> for job::Tool {
-    fn from(tool: Tool) -> Self {
-        let function = tool.function;
-        Self {
+impl Tool {
+    /// The tool as it is stored.
+    pub(in crate::validation) fn stored(self, values: &mut OpaqueValues) -> job::Tool {
+        let function = self.function;
+        job::Tool {
             kind: turn::ToolKind::Function,
             function: job::FunctionDefinition {
                 name: function.name,
                 description: function.description,
-                parameters: function.parameters.map(Value::Object),
+                parameters: values.take(function.parameters),
                 strict: function.strict,
                 unknown: UnknownFields::NONE,
             },
