@@ -5,7 +5,7 @@ use forebay_shared::{
     ids::JobId,
     job::JobMeta,
     lane::Lane,
-    store::{JobRecord, JobState, StoreError},
+    store::{JobRecord, JobState, LiveJob, StoreError},
 };
 
 use crate::rejection::broken_data;
@@ -26,9 +26,11 @@ pub(crate) fn read(
     let state = match outcome {
         Some(outcome) => JobState::Ended(document::read(outcome)?),
         None => {
-            let mut entries = lane.unwrap_or_default().entries.into_iter();
-            let entry = entries.find(|entry| entry.job == meta.id);
-            JobState::Live(entry.ok_or_else(|| broken_data(OrphanRecord(meta.id)))?)
+            let entries = lane.unwrap_or_default().entries.into_iter();
+            let mut positions = entries.enumerate();
+            let found = positions.find(|(_, entry)| entry.job == meta.id);
+            let (ahead, entry) = found.ok_or_else(|| broken_data(OrphanRecord(meta.id)))?;
+            JobState::Live(LiveJob { entry, ahead })
         }
     };
     Ok(JobRecord { meta, state })

@@ -16,7 +16,7 @@ const NAME_CHARS_MAX: usize = 64;
 /// The query parameters of a route; `None` if it ignores unknown parameters.
 fn parameters_of(route: &str) -> Option<&'static [&'static str]> {
     match route {
-        "/v1/jobs/{id}" => Some(&["wait_s"]),
+        "/v1/jobs" | "/v1/jobs/{id}" => Some(&["wait_s"]),
         "/v1/sessions/{id}" => Some(&["limit", "after"]),
         _ if route.starts_with("/v1/") => Some(&[]),
         _ => None,

@@ -99,8 +99,13 @@ fn submit_outcome(response: &Response) -> &'static str {
         return code.as_str();
     }
     match response.status() {
-        StatusCode::ACCEPTED if response.headers().contains_key(idempotency::REPLAYED) => REPLAYED,
-        StatusCode::ACCEPTED => ACCEPTED,
+        // 200: the job has ended within the wait that the submit asked for.
+        StatusCode::ACCEPTED | StatusCode::OK => {
+            match response.headers().contains_key(idempotency::REPLAYED) {
+                true => REPLAYED,
+                false => ACCEPTED,
+            }
+        }
         _ => OTHER,
     }
 }

@@ -14,7 +14,7 @@ use forebay_shared::{
     account::AccountKey,
     class::Class,
     ids::TenantId,
-    store::{Counts, RECENT_COUNTS_MS, RecentCounts, Store},
+    store::{ClassTotals, Counts, RECENT_COUNTS_MS, RecentCounts, Store},
     time::TimeMs,
 };
 
@@ -52,6 +52,23 @@ struct Sample {
     /// The time of the counts, by the clock of the store.
     counted_at: TimeMs,
     counts: Arc<Counts>,
+    /// The sums of the counts over all tenants. In the order of [`Class::ALL`].
+    totals: [ClassTotals; Class::ALL.len()],
+}
+
+impl Sample {
+    fn new(recent: RecentCounts, at: Instant) -> Self {
+        Self {
+            at,
+            counted_at: recent.at,
+            totals: Class::ALL.map(|class| recent.counts.class(class)),
+            counts: Arc::new(recent.counts),
+        }
+    }
+
+    const fn class(&self, class: Class) -> &ClassTotals {
+        &self.totals[class as usize]
+    }
 }
 
 impl Gauge {
@@ -91,11 +108,7 @@ impl Gauge {
         if samples.len() == SAMPLES_MAX {
             samples.pop_front();
         }
-        samples.push_back(Sample {
-            at,
-            counted_at: recent.at,
-            counts: Arc::new(recent.counts),
-        });
+        samples.push_back(Sample::new(recent, at));
     }
 
     /// The newest counts and their age: they have everything that was committed earlier. `None` before the first read.
@@ -143,16 +156,32 @@ impl Gauge {
     /// How many jobs of a class have ended per second, over the last seconds.
     #[must_use]
     pub fn drained_per_s(&self, class: Class) -> f64 {
-        self.ended_per_s(|counts| counts.class(class).ended)
+        self.ended_per_s(|sample| sample.class(class).ended)
+    }
+
+    /// How many jobs of a class were running, over the last seconds.
+    #[must_use]
+    pub fn mean_in_flight(&self, class: Class) -> f64 {
+        let samples = self.samples.read().unwrap_or_else(PoisonError::into_inner);
+        let running = samples.iter().map(|sample| {
+            let in_flight = sample.class(class).live.in_flight;
+            in_flight.max(0)
+        });
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "counts of jobs stay far below 2^53"
+        )]
+        let (sum, count) = (running.sum::<i64>() as f64, samples.len().max(1) as f64);
+        sum / count
     }
 
     /// How many jobs of a class of one tenant have ended per second, over the last seconds.
     #[must_use]
     pub fn drained_per_s_of(&self, tenant: &TenantId, class: Class) -> f64 {
-        self.ended_per_s(|counts| counts.class_of(tenant, class).ended)
+        self.ended_per_s(|sample| sample.counts.class_of(tenant, class).ended)
     }
 
-    fn ended_per_s(&self, ended: impl Fn(&Counts) -> u64) -> f64 {
+    fn ended_per_s(&self, ended: impl Fn(&Sample) -> u64) -> f64 {
         let samples = self.samples.read().unwrap_or_else(PoisonError::into_inner);
         let (Some(first), Some(last)) = (samples.front(), samples.back()) else {
             return 0.0;
@@ -165,17 +194,22 @@ impl Gauge {
             clippy::cast_precision_loss,
             reason = "counts of jobs stay far below 2^53"
         )]
-        let drained = ended(&last.counts).saturating_sub(ended(&first.counts)) as f64;
+        let drained = ended(last).saturating_sub(ended(first)) as f64;
         drained / seconds
+    }
+
+    /// The counts of a class over all tenants, by the newest counts; 0 before the first read.
+    #[must_use]
+    pub fn totals(&self, class: Class) -> ClassTotals {
+        let samples = self.samples.read().unwrap_or_else(PoisonError::into_inner);
+        let newest = samples.back();
+        newest.map_or_else(ClassTotals::default, |sample| *sample.class(class))
     }
 
     /// How many heads of a class a worker could run now, by the newest counts.
     #[must_use]
     pub fn ready(&self, class: Class) -> u64 {
-        let ready = self
-            .counts()
-            .map_or(0, |(counts, _)| counts.class(class).live.ready);
-        u64::try_from(ready).unwrap_or(0)
+        u64::try_from(self.totals(class).live.ready).unwrap_or(0)
     }
 
     /// How long a ready head of a class is expected to wait for a worker, in milliseconds.

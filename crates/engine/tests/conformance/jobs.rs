@@ -4,7 +4,7 @@ use forebay_shared::{
     ids::{JobId, TenantId},
     job::Status,
     lane::{Event, State},
-    store::{FoundJob, JobRecord, JobState},
+    store::{FoundJob, JobRecord, JobState, LiveJob},
 };
 
 use crate::{
@@ -23,7 +23,7 @@ pub(crate) async fn a_record_shows_each_state_of_its_job(engine: impl Harness) {
     let found = record(&lane, second).await.unwrap();
     assert_eq!(found.meta.id, second);
     assert_eq!(found.meta.session, lane.session);
-    let JobState::Live(entry) = found.state else {
+    let JobState::Live(LiveJob { entry, ahead: 1 }) = found.state else {
         panic!("the job should be live: {found:?}");
     };
     assert_eq!(entry.job, second);
@@ -34,7 +34,8 @@ pub(crate) async fn a_record_shows_each_state_of_its_job(engine: impl Harness) {
     );
 
     let fence = lane.claim(first, "worker-1").await;
-    let JobState::Live(entry) = record(&lane, first).await.unwrap().state else {
+    let JobState::Live(LiveJob { entry, ahead: 0 }) = record(&lane, first).await.unwrap().state
+    else {
         panic!("the job should be live");
     };
     let State::Running { worker: owner, .. } = entry.state else {
@@ -117,7 +118,7 @@ pub(crate) async fn a_repaired_job_is_live_again(engine: impl Harness) {
     let mut repair = lane.admission(job);
     repair.is_repair = true;
     lane.apply(&Event::Admit(repair)).await;
-    let JobState::Live(entry) = record(&lane, job).await.unwrap().state else {
+    let JobState::Live(LiveJob { entry, .. }) = record(&lane, job).await.unwrap().state else {
         panic!("the job should be live");
     };
     assert!(entry.fence > entry.settled_fence);

@@ -1,8 +1,10 @@
 //! The handlers of jobs: submit, show, wait, cancel.
 
+mod admit;
 pub(crate) mod cancel;
 pub(crate) mod get;
 mod job_changes;
+mod queue_place;
 pub(crate) mod submit;
 mod view;
 mod wait;

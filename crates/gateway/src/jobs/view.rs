@@ -1,4 +1,4 @@
-//! A job as the API shows it. A field without a value is null. Six fields are absent instead: `waiting_for`,
+//! A job as the API shows it. A field without a value is null. Seven fields are absent instead: `queue`, `waiting_for`,
 //! `waiting_error`, `output.reasoning`, `usage.cached_input_tokens`, `usage.reasoning_tokens` and `error.detail`.
 
 use axum::{
@@ -19,10 +19,12 @@ use forebay_shared::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::queue_place::{ClassSpeed, QueuePlace};
 use crate::{
     problem::Problem,
     problem_code::ProblemCode,
     reserved_body::reserved_body,
+    retry_after::set_retry_after,
     state::{ApiState, ReadJob},
 };
 
@@ -53,6 +55,9 @@ pub(crate) struct JobView<'a> {
     /// The last error of that account's provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_error: Option<&'a JobError>,
+    /// The job's place in the queue. Absent once the job has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<QueuePlace>,
     /// The reply of a completed job.
     output: Option<OutputView<'a>>,
     finish_reason: Option<&'a FinishReason>,
@@ -123,6 +128,7 @@ impl<'a> JobView<'a> {
             expires_at: show(meta.expires_at),
             waiting_for: None,
             waiting_error: None,
+            queue: None,
             output: None,
             finish_reason: None,
             usage: None,
@@ -181,17 +187,41 @@ fn attempts<'a>(attempts: &'a [Attempt], show: ShowTime<'_>) -> Vec<AttemptView<
         .collect()
 }
 
-/// The JSON of a job that is being admitted.
-pub(super) fn new_job(meta: &JobMeta, show: ShowTime<'_>) -> Result<Vec<u8>, Problem> {
-    to_json(&JobView::queued(meta, show))
+/// The JSON of a job that was admitted.
+pub(super) fn new_job(
+    meta: &JobMeta,
+    place: QueuePlace,
+    show: ShowTime<'_>,
+) -> Result<Vec<u8>, Problem> {
+    to_json(&JobView {
+        queue: Some(place),
+        ..JobView::queued(meta, show)
+    })
 }
 
-/// The JSON of a job in the store.
-fn stored_job(record: &JobRecord, show: ShowTime<'_>) -> Result<Vec<u8>, Problem> {
+/// The JSON of a job in the store. `place` is that of a live job.
+fn stored_job(
+    record: &JobRecord,
+    place: Option<QueuePlace>,
+    show: ShowTime<'_>,
+) -> Result<Vec<u8>, Problem> {
     to_json(&match &record.state {
-        JobState::Live(entry) => JobView::live(&record.meta, entry, show),
+        JobState::Live(live) => JobView {
+            queue: place,
+            ..JobView::live(&record.meta, &live.entry, show)
+        },
         JobState::Ended(outcome) => JobView::ended(&record.meta, outcome, show),
     })
+}
+
+/// The place of a job in the queue. `None` if the job has ended.
+fn place_of(state: &ApiState, record: &JobRecord) -> Option<QueuePlace> {
+    let JobState::Live(live) = &record.state else {
+        return None;
+    };
+    let speed = ClassSpeed::of(&state.member.gauge, record.meta.class);
+    let now = state.member.store.now();
+    Some(QueuePlace::of(&record.meta, live, &speed, now))
 }
 
 /// A response with a job's JSON.
@@ -202,20 +232,29 @@ pub(super) fn respond(status: StatusCode, json: Vec<u8>) -> Response {
     response
 }
 
-/// A response with a job of the store. Its memory stays reserved until the response is written.
+/// A response with a job of the store, and when to ask for it again if it is live. Its memory stays reserved until the response is
+/// written.
 pub(super) fn respond_job(
     state: &ApiState,
     status: StatusCode,
     job: ReadJob,
 ) -> Result<Response, Problem> {
+    let place = place_of(state, &job);
+    let poll_after_s = place.map(|place| {
+        let age_ms = state.member.store.now().since_ms(job.meta.created_at);
+        place.poll_after_s(age_ms)
+    });
     let ReadJob { record, reserved } = job;
-    let write = || stored_job(&record, &|time| state.show(time));
+    let write = || stored_job(&record, place, &|time| state.show(time));
     let json = match &reserved {
         Some(_) => off_async_threads(write)?,
         None => write()?,
     };
     let mut response = respond(status, Vec::new());
     *response.body_mut() = reserved_body(vec![json], reserved);
+    if let Some(seconds) = poll_after_s {
+        set_retry_after(response.headers_mut(), seconds);
+    }
     Ok(response)
 }
 
@@ -241,7 +280,7 @@ mod tests {
     };
     use serde_json::{Value, json};
 
-    use super::{new_job, stored_job};
+    use super::{ClassSpeed, QueuePlace, new_job, stored_job};
 
     fn meta() -> JobMeta {
         let tenant = TenantId::default();
@@ -264,12 +303,14 @@ mod tests {
     #[test]
     fn a_new_job_has_every_field_and_null_for_absent_values() {
         let meta = meta();
+        let place = QueuePlace::of_new(2, &ClassSpeed::default());
         let shown: Value =
-            serde_json::from_slice(&new_job(&meta, &TimeMs::rfc3339).unwrap()).unwrap();
+            serde_json::from_slice(&new_job(&meta, place, &TimeMs::rfc3339).unwrap()).unwrap();
         let expected = json!({
             "id": meta.id, "object": "job", "status": "queued", "session_id": null,
             "model": "simulated", "priority": "batch", "created_at": "1970-01-01T00:00:00.000Z",
             "started_at": null, "ended_at": null, "expires_at": "1970-01-01T00:01:00.000Z",
+            "queue": {"ahead_in_session": 2, "ahead_in_class": 0, "eta_s": null},
             "output": null, "finish_reason": null, "usage": null, "provider": null, "error": null,
             "attempts": [], "turns_sent": null, "turns_dropped": null, "metadata": {},
         });
@@ -319,7 +360,7 @@ mod tests {
             meta: meta(),
             state: JobState::Ended(outcome),
         };
-        serde_json::from_slice(&stored_job(&record, &TimeMs::rfc3339).unwrap()).unwrap()
+        serde_json::from_slice(&stored_job(&record, None, &TimeMs::rfc3339).unwrap()).unwrap()
     }
 
     #[test]

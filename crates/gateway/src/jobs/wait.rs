@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use axum::http::HeaderMap;
+use axum::{
+    http::{HeaderMap, HeaderValue, StatusCode},
+    response::Response,
+};
 use forebay_shared::{
     ids::{JobId, TenantId},
     store::JobState,
 };
-use tokio::time::Instant;
+use tokio::{sync::SemaphorePermit, time::Instant};
 
 use super::job_changes::JobChanges;
 use crate::{
@@ -25,6 +28,8 @@ pub(super) struct WaitTime {
     pub(super) seconds: u64,
     /// Whether the header `Prefer` asked for the wait. Then the response confirms it in `Preference-Applied`.
     pub(super) from_prefer_header: bool,
+    /// Whether the header `Prefer` has `respond-async`: after the wait, a submit is to be answered with 202. It is in any case.
+    pub(super) is_async_preferred: bool,
 }
 
 /// Reads how long a request asks to wait. `wait_s` takes precedence over the header. The last `wait_s` counts.
@@ -32,6 +37,7 @@ pub(super) struct WaitTime {
 /// A `wait_s` out of range is an error. A longer `wait` preference is shortened to 60 s. An unreadable preference is
 /// ignored, as RFC 7240 requires.
 pub(super) fn parse(query: Option<&str>, headers: &HeaderMap) -> Result<WaitTime, Problem> {
+    let is_async_preferred = preferences(headers).any(is_respond_async);
     let pairs = query.unwrap_or_default().split('&');
     if let Some(text) = pairs
         .filter_map(|pair| pair.strip_prefix("wait_s="))
@@ -43,18 +49,27 @@ pub(super) fn parse(query: Option<&str>, headers: &HeaderMap) -> Result<WaitTime
         return Ok(WaitTime {
             seconds,
             from_prefer_header: false,
+            is_async_preferred,
         });
     }
-    let preferred = headers
-        .get_all("prefer")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .find_map(parse_wait_preference);
+    let preferred = preferences(headers).find_map(parse_wait_preference);
     Ok(WaitTime {
         seconds: preferred.map_or(0, |seconds| seconds.min(WAIT_S_MAX)),
         from_prefer_header: preferred.is_some(),
+        is_async_preferred,
     })
+}
+
+/// The preferences of the headers `Prefer`, with their parameters.
+fn preferences(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all("prefer").iter();
+    let texts = values.filter_map(|value| value.to_str().ok());
+    texts.flat_map(|text| text.split(','))
+}
+
+fn is_respond_async(preference: &str) -> bool {
+    let name = preference.split(';').next().unwrap_or_default();
+    name.trim().eq_ignore_ascii_case("respond-async")
 }
 
 /// The seconds of a `wait` preference. `None` for any other preference.
@@ -70,6 +85,33 @@ fn parse_wait_preference(text: &str) -> Option<u64> {
 fn parse_digits(text: &str) -> Option<u64> {
     let only_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     only_digits.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+impl WaitTime {
+    /// The permit to wait. Without a free one, the request is answered at once, as if it had not asked to wait.
+    pub(super) fn permit(self, state: &ApiState) -> Option<SemaphorePermit<'_>> {
+        match self.seconds {
+            0 => None,
+            _ => state.wait_permits.try_acquire().ok(),
+        }
+    }
+
+    /// Confirms the preferences that were applied. `has_waited`: the request had a permit to wait.
+    pub(super) fn confirm(self, has_waited: bool, response: &mut Response) {
+        let mut applied = Vec::new();
+        if self.is_async_preferred && response.status() == StatusCode::ACCEPTED {
+            applied.push(String::from("respond-async"));
+        }
+        if self.from_prefer_header && (has_waited || self.seconds == 0) {
+            applied.push(format!("wait={}", self.seconds));
+        }
+        if let Ok(value) = HeaderValue::try_from(applied.join(", "))
+            && !value.is_empty()
+        {
+            let headers = response.headers_mut();
+            headers.insert("preference-applied", value);
+        }
+    }
 }
 
 /// Waits until the job has ended, and returns it. After `seconds`, or when the gateway stops, returns the job as it was at the
@@ -112,6 +154,7 @@ mod tests {
         Some(WaitTime {
             seconds,
             from_prefer_header,
+            is_async_preferred: false,
         })
     }
 
@@ -140,7 +183,10 @@ mod tests {
         assert_eq!(parsed(None, &["wait=30"]), wait(30, true));
         assert_eq!(
             parsed(None, &["respond-async, Wait = \"7\"; x=y"]),
-            wait(7, true)
+            wait(7, true).map(|wait| WaitTime {
+                is_async_preferred: true,
+                ..wait
+            })
         );
         assert_eq!(
             parsed(None, &["foo=1", "wait=99999999999999999999"]),

@@ -101,8 +101,8 @@ pub(super) fn header_components() -> Value {
             json!({"type": "string", "const": "true"}),
         ),
         "Preference-Applied": header(
-            "The wait that was applied, if `Prefer` asked for one (RFC 7240).",
-            json!({"type": "string", "pattern": "^wait=[0-9]+$"}),
+            "The preferences of `Prefer` that were applied (RFC 7240).",
+            json!({"type": "string", "pattern": "^(respond-async|wait=[0-9]+|respond-async, wait=[0-9]+)$"}),
         ),
         "Accept-Encoding": header(
             "`identity` if the body was compressed. Otherwise absent.",

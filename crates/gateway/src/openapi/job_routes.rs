@@ -16,8 +16,9 @@ const JOB_HEADERS: [&str; 1] = ["X-Request-Id"];
 
 pub(crate) fn submit_job(generator: &mut SchemaGenerator) -> Operation {
     let description = "Commits the job to the store and answers 202. The job then runs when its session, its class and its \
-                       provider allow. Poll it at `Location`.";
-    Operation::new("submitJob", "jobs", "Submit a job", description)
+                       provider allow. Poll it at `Location`, or ask for a wait: if the job ends in this time, the answer is \
+                       200 with its reply.";
+    wait(Operation::new("submitJob", "jobs", "Submit a job", description))
         .parameter(
             "Idempotency-Key",
             "header",
@@ -38,7 +39,13 @@ pub(crate) fn submit_job(generator: &mut SchemaGenerator) -> Operation {
             generator,
             StatusCode::ACCEPTED,
             "The job is stored.",
-            &["X-Request-Id", "Location", "Retry-After", "Idempotency-Replayed"],
+            &["X-Request-Id", "Location", "Retry-After", "Idempotency-Replayed", "Preference-Applied"],
+        )
+        .json::<JobView<'_>>(
+            generator,
+            StatusCode::OK,
+            "The job has ended within the wait.",
+            &["X-Request-Id", "Location", "Idempotency-Replayed", "Preference-Applied"],
         )
         .problems(&[
             P::InvalidJson,
@@ -60,32 +67,24 @@ pub(crate) fn submit_job(generator: &mut SchemaGenerator) -> Operation {
 pub(crate) fn get_job(generator: &mut SchemaGenerator) -> Operation {
     let description = "Shows the job at once, or after a wait for its end. If too many requests wait, the answer comes at \
                        once. While the job is live, `Retry-After` says when to poll again.";
-    id(Operation::new("getJob", "jobs", "Show a job, or wait for its reply", description))
-        .parameter(
-            "wait_s",
-            "query",
-            "How many seconds to wait for the end of the job.",
-            &json!({"type": "integer", "minimum": 0, "maximum": WAIT_S_MAX, "default": 0}),
-        )
-        .parameter(
-            "Prefer",
-            "header",
-            "`wait=N` (RFC 7240) asks for a wait of N seconds, at most 60, if there is no `wait_s`. An unreadable \
-             preference is ignored.",
-            &json!({"type": "string"}),
-        )
-        .json::<JobView<'_>>(
-            generator,
-            StatusCode::OK,
-            "The job.",
-            &["X-Request-Id", "Retry-After", "Preference-Applied"],
-        )
-        .problems(&[
-            P::UnknownParameter,
-            P::JobNotFound,
-            P::InvalidRequest,
-            P::StoreUnavailable,
-        ])
+    wait(id(Operation::new(
+        "getJob",
+        "jobs",
+        "Show a job, or wait for its reply",
+        description,
+    )))
+    .json::<JobView<'_>>(
+        generator,
+        StatusCode::OK,
+        "The job.",
+        &["X-Request-Id", "Retry-After", "Preference-Applied"],
+    )
+    .problems(&[
+        P::UnknownParameter,
+        P::JobNotFound,
+        P::InvalidRequest,
+        P::StoreUnavailable,
+    ])
 }
 
 pub(crate) fn cancel_job(generator: &mut SchemaGenerator) -> Operation {
@@ -120,4 +119,22 @@ fn id(operation: Operation) -> Operation {
         "The job's id. No job has any other text as its id.",
         &schema,
     )
+}
+
+/// The two ways to ask for a wait.
+fn wait(operation: Operation) -> Operation {
+    operation
+        .parameter(
+            "wait_s",
+            "query",
+            "How many seconds to wait for the end of the job.",
+            &json!({"type": "integer", "minimum": 0, "maximum": WAIT_S_MAX, "default": 0}),
+        )
+        .parameter(
+            "Prefer",
+            "header",
+            "`wait=N` (RFC 7240) asks for a wait of N seconds, at most 60, if there is no `wait_s`. An unreadable preference is \
+             ignored. `respond-async` has no effect on the answer.",
+            &json!({"type": "string"}),
+        )
 }

@@ -246,7 +246,11 @@ async fn unknown_query_parameters_are_refused() {
             format!("/v1/jobs/{id}/cancel?reason=x"),
             "reason",
         ),
-        (Method::POST, String::from("/v1/jobs?wait_s=5"), "wait_s"),
+        (
+            Method::POST,
+            String::from("/v1/jobs?wait_s=0&wait=5"),
+            "wait",
+        ),
         (Method::GET, String::from("/v1/sessions/s?turns=1"), "turns"),
         (
             Method::DELETE,

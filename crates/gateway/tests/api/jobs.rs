@@ -37,7 +37,7 @@ async fn a_submit_is_stored_and_the_response_is_the_job() {
         .collect();
     field_names.sort_unstable();
     let expected = "attempts created_at ended_at error expires_at finish_reason id metadata model \
-        object output priority provider session_id started_at status turns_dropped turns_sent usage";
+        object output priority provider queue session_id started_at status turns_dropped turns_sent usage";
     assert_eq!(field_names.join(" "), expected);
     assert_eq!(
         (&job["object"], &job["status"]),
@@ -241,5 +241,37 @@ async fn tool_results_go_before_waiting_jobs() {
         .await
         .unwrap()
         .unwrap();
-    assert!(matches!(waiting.state, JobState::Live(entry) if !entry.claimed));
+    assert!(matches!(waiting.state, JobState::Live(live) if !live.entry.claimed));
+}
+
+#[tokio::test]
+async fn a_live_job_shows_its_place_in_the_queue() {
+    let gateway = Fixture::start().await;
+    let mut ids = Vec::new();
+    for ahead in 0..3 {
+        let job = gateway.submit(&job_in_session("s")).await.expect(202);
+        assert_eq!(job["queue"]["ahead_in_session"], ahead, "{job}");
+        ids.push(id_of(&job));
+    }
+    let place = async |id| {
+        let job = gateway.get(&format!("/v1/jobs/{id}")).await.expect(200);
+        job["queue"].clone()
+    };
+    for (ahead, id) in ids.iter().enumerate() {
+        assert_eq!(place(id).await["ahead_in_session"], ahead);
+    }
+    let head = ids[0];
+    gateway.claim(&lane_of("s"), head).await;
+    let running = place(&head).await;
+    assert_eq!(
+        (&running["ahead_in_session"], &running["ahead_in_class"]),
+        (&json!(0), &json!(0))
+    );
+    assert_eq!(running["eta_s"], json!(null), "no job has ended: {running}");
+    gateway
+        .post(&format!("/v1/jobs/{head}/cancel"))
+        .await
+        .expect(200);
+    assert_eq!(place(&head).await, json!(null));
+    assert_eq!(place(&ids[2]).await["ahead_in_session"], 1);
 }

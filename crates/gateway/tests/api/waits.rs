@@ -8,12 +8,12 @@ use std::{
 
 use faulty_store::{Fault, StoreCall};
 use forebay_engine::distributed::store::{RedisSettings, RedisStore};
-use reqwest::Method;
-use serde_json::json;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
 use servers::redis::{Redis, RedisOptions};
 use tokio::{task::JoinSet, time::timeout};
 
-use crate::fixture::{Fixture, lane_without_session};
+use crate::fixture::{ApiResponse, Fixture, id_of, lane_without_session};
 
 /// A response within this time has not waited for 60 s.
 const SOON: Duration = Duration::from_secs(30);
@@ -47,6 +47,102 @@ async fn a_wait_ends_when_the_job_ends() {
         .await
         .expect("a response at once");
     assert_eq!(again.expect(200)["status"], "completed");
+}
+
+/// Submits a job with a wait, and completes the job meanwhile. Returns the response.
+async fn submit_and_complete(gateway: &Fixture, request: RequestBuilder) -> ApiResponse {
+    let waiting = gateway.send(request.json(&json!({"input": "Hi.", "session_id": "s"})));
+    let finishing = async {
+        wait_has_begun(gateway).await;
+        gateway.complete_all("s").await;
+    };
+    let both = async { tokio::join!(waiting, finishing) };
+    let (response, ()) = timeout(SOON, both)
+        .await
+        .expect("a response long before 60 s");
+    response
+}
+
+#[tokio::test]
+async fn a_submit_that_waits_is_answered_with_the_finished_job() {
+    let gateway = Fixture::start().await;
+    let request = gateway.request(Method::POST, "/v1/jobs?wait_s=60");
+    let response = submit_and_complete(&gateway, request.header("idempotency-key", "k")).await;
+    let location = response.header("location").expect("a location").to_owned();
+    assert_eq!(response.header("retry-after"), None);
+    assert_eq!(response.header("preference-applied"), None);
+    assert_eq!(response.header("idempotency-replayed"), None);
+    let job = response.expect(200);
+    assert_eq!(job["status"], "completed");
+    assert_eq!(job["queue"], Value::Null);
+    assert_eq!(location, format!("/v1/jobs/{}", id_of(&job)));
+
+    // A repeated submit gets the same job, at once with a wait, and as before without one.
+    let repeat = |path| {
+        let request = gateway
+            .request(Method::POST, path)
+            .header("idempotency-key", "k");
+        let job = json!({"input": "Hi.", "session_id": "s"});
+        timeout(SOON, gateway.send(request.json(&job)))
+    };
+    for (path, status) in [("/v1/jobs?wait_s=60", 200), ("/v1/jobs", 202)] {
+        let response = repeat(path).await.expect("a response at once");
+        assert_eq!(response.header("idempotency-replayed"), Some("true"));
+        assert_eq!(response.header("location"), Some(location.as_str()));
+        assert_eq!(response.expect(status)["status"], "completed");
+    }
+}
+
+#[tokio::test]
+async fn a_submit_that_waits_too_long_is_answered_with_202() {
+    let gateway = Fixture::start().await;
+    let submit = |preference: &'static str| {
+        let request = gateway
+            .request(Method::POST, "/v1/jobs")
+            .json(&json!({"input": "Hi."}));
+        gateway.send(request.header("prefer", preference))
+    };
+    let start = Instant::now();
+    let response = submit("respond-async, wait=1").await;
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    assert_eq!(
+        response.header("preference-applied"),
+        Some("respond-async, wait=1")
+    );
+    assert!(response.header("retry-after").is_some());
+    assert!(response.header("location").is_some());
+    assert_eq!(response.expect(202)["status"], "queued");
+
+    let response = submit("respond-async").await;
+    assert_eq!(response.header("preference-applied"), Some("respond-async"));
+    response.expect(202);
+
+    let request = gateway.request(Method::POST, "/v1/jobs?wait_s=61");
+    let refused = gateway.send(request.json(&json!({"input": "Hi."}))).await;
+    let problem = refused.expect_problem(422, "invalid_request");
+    assert_eq!(problem["errors"][0]["field"], "wait_s");
+    assert_eq!(gateway.live_jobs().await, 2);
+}
+
+#[tokio::test]
+async fn a_submit_whose_wait_fails_is_accepted_all_the_same() {
+    let gateway = Fixture::start().await;
+    gateway.store.plan(StoreCall::Job, [Fault::Broken]);
+    let request = gateway.request(Method::POST, "/v1/jobs?wait_s=60");
+    let response = timeout(SOON, gateway.send(request.json(&json!({"input": "Hi."}))));
+    let response = response.await.expect("a response at once");
+    assert!(response.header("location").is_some());
+    assert_eq!(response.expect(202)["status"], "queued");
+}
+
+/// A preference with a wait, and a job that ends within it.
+#[tokio::test]
+async fn a_submit_confirms_the_wait_that_it_preferred() {
+    let gateway = Fixture::start().await;
+    let request = gateway.request(Method::POST, "/v1/jobs");
+    let response = submit_and_complete(&gateway, request.header("prefer", "wait=60")).await;
+    assert_eq!(response.header("preference-applied"), Some("wait=60"));
+    response.expect(200);
 }
 
 #[tokio::test]

@@ -7,6 +7,11 @@ use forebay_shared::{store::RunInputs, time::TimeMs};
 pub enum Applied {
     /// The change is committed, by this request or by an earlier one.
     Done,
+    /// The job is admitted.
+    Admitted {
+        /// How many jobs of the lane come before it.
+        ahead: usize,
+    },
     /// The retry is committed, by this request or by an earlier one. The job has used up its tries, or it has ended otherwise
     /// meanwhile, so it is not tried again.
     NotTriedAgain,

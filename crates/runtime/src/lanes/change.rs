@@ -89,9 +89,9 @@ pub(super) enum Action {
 impl LaneChange {
     /// Admits a new job.
     #[must_use]
-    pub fn admit(job: NewJob, options: AdmitOptions) -> Self {
+    pub fn admit(job: impl Into<Arc<NewJob>>, options: AdmitOptions) -> Self {
+        let job = job.into();
         let lane = job.meta.lane();
-        let job = Arc::new(job);
         Self::new(lane, Action::Admit { job, options })
     }
 

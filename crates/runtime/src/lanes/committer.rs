@@ -353,11 +353,15 @@ fn results(
 
 /// The result of a change that is neither refused nor a claim.
 fn made(lane: &Lane, action: &Action) -> Applied {
-    // The rules fail a job whose tries are used up.
-    if matches!(action, Action::Retry { .. }) && lane.find(action.job()).is_none() {
-        Applied::NotTriedAgain
-    } else {
-        Applied::Done
+    let position = lane.find(action.job()).map(|(position, _)| position);
+    match action {
+        Action::Admit { .. } => Applied::Admitted {
+            // A later change of the same batch may have ended the job.
+            ahead: position.unwrap_or(0),
+        },
+        // The rules fail a job whose tries are used up.
+        Action::Retry { .. } if position.is_none() => Applied::NotTriedAgain,
+        _ => Applied::Done,
     }
 }
 

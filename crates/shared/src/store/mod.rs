@@ -35,7 +35,8 @@ pub use counts::{ClassTotals, Counts, RECENT_COUNTS_MS, RecentCounts, TenantClas
 pub use deferred::{BehindChange, DeferredChange, DeferredEntry};
 pub use read::{
     FoundJob, Head, HeadFilter, HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, JobRecord, JobState,
-    LoadedLane, LoadedRunInputs, RunInputs, SessionRemoval, SetKeyResult, Timer, TurnRange,
+    LiveJob, LoadedLane, LoadedRunInputs, RunInputs, SessionRemoval, SetKeyResult, Timer,
+    TurnRange,
 };
 pub use version::{AccountVersion, LaneVersion};
 pub use watch::{Notices, Topic};

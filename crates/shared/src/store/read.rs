@@ -120,10 +120,19 @@ pub struct JobRecord {
 /// The current state of a job.
 #[derive(Clone, Debug)]
 pub enum JobState {
-    /// The job is in its lane, with this entry.
-    Live(Entry),
+    /// The job is in its lane.
+    Live(LiveJob),
     /// The job has ended, with this outcome.
     Ended(Outcome),
+}
+
+/// A live job in its lane.
+#[derive(Clone, Debug)]
+pub struct LiveJob {
+    /// The entry of the job.
+    pub entry: Entry,
+    /// How many jobs of the lane come before it.
+    pub ahead: usize,
 }
 
 /// What the store keeps under an idempotency key.

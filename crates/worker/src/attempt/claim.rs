@@ -122,7 +122,9 @@ pub(super) async fn claim(
                 }
                 continue;
             }
-            Ok(Applied::Done | Applied::NotTriedAgain | Applied::NotDue) => return not_due(),
+            Ok(
+                Applied::Done | Applied::Admitted { .. } | Applied::NotTriedAgain | Applied::NotDue,
+            ) => return not_due(),
             Err(LaneError::Refused(Refused::Running)) if may_have_claimed => {
                 match release_unanswered_claim(worker, &lane, job).await {
                     Ok(()) => {

@@ -15,6 +15,7 @@ mod deadline;
 mod disk_sync;
 mod drain;
 mod environment;
+mod eta;
 mod failed_jobs_log;
 mod faults;
 mod faults_gemini;

@@ -21,8 +21,8 @@ async fn changes_that_wait_together_are_made_by_one_commit_in_their_order() {
     let admissions = jobs
         .iter()
         .map(|job| scene.apply(scene.admission("s", *job, "hello")));
-    for applied in join_all(admissions).await {
-        assert!(matches!(applied, Ok(Applied::Done)));
+    for (position, applied) in join_all(admissions).await.into_iter().enumerate() {
+        assert!(matches!(applied, Ok(Applied::Admitted { ahead }) if ahead == position));
     }
     assert_eq!(scene.commits_made(), 1);
     assert_eq!(scene.store.call_count(StoreCall::Commit), 1);
@@ -129,7 +129,7 @@ async fn each_change_of_a_batch_has_its_own_result() {
         scene.apply(claim_change("s", new, "me")),
     );
     assert_eq!(gone.unwrap_err().refused(), Some(Refused::Gone));
-    assert!(matches!(admitted, Ok(Applied::Done)));
+    assert!(matches!(admitted, Ok(Applied::Admitted { .. })));
     assert_eq!(not_head.unwrap_err().refused(), Some(Refused::NotHead));
     assert_eq!(scene.jobs_in_order("s"), [job_a, new]);
 }
@@ -312,7 +312,10 @@ async fn the_changes_of_a_batch_that_is_too_large_are_made_one_by_one() {
         matches!(refused, Err(LaneError::Store(StoreError::TooLarge))),
         "{refused:?}"
     );
-    assert!(matches!(admitted, Ok(Applied::Done)), "{admitted:?}");
+    assert!(
+        matches!(admitted, Ok(Applied::Admitted { .. })),
+        "{admitted:?}"
+    );
     assert_eq!(scene.commits_made() - before, 2);
     assert_eq!(scene.jobs_in_order("s"), [third]);
 }

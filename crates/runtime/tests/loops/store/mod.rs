@@ -28,9 +28,9 @@ use forebay_shared::{
     session::{Conversation, SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        HeadPage, IdempotencyEntry, JobRecord, JobState, LaneVersion, LoadedLane, NewJob, Notices,
-        RunInputs, SessionRemoval, SetKeyResult, Store, StoreError, StoredAccount, StoredAccounts,
-        TenantClassCounts, Timer, TimerMove, Topic, TurnRange, UnreadableAccount,
+        HeadPage, IdempotencyEntry, JobRecord, JobState, LaneVersion, LiveJob, LoadedLane, NewJob,
+        Notices, RunInputs, SessionRemoval, SetKeyResult, Store, StoreError, StoredAccount,
+        StoredAccounts, TenantClassCounts, Timer, TimerMove, Topic, TurnRange, UnreadableAccount,
     },
     time::TimeMs,
 };
@@ -239,7 +239,13 @@ impl Store for MemoryStore {
             Some(outcome) => JobState::Ended(outcome.clone()),
             None => {
                 let (lane, _) = &state.lanes[&new_job.meta.lane()];
-                JobState::Live(lane.find(job).unwrap().1.clone())
+                {
+                    let (ahead, entry) = lane.find(job).unwrap();
+                    JobState::Live(LiveJob {
+                        entry: entry.clone(),
+                        ahead,
+                    })
+                }
             }
         };
         let meta = new_job.meta.clone();

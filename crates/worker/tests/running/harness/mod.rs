@@ -309,7 +309,7 @@ impl Fleet {
     /// The lane entry of a live job.
     pub(crate) async fn entry(&self, job: JobId) -> Entry {
         match self.state(job).await {
-            JobState::Live(entry) => entry,
+            JobState::Live(live) => live.entry,
             JobState::Ended(outcome) => panic!("the job has ended: {:?}", outcome.status),
         }
     }

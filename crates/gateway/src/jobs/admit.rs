@@ -1,0 +1,223 @@
+//! Commits a job to the store. `admission` decides whether new jobs are accepted now, and the lane's rules whether the session accepts one
+//! more job.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    http::{
+        HeaderValue, StatusCode,
+        header::{LOCATION, RETRY_AFTER},
+    },
+    response::Response,
+};
+use forebay_runtime::{
+    byte_budget::ReservedBytes,
+    lanes::{AdmitOptions, Applied, LaneChange, LaneError},
+};
+use forebay_shared::{
+    class::Class,
+    document::{DocumentVersion, UnknownFields},
+    ids::{JobId, TenantId},
+    job::JobMeta,
+    lane::{LANE_MAX, Refused},
+    store::{NewJob, StoreError},
+    time::TimeMs,
+};
+use forebay_telemetry::task_context;
+
+use super::{
+    queue_place::{ClassSpeed, QueuePlace},
+    view,
+};
+use crate::{
+    admission::Reservation,
+    idempotency,
+    problem::Problem,
+    problem_code::ProblemCode,
+    retry_after::set_retry_after,
+    state::{ApiState, ReadJob},
+    store_call::lane_problem,
+    validation::Submission,
+};
+
+/// A valid submit, ready to be admitted under an id.
+pub(super) struct PreparedJob {
+    pub(super) submission: Submission,
+    pub(super) tenant: TenantId,
+    pub(super) traceparent: Option<String>,
+    /// The store's time when the submit arrived.
+    pub(super) now: TimeMs,
+    /// The memory of the job, if it is large. It stays reserved until the commit has ended.
+    pub(super) memory: Option<ReservedBytes>,
+    /// The time limit of the commit.
+    pub(super) timeout: Duration,
+}
+
+impl PreparedJob {
+    /// Counts the job in the backlog, or returns why it is refused.
+    pub(super) fn reserve<'a>(&self, state: &'a ApiState) -> Result<Reservation<'a>, Problem> {
+        let accounts = || state.settings.model_accounts.of(&self.submission.model);
+        state.admission.reserve(&state.member, accounts)
+    }
+
+    /// Admits the job and answers 202. `keep_until` is set for a job with an idempotency key.
+    pub(super) async fn admit(
+        self,
+        state: &ApiState,
+        id: JobId,
+        keep_until: Option<TimeMs>,
+        mut reservation: Reservation<'_>,
+    ) -> Result<Accepted, AdmitError> {
+        log_with(id);
+        let (submission, tenant) = (self.submission, self.tenant);
+        let meta = JobMeta {
+            v: DocumentVersion::FIRST,
+            id,
+            tenant: tenant.clone(),
+            session: submission.session,
+            model: submission.model,
+            class: submission.class,
+            created_at: self.now,
+            expires_at: self.now.plus_ms(submission.expires_in_ms),
+            metadata: submission.metadata,
+            keep_until,
+            traceparent: self.traceparent,
+            unknown: UnknownFields::NONE,
+        };
+        let options = AdmitOptions {
+            is_tool_results: submission.is_tool_results,
+            if_busy: submission.if_busy,
+        };
+        let class = meta.class;
+        let request = submission.request;
+        let job = Arc::new(NewJob { meta, request });
+        // The commit may continue after the timeout with the job in memory, so the change keeps the reservation.
+        let mut change = LaneChange::admit(Arc::clone(&job), options);
+        if let Some(memory) = self.memory {
+            change = change.with_reserved(memory);
+        }
+        reservation.use_up();
+        let applied = state.member.lanes.apply(change, self.timeout).await;
+        drop(reservation);
+        match applied {
+            Ok(applied) => {
+                state.admission.record_store_full(false);
+                tracing::debug!(job_id = %id, %class, "job accepted");
+                let ahead = match applied {
+                    Applied::Admitted { ahead } => ahead,
+                    _ => 0,
+                };
+                Ok(accepted_new(state, &job.meta, ahead)?)
+            }
+            // The job already exists. Another request with the same key admitted it, or `Lanes` repeated this commit
+            // because its confirmation was lost.
+            Err(LaneError::Refused(Refused::Exists)) => match state.read_job(&tenant, id).await? {
+                Some(job) => Ok(accepted_job(state, job)?),
+                None => Ok(accepted_new(state, &job.meta, 0)?),
+            },
+            Err(error) => Err(admit_error(state, class, &error)),
+        }
+    }
+}
+
+/// Why an admission failed.
+pub(super) struct AdmitError {
+    pub(super) problem: Problem,
+    /// Whether the job was refused, by its session, by the store, or because too much else happens. Otherwise the job may have
+    /// been admitted.
+    pub(super) is_refusal: bool,
+}
+
+impl From<Problem> for AdmitError {
+    fn from(problem: Problem) -> Self {
+        Self {
+            problem,
+            is_refusal: false,
+        }
+    }
+}
+
+impl From<AdmitError> for Problem {
+    fn from(error: AdmitError) -> Self {
+        error.problem
+    }
+}
+
+/// The error for an admission that failed.
+fn admit_error(state: &ApiState, class: Class, error: &LaneError) -> AdmitError {
+    let problem = match error {
+        LaneError::Refused(Refused::Full) => {
+            let detail = format!("a session may have at most {LANE_MAX} live jobs");
+            Problem::new(ProblemCode::SessionFull, detail).retry_after(state.poll_after_s(class))
+        }
+        LaneError::Refused(Refused::Busy) => {
+            let detail = "if_busy is reject, and the session has live jobs";
+            Problem::new(ProblemCode::SessionBusy, detail)
+        }
+        _ => {
+            if matches!(error, LaneError::Store(StoreError::Full)) {
+                state.admission.record_store_full(true);
+            }
+            lane_problem(error)
+        }
+    };
+    let is_refusal = match error {
+        LaneError::Refused(refused) => matches!(refused, Refused::Full | Refused::Busy),
+        LaneError::Store(error) => matches!(error, StoreError::Full | StoreError::TooLarge),
+        LaneError::NoMemory | LaneError::Contended => true,
+    };
+    AdmitError {
+        problem,
+        is_refusal,
+    }
+}
+
+/// A job that was accepted, now or earlier, and the 202 response.
+pub(super) struct Accepted {
+    pub(super) id: JobId,
+    pub(super) response: Response,
+}
+
+impl Accepted {
+    fn new(id: JobId, mut response: Response) -> Self {
+        if let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{id}")) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        Self { id, response }
+    }
+
+    /// Marks a response that shows the job of an earlier request.
+    pub(super) fn replayed(mut self) -> Self {
+        let headers = self.response.headers_mut();
+        headers.insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
+        self
+    }
+}
+
+/// A job that was admitted now, behind so many jobs of its session.
+fn accepted_new(state: &ApiState, meta: &JobMeta, ahead: usize) -> Result<Accepted, Problem> {
+    let speed = ClassSpeed::of(&state.member.gauge, meta.class);
+    let place = QueuePlace::of_new(ahead, &speed);
+    let json = view::new_job(meta, place, &|time| state.show(time))?;
+    let mut response = view::respond(StatusCode::ACCEPTED, json);
+    set_retry_after(response.headers_mut(), place.poll_after_s(0));
+    Ok(Accepted::new(meta.id, response))
+}
+
+/// A job of the store.
+pub(super) fn accepted_job(state: &ApiState, job: ReadJob) -> Result<Accepted, Problem> {
+    let id = job.meta.id;
+    log_with(id);
+    let mut response = view::respond_job(state, StatusCode::ACCEPTED, job)?;
+    // Clients expect the header also if the job has ended.
+    response
+        .headers_mut()
+        .entry(RETRY_AFTER)
+        .or_insert(HeaderValue::from_static("1"));
+    Ok(Accepted::new(id, response))
+}
+
+/// Adds the id of the job to the log lines of this request.
+fn log_with(id: JobId) {
+    task_context::update(|context| context.job = Some(id));
+}
