@@ -11,6 +11,7 @@
 //! - `router`: the routes. `request_context`: the id and the trace of a request; `request_id`: its id. `access_log`: one log line
 //!   for each request. `request_metrics`: its metrics.
 //! - `auth`: API keys, tenants and scopes. `request_caller`: gives handlers the caller of their request.
+//! - `security_headers`: headers of every response, for browsers.
 //! - `web_guard`: refuses the requests of web pages that are not allowed.
 //! - `query_parameters`: refuses unknown ones. `unread_body`: discards bodies that no handler reads.
 //! - `welcome`: `GET /`, what this is and where to look. `openapi`: the OpenAPI document of all routes.
@@ -58,6 +59,7 @@ mod request_metrics;
 mod reserved_body;
 mod retry_after;
 mod router;
+mod security_headers;
 mod server;
 mod sessions;
 pub mod settings;

@@ -15,7 +15,7 @@ use forebay_telemetry::{
 
 use futures_util::FutureExt;
 
-use crate::{access_log::AccessLog, request_id, request_metrics::RequestRecord};
+use crate::{access_log::AccessLog, request_id, request_metrics::RequestRecord, security_headers};
 
 /// Handles a request in its context, records and logs it, and adds its id to the answer.
 ///
@@ -44,6 +44,7 @@ pub(crate) fn with_context<H: Future<Output = Response> + Send>(
         span.end(response.status());
         let headers = response.headers_mut();
         headers.insert(request_id::HEADER, id.header_value());
+        security_headers::add(headers);
         response
     });
     task_context::scope(context, handling)

@@ -11,6 +11,7 @@
 //! - [`metrics`]: the metrics of a process, and promtool
 //! - [`python`]: the Python interpreter with the packages that tests need
 //! - [`random_requests`]: requests from the OpenAPI document
+//! - [`open_files`]: raises the limit of open files
 //! - [`readme`]: the README's commands, programs and files, for tests that run them
 //!
 //! The LLM provider of these tests is the package `scripted-provider`. The functions of this package panic when they fail.
@@ -22,6 +23,7 @@ pub mod fake_clock;
 pub mod files;
 pub mod fleet;
 pub mod metrics;
+pub mod open_files;
 pub mod order;
 pub mod process;
 pub mod python;

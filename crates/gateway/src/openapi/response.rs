@@ -3,7 +3,7 @@
 use axum::{
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH},
+        header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
     },
     response::{IntoResponse, Response},
 };
@@ -45,10 +45,12 @@ impl DocumentResponse {
             tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == self.etag.as_bytes()
         });
         let etag = (ETAG, self.etag.clone());
+        // A browser may keep the document, and asks each time whether it has changed.
+        let cache = (CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         if is_known {
-            return (StatusCode::NOT_MODIFIED, [etag]).into_response();
+            return (StatusCode::NOT_MODIFIED, [etag, cache]).into_response();
         }
         let json_type = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        ([json_type, etag], self.bytes.clone()).into_response()
+        ([json_type, etag, cache], self.bytes.clone()).into_response()
     }
 }

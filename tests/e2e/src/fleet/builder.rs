@@ -8,8 +8,8 @@ use servers::{
 };
 use tokio::task::JoinSet;
 
-use super::{Broker, Fleet, Member, open_files};
-use crate::{client::Client, process, process::Forebay};
+use super::{Broker, Fleet, Member};
+use crate::{client::Client, open_files, process, process::Forebay};
 use scripted_provider::ScriptedLlm;
 
 /// The default model of jobs, if there is a scripted provider.

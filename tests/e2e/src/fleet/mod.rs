@@ -14,7 +14,6 @@ pub mod connections;
 mod contexts;
 mod load;
 mod member;
-mod open_files;
 
 use std::time::Duration;
 

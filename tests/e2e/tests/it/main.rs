@@ -37,6 +37,7 @@ mod providers_file;
 mod reasoning;
 mod recipes;
 mod session_life;
+mod slow_clients;
 mod start;
 mod strict_servers;
 mod tls_provider;

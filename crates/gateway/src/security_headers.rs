@@ -1,0 +1,24 @@
+//! Headers that tell browsers what not to do with a response of the API. A handler that needs others sets them itself.
+
+use axum::http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS},
+};
+
+/// The headers: nothing is stored in a cache, because responses have prompts and replies; the content is what its type says; and
+/// a response that is opened as a page loads nothing and is shown in no frame.
+const HEADERS: [(HeaderName, HeaderValue); 3] = [
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
+];
+
+/// Adds the headers that the response does not have.
+pub(crate) fn add(headers: &mut HeaderMap) {
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(value);
+    }
+}
