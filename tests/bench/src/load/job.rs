@@ -18,6 +18,9 @@ const INPUT: &str = "A customer wrote that a parcel which was announced for Mond
                      of the carrier shows no change since then. Write a short and friendly answer that asks for the \
                      number of the order and offers to send the goods again.";
 
+/// The API key of all requests. A gateway without keys ignores it.
+pub(crate) const API_KEY: &str = "bench-key-0123456789-0123456789-abcdef";
+
 /// Writes the requests that submit jobs.
 #[derive(Clone, Debug)]
 pub(crate) struct JobRequests {
@@ -66,7 +69,8 @@ impl JobRequests {
             self.model
         );
         let head = format!(
-            "POST /v1/jobs HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            "POST /v1/jobs HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {API_KEY}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
             self.host,
             body.len()
         );
@@ -80,7 +84,7 @@ impl JobRequests {
             seconds => format!("?wait_s={seconds}"),
         };
         format!(
-            "GET /v1/jobs/{id}{wait} HTTP/1.1\r\nhost: {}\r\n\r\n",
+            "GET /v1/jobs/{id}{wait} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {API_KEY}\r\n\r\n",
             self.host
         )
         .into_bytes()

@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::Context;
 use serde_json::Value;
 
+use super::job::API_KEY;
+
 /// How often a request that is answered with the status 503 is repeated, and after which pause.
 const REPEATS_MAX: u32 = 100;
 const REPEAT_INTERVAL: Duration = Duration::from_millis(200);
@@ -13,7 +15,7 @@ const REPEAT_INTERVAL: Duration = Duration::from_millis(200);
 pub(crate) async fn get(client: &reqwest::Client, url: &str) -> anyhow::Result<Value> {
     let mut repeats = 0;
     loop {
-        let answer = client.get(url).send().await?;
+        let answer = client.get(url).bearer_auth(API_KEY).send().await?;
         if answer.status().as_u16() != 503 || repeats >= REPEATS_MAX {
             return Ok(answer.error_for_status()?.json().await?);
         }

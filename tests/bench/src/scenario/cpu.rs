@@ -1,6 +1,7 @@
 //! The CPU time of a job, by process, from its submit to its result: of one binary, or of two in alternating order.
 
 use std::{
+    io::Write as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,6 +16,7 @@ use super::{
 };
 use crate::{
     installation::{Installation, Kind, Servers, Setup},
+    load::job::API_KEY,
     options::RunOptions,
     process::{binary, subject::LOG_FILTER},
     report::figure::{Figure, Figures, number},
@@ -32,6 +34,9 @@ pub(crate) struct Options {
     /// End with an error if the median ratio of the CPU time of all processes is higher than this.
     #[arg(long, requires = "against")]
     max_ratio: Option<f64>,
+    /// The gateway of this build requires an API key, and that of the other binary does not. All requests carry a key.
+    #[arg(long)]
+    api_keys: bool,
     /// What is measured.
     #[arg(long, value_enum, default_value_t = LoadKind::Backlog)]
     load: LoadKind,
@@ -81,6 +86,8 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         options.jobs(),
         options.run.sessions
     );
+    let keys_file = options.api_keys.then(keys_file).transpose()?;
+    let keys = keys_file.as_ref().map(tempfile::NamedTempFile::path);
     let servers = Servers::default();
     let mut failures = Vec::new();
     for kind in Kind::ALL {
@@ -88,9 +95,10 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
             continue;
         }
         match &against {
-            None => one_binary(options, kind, &binary, &servers).await?,
+            None => one_binary(options, kind, (&binary, keys), &servers).await?,
             Some(against) => {
-                let ratio = pairs(options, kind, [&binary, against], &servers).await?;
+                let subjects = [(binary.as_path(), keys), (against.as_path(), None)];
+                let ratio = pairs(options, kind, subjects, &servers).await?;
                 if options.max_ratio.is_some_and(|max_ratio| ratio > max_ratio) {
                     failures.push(format!("{kind}: {ratio:.3}"));
                 }
@@ -105,10 +113,20 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A binary, and its file of API keys.
+type Measurable<'a> = (&'a Path, Option<&'a Path>);
+
+/// A file with the key of all requests.
+fn keys_file() -> anyhow::Result<tempfile::NamedTempFile> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    writeln!(file, "bench:{API_KEY}:submit,read,admin")?;
+    Ok(file)
+}
+
 async fn one_binary(
     options: &Options,
     kind: Kind,
-    binary: &Path,
+    binary: Measurable<'_>,
     servers: &Servers,
 ) -> anyhow::Result<()> {
     let mut figures = Figures::default();
@@ -127,7 +145,7 @@ async fn one_binary(
 async fn pairs(
     options: &Options,
     kind: Kind,
-    [binary, against]: [&Path; 2],
+    [binary, against]: [Measurable<'_>; 2],
     servers: &Servers,
 ) -> anyhow::Result<f64> {
     let mut ratios = Figures::default();
@@ -187,10 +205,14 @@ fn describe(figures: &[(String, f64)]) -> String {
 async fn measure(
     options: &Options,
     kind: Kind,
-    binary: &Path,
+    (binary, keys): Measurable<'_>,
     servers: &Servers,
 ) -> anyhow::Result<Measured> {
-    let setup = Setup::new(binary.to_owned(), 0);
+    let mut setup = Setup::new(binary.to_owned(), 0);
+    if let Some(path) = keys {
+        let path = path.display().to_string();
+        setup.variables.push(("FOREBAY_API_KEYS_FILE", path));
+    }
     let mut installation = Installation::start(kind, &setup, servers).await?;
     let jobs = options.jobs();
     let sessions = options.run.sessions;
