@@ -1,7 +1,9 @@
 //! Turns settings into a plan. Reads the files that settings name. All checks that need no port and no connection happen
 //! here.
 
-use std::{fs::File, io::Read, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell, fs::File, io::Read, net::SocketAddr, path::Path, sync::Arc, time::Duration,
+};
 
 use anyhow::{Context, ensure};
 use forebay_gateway::{AdminSettings, ApiKeysFile, GatewaySettings, ModelAccounts};
@@ -23,7 +25,7 @@ use crate::{
     engine,
     log::{LogSettings, Simulation},
     memory_limit,
-    settings::{Role, Settings},
+    settings::{Role, Settings, secret_variable},
 };
 
 /// The most bytes of turns that are kept of one session, as JSON.
@@ -267,7 +269,19 @@ fn providers_file(path: Option<&Path>) -> anyhow::Result<ProvidersFile> {
     let setting = || format!("FOREBAY_PROVIDERS_FILE {}", path.display());
     let text = read_file(path).with_context(setting)?;
     let text = String::from_utf8(text).with_context(setting)?;
-    ProvidersFile::parse(&text, &|variable| std::env::var(variable).ok()).with_context(setting)
+    // The parser knows only keys that are set and keys that are not. So an unreadable file of a key is reported here.
+    let unreadable = RefCell::new(None);
+    let variable = |name: &str| {
+        secret_variable(name).unwrap_or_else(|error| {
+            unreadable.replace(Some(error));
+            None
+        })
+    };
+    let parsed = ProvidersFile::parse(&text, &variable).with_context(setting);
+    match unreadable.into_inner() {
+        Some(error) => Err(error).with_context(setting),
+        None => parsed,
+    }
 }
 
 fn trusted_certificates(path: Option<&Path>) -> anyhow::Result<TrustedCertificates> {

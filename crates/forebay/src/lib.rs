@@ -37,7 +37,10 @@ const EXIT_NOT_STARTED: u8 = 2;
 pub fn main(role: Option<Role>) -> ExitCode {
     forebay_allocator::give_freed_memory_back_at_once();
     // An invalid flag or variable ends the process here, with code 2 and an error that names it.
-    let cli = Cli::read();
+    let mut cli = Cli::read();
+    if let Err(error) = cli.settings.read_secret_files() {
+        return not_started(&error);
+    }
     let requested = match cli.command {
         None => None,
         Some(Command::Gateway) => Some(Role::Gateway),

@@ -5,6 +5,7 @@
 mod environment;
 mod log_filter;
 mod parse;
+mod secret_files;
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
@@ -16,6 +17,7 @@ use forebay_worker::provider::simulated::Latency;
 use crate::log::LogFormat;
 pub(crate) use environment::UnknownVariable;
 use parse::{integer_in, printable_word};
+pub(crate) use secret_files::secret_variable;
 
 /// A durable queue between an application and the LLM APIs it calls.
 ///

@@ -46,7 +46,14 @@ fn affects_forebay(name: &str) -> bool {
         .iter()
         .any(|prefix| upper.starts_with(prefix))
         || upper.ends_with("_PROXY")
-        || ["AMQP_URL", "REDIS_URL", "RUST_LOG"].contains(&upper.as_str())
+        || [
+            "AMQP_URL",
+            "AMQP_URL_FILE",
+            "REDIS_URL",
+            "REDIS_URL_FILE",
+            "RUST_LOG",
+        ]
+        .contains(&upper.as_str())
 }
 
 impl Forebay {

@@ -126,3 +126,74 @@ async fn keys_are_in_no_log_and_in_no_file_and_prompts_in_no_log() {
     }
     assert_ne!(files::with_text(data.path(), PROMPT), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_providers_key_may_be_in_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("the file is written");
+        path.display().to_string()
+    };
+    let key = file("key", &format!("{PROVIDER_KEY}\n"));
+    let llm = ScriptedLlm::start().await;
+    let providers = format!(
+        "[providers.acme]\nbase_url = \"{}\"\nkey_env = \"ACME_KEY\"\n",
+        llm.openai_base_url()
+    );
+    let builder = Forebay::builder()
+        .openai(&llm)
+        .env("OPENAI_API_KEY", "")
+        .env("OPENAI_API_KEY_FILE", &key)
+        .env("ACME_KEY_FILE", file("acme", "acme-key-in-a-file"))
+        .env("FOREBAY_PROVIDERS_FILE", file("providers.toml", &providers));
+    let process = builder.start().await;
+    let client = Client::new(process.url());
+    for (model, key) in [(GPT, PROVIDER_KEY), ("acme/m", "acme-key-in-a-file")] {
+        let job = json!({ "input": model, "model": model });
+        let job = client.submit_ok(&job).await;
+        let job = client.wait(id_of(&job), TIMEOUT).await;
+        assert_eq!(job["status"], "completed", "{job}");
+        let sent = llm.recorded_with(model);
+        let expected = format!("Bearer {key}");
+        assert_eq!(
+            sent[0].request.header("authorization"),
+            Some(expected.as_str())
+        );
+        assert!(!process.logs().contains(key), "{}", process.logs());
+    }
+    drop(process);
+
+    let empty = file("empty", " \n");
+    for (name, value, parts) in [
+        (
+            "OPENAI_API_KEY",
+            PROVIDER_KEY,
+            ["OPENAI_API_KEY_FILE", "exclude each other"],
+        ),
+        (
+            "OPENAI_API_KEY_FILE",
+            "/nowhere/key",
+            ["OPENAI_API_KEY_FILE /nowhere/key", "No such file"],
+        ),
+        (
+            "OPENAI_API_KEY_FILE",
+            &empty,
+            ["OPENAI_API_KEY_FILE", "is empty"],
+        ),
+        ("ACME_KEY_FILE", &empty, ["ACME_KEY_FILE", "is empty"]),
+        (
+            "AMQP_URL_FILE",
+            "/nowhere/url",
+            ["AMQP_URL_FILE /nowhere/url", "No such file"],
+        ),
+    ] {
+        let exited = builder
+            .clone()
+            .env(name, value)
+            .run_to_exit(EXIT_TIMEOUT)
+            .await;
+        assert_refused(&exited, &parts);
+        assert!(!exited.stderr.contains(PROVIDER_KEY), "{exited:?}");
+    }
+}
