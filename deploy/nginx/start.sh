@@ -9,6 +9,16 @@
 # list of gateways changes during a request. That happens whenever a gateway goes away.
 set -eu
 
+case "${API_ADDRESS:-127.0.0.1}" in
+  127.* | ::1 | '[::1]' | localhost) ;;
+  *)
+    if [ "${HAS_API_KEYS:-}" != true ]; then
+      echo "API_ADDRESS=$API_ADDRESS opens the API to other machines, and there are no API keys: run deploy/init-env" >&2
+      exit 1
+    fi
+    ;;
+esac
+
 folder=/tmp/nginx
 mkdir -p "$folder"
 

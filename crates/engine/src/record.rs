@@ -26,11 +26,8 @@ pub(crate) fn read(
     let state = match outcome {
         Some(outcome) => JobState::Ended(document::read(outcome)?),
         None => {
-            let entries = lane.unwrap_or_default().entries.into_iter();
-            let mut positions = entries.enumerate();
-            let found = positions.find(|(_, entry)| entry.job == meta.id);
-            let (ahead, entry) = found.ok_or_else(|| broken_data(OrphanRecord(meta.id)))?;
-            JobState::Live(LiveJob { entry, ahead })
+            let live = lane.and_then(|lane| LiveJob::of(&lane, meta.id));
+            JobState::Live(live.ok_or_else(|| broken_data(OrphanRecord(meta.id)))?)
         }
     };
     Ok(JobRecord { meta, state })

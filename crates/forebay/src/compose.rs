@@ -178,7 +178,9 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
         traces,
         engine,
         admin,
-        is_open_to_everyone: roles.gateway && settings.insecure_no_auth,
+        is_open_to_everyone: roles.gateway
+            && settings.insecure_no_auth
+            && !is_loopback(settings.listen),
         memory_max,
         member,
         gateway: roles.gateway.then_some(gateway),
@@ -207,11 +209,16 @@ fn api_keys(settings: &Settings) -> anyhow::Result<Option<Arc<ApiKeysFile>>> {
     }
     let listen = settings.listen;
     ensure!(
-        listen.ip().to_canonical().is_loopback() || settings.insecure_no_auth,
+        is_loopback(listen) || settings.insecure_no_auth,
         "FOREBAY_LISTEN {listen} can be reached from other machines, and there are no API keys: set FOREBAY_API_KEYS_FILE, \
          or set FOREBAY_INSECURE_NO_AUTH=true if something else decides who reaches the gateway"
     );
     Ok(None)
+}
+
+/// Whether only this machine reaches an address.
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
 }
 
 /// The accounts that the jobs of a model wait for.

@@ -133,6 +133,11 @@ async fn serve(plan: Plan, process: &ProcessId, engine: &Engine) -> Result<(), R
             forebay_worker::run(member, providers, settings, stop)
         })
     });
+    let api_keys = plan
+        .gateway
+        .as_ref()
+        .and_then(|gateway| gateway.api_keys.as_ref());
+    let api_keys_count = api_keys.map(|keys| keys.count());
     let mut gateway = listener.zip(plan.gateway).map(|(listener, settings)| {
         let member = Arc::clone(&member);
         Part::start("gateway", |stop| {
@@ -150,6 +155,9 @@ async fn serve(plan: Plan, process: &ProcessId, engine: &Engine) -> Result<(), R
         })
     });
     log::simulation(plan.simulates);
+    if let Some(count) = api_keys_count {
+        tracing::info!(keys = count, "requests need an API key");
+    }
     if plan.is_open_to_everyone
         && let Some(address) = address
     {

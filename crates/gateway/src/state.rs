@@ -14,8 +14,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admission::Admission, problem::Problem, problem_code::ProblemCode, read_pacer::ReadPacer,
-    request_body::BodyReader, retry_after, settings::GatewaySettings, store_call,
+    admission::Admission, auth::Caller, problem::Problem, problem_code::ProblemCode,
+    read_pacer::ReadPacer, request_body::BodyReader, retry_after, settings::GatewaySettings,
+    store_call,
 };
 
 /// Counts of this age or older are not shown. Then they are read from the store, so the client gets an error if the store
@@ -71,6 +72,12 @@ impl ApiState {
             settings,
             stop,
         }
+    }
+
+    /// Whether the caller's key is still valid. It may have been revoked while the request waited.
+    pub(crate) fn is_valid(&self, caller: &Caller) -> bool {
+        let keys = self.settings.api_keys.as_ref();
+        keys.is_none_or(|keys| keys.has(caller))
     }
 
     /// Finds a job of the tenant in the store. A large outcome is not read.

@@ -206,6 +206,15 @@ impl Gauge {
         newest.map_or_else(ClassTotals::default, |sample| *sample.class(class))
     }
 
+    /// The counts of a class of one tenant, by the newest counts; 0 before the first read.
+    #[must_use]
+    pub fn totals_of(&self, tenant: &TenantId, class: Class) -> ClassTotals {
+        let counts = self.counts();
+        counts.map_or_else(ClassTotals::default, |(counts, _)| {
+            counts.class_of(tenant, class)
+        })
+    }
+
     /// How many heads of a class a worker could run now, by the newest counts.
     #[must_use]
     pub fn ready(&self, class: Class) -> u64 {

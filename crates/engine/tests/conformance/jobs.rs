@@ -23,7 +23,10 @@ pub(crate) async fn a_record_shows_each_state_of_its_job(engine: impl Harness) {
     let found = record(&lane, second).await.unwrap();
     assert_eq!(found.meta.id, second);
     assert_eq!(found.meta.session, lane.session);
-    let JobState::Live(LiveJob { entry, ahead: 1 }) = found.state else {
+    let JobState::Live(LiveJob {
+        entry, ahead: 1, ..
+    }) = found.state
+    else {
         panic!("the job should be live: {found:?}");
     };
     assert_eq!(entry.job, second);
@@ -34,7 +37,9 @@ pub(crate) async fn a_record_shows_each_state_of_its_job(engine: impl Harness) {
     );
 
     let fence = lane.claim(first, "worker-1").await;
-    let JobState::Live(LiveJob { entry, ahead: 0 }) = record(&lane, first).await.unwrap().state
+    let JobState::Live(LiveJob {
+        entry, ahead: 0, ..
+    }) = record(&lane, first).await.unwrap().state
     else {
         panic!("the job should be live");
     };

@@ -1,38 +1,10 @@
-//! The valid API keys. Only their SHA-256 hashes are kept.
+//! The valid API keys, found by their hashes.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use forebay_shared::ids::TenantId;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
-use super::{caller::Caller, scopes::Scopes};
-
-/// The SHA-256 hash of a key.
-#[derive(Clone, Copy)]
-pub(super) struct KeyHash([u8; 32]);
-
-impl KeyHash {
-    pub(super) fn of(key: &str) -> Self {
-        Self(Sha256::digest(key).into())
-    }
-
-    /// The first bytes, by which a key is found. They are not secret: they are the key's id too.
-    fn prefix(self) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        u64::from_be_bytes([a, b, c, d, e, f, g, h])
-    }
-
-    /// The id of the key for logs. It does not help to find the key, which is random.
-    fn key_id(self) -> Arc<str> {
-        format!("{:016x}", self.prefix()).into()
-    }
-
-    /// Compares in a time that does not depend on the values.
-    fn equals(self, other: Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
+use super::{caller::Caller, key_hash::KeyHash, scopes::Scopes};
 
 /// A set of keys, with what each may do.
 #[derive(Default)]
@@ -47,13 +19,17 @@ impl ApiKeys {
         if same_prefix.iter().any(|(known, _)| known.equals(hash)) {
             return false;
         }
-        same_prefix.push((hash, Caller::with_key(tenant, hash.key_id(), scopes)));
+        same_prefix.push((hash, Caller::with_key(tenant, hash, scopes)));
         true
     }
 
     /// The caller with this key.
     pub(super) fn find(&self, key: &str) -> Option<&Caller> {
-        let hash = KeyHash::of(key);
+        self.find_hash(KeyHash::of(key))
+    }
+
+    /// The caller whose key has this hash.
+    pub(super) fn find_hash(&self, hash: KeyHash) -> Option<&Caller> {
         let same_prefix = self.by_prefix.get(&hash.prefix())?;
         let (_, caller) = same_prefix.iter().find(|(known, _)| known.equals(hash))?;
         Some(caller)

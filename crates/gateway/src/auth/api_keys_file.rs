@@ -2,19 +2,27 @@
 
 use std::{
     fmt,
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, Read},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout};
 
 use super::{api_keys::ApiKeys, caller::Caller, keys_file};
 
-/// How often the file is read. A removed key is refused at most this long after the change, and the time of one read.
+/// How often the file is read. A changed file is used once two reads in a row are equal, because it may be read while it is written.
+/// So a removed key is refused at most 4 s after the change.
 const READ_EVERY: Duration = Duration::from_secs(2);
+/// How long a read may take. A network file system may hang.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often an error that lasts is logged.
+const LOG_EVERY: Duration = Duration::from_secs(60);
 /// The most bytes of the file.
 const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
@@ -22,9 +30,9 @@ const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ApiKeysFileError {
     /// The file cannot be read.
-    #[error("cannot be read")]
+    #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
-    /// The file is too large, or a line is wrong. The text names the line and what is allowed, and contains no key.
+    /// It is no regular file, it is too large, or a line is wrong. The text says what is allowed, and contains no key.
     #[error("{0}")]
     Invalid(String),
 }
@@ -33,8 +41,6 @@ pub enum ApiKeysFileError {
 pub struct ApiKeysFile {
     path: PathBuf,
     keys: RwLock<Arc<ApiKeys>>,
-    /// The hash of the text with these keys.
-    text_hash: Mutex<[u8; 32]>,
 }
 
 impl ApiKeysFile {
@@ -42,67 +48,86 @@ impl ApiKeysFile {
     /// `read` or `admin`. Without scopes, a key may submit and read.
     ///
     /// # Errors
-    /// [`ApiKeysFileError`] if the file cannot be read, has more than 8 MiB or 10,000 keys, has no key, or has a wrong line.
+    /// [`ApiKeysFileError`] if the file cannot be read, is no regular file, has more than 8 MiB or 10,000 keys, has no key, or has a
+    /// wrong line.
     pub fn open(path: &Path) -> Result<Self, ApiKeysFileError> {
-        let text = read(path)?;
-        let keys = keys_file::parse(&text).map_err(ApiKeysFileError::Invalid)?;
+        let keys = parse(&read(path)?)?;
         Ok(Self {
             path: path.to_owned(),
             keys: RwLock::new(Arc::new(keys)),
-            text_hash: Mutex::new(hash(&text)),
         })
+    }
+
+    /// The number of keys.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.keys().len()
     }
 
     /// The caller with this key.
     pub(super) fn find(&self, key: &str) -> Option<Caller> {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.find(key).cloned()
+        self.keys().find(key).cloned()
+    }
+
+    /// Whether the key of this caller is still valid, with the same tenant and scopes.
+    pub(crate) fn has(&self, caller: &Caller) -> bool {
+        let keys = self.keys();
+        let found = caller.key_hash().and_then(|hash| keys.find_hash(hash));
+        found.is_some_and(|found| found.is_same(caller))
+    }
+
+    fn keys(&self) -> Arc<ApiKeys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads the file every two seconds, for as long as the future is polled. While the file is wrong, the earlier keys stay valid.
     pub(crate) async fn read_changes(self: Arc<Self>) {
-        let mut last_error = None;
+        let mut reads = Reads::default();
+        // Since when the file cannot be used, and when that was logged last.
+        let mut failing: Option<(Instant, Instant)> = None;
         loop {
             tokio::time::sleep(READ_EVERY).await;
-            let file = Arc::clone(&self);
-            let read = tokio::task::spawn_blocking(move || file.read_again()).await;
-            let error = match read {
-                Ok(Ok(None)) => {
-                    last_error = None;
-                    continue;
+            match self.read_again(&mut reads).await {
+                Ok(changed) => {
+                    if let Some(count) = changed {
+                        tracing::info!(path = %self.path.display(), keys = count, "API keys read again");
+                    } else if failing.is_some() {
+                        tracing::info!(path = %self.path.display(), "the file of API keys can be read again");
+                    }
+                    failing = None;
                 }
-                Ok(Ok(Some(count))) => {
-                    tracing::info!(path = %self.path.display(), keys = count, "API keys read again");
-                    last_error = None;
-                    continue;
+                Err(error) => {
+                    let now = Instant::now();
+                    let (since, logged) = failing.unwrap_or((now, now));
+                    let is_due = failing.is_none() || now - logged >= LOG_EVERY;
+                    if is_due {
+                        tracing::error!(
+                            path = %self.path.display(),
+                            %error,
+                            failing_for_s = (now - since).as_secs(),
+                            "the file of API keys cannot be used: the earlier keys stay valid, also those that were removed"
+                        );
+                    }
+                    failing = Some((since, if is_due { now } else { logged }));
                 }
-                Ok(Err(error)) => error.to_string(),
-                Err(error) => error.to_string(),
-            };
-            if last_error.as_ref() != Some(&error) {
-                tracing::error!(
-                    path = %self.path.display(),
-                    %error,
-                    "the changed file of API keys cannot be used: the earlier keys stay valid"
-                );
             }
-            last_error = Some(error);
         }
     }
 
-    /// Reads the file. Returns the number of its keys if it has changed.
-    fn read_again(&self) -> Result<Option<usize>, ApiKeysFileError> {
-        let text = read(&self.path)?;
-        let new_hash = hash(&text);
-        let mut text_hash = self
-            .text_hash
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if *text_hash == new_hash {
+    /// Reads the file. Returns the number of its keys if they are used from now on.
+    async fn read_again(&self, reads: &mut Reads) -> Result<Option<usize>, ApiKeysFileError> {
+        let path = self.path.clone();
+        let reading = tokio::task::spawn_blocking(move || read(&path));
+        let text = match timeout(READ_TIMEOUT, reading).await {
+            Ok(Ok(text)) => text?,
+            Ok(Err(error)) => return Err(io::Error::other(error).into()),
+            Err(_elapsed) => return Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+        };
+        if !reads.is_new(&text) {
             return Ok(None);
         }
-        let keys = keys_file::parse(&text).map_err(ApiKeysFileError::Invalid)?;
-        *text_hash = new_hash;
+        let keys = parse(&text)?;
+        reads.used();
         let count = keys.len();
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(Some(count))
@@ -115,58 +140,130 @@ impl fmt::Debug for ApiKeysFile {
     }
 }
 
-fn read(path: &Path) -> Result<String, ApiKeysFileError> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        let error = format!("has more than {FILE_BYTES_MAX} bytes");
-        return Err(ApiKeysFileError::Invalid(error));
-    }
-    String::from_utf8(bytes)
-        .map_err(|_| ApiKeysFileError::Invalid(String::from("must be text in UTF-8")))
+/// The hashes of the last texts.
+#[derive(Default)]
+struct Reads {
+    /// The text of the keys in use. `None` at the start.
+    used: Option<[u8; 32]>,
+    /// The text of the last read.
+    last: Option<[u8; 32]>,
 }
 
-fn hash(text: &str) -> [u8; 32] {
-    Sha256::digest(text).into()
+impl Reads {
+    /// Whether the text differs from that of the keys in use, and was read twice in a row.
+    fn is_new(&mut self, text: &str) -> bool {
+        let hash = Some(Sha256::digest(text).into());
+        let is_stable = self.last == hash;
+        self.last = hash;
+        is_stable && self.used != hash
+    }
+
+    /// The text of the last read is in use now.
+    const fn used(&mut self) {
+        self.used = self.last;
+    }
+}
+
+fn parse(text: &str) -> Result<ApiKeys, ApiKeysFileError> {
+    keys_file::parse(text).map_err(ApiKeysFileError::Invalid)
+}
+
+fn read(path: &Path) -> Result<String, ApiKeysFileError> {
+    let invalid = |message: &str| ApiKeysFileError::Invalid(message.to_owned());
+    let file = open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(invalid("is not a regular file"));
+    }
+    // A file that is mounted into a container stays when another one takes its name outside.
+    if metadata.nlink() == 0 {
+        return Err(invalid(
+            "was replaced outside of this container, which still has the old file; write into the file instead, or mount its folder",
+        ));
+    }
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(invalid(&format!("has more than {FILE_BYTES_MAX} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|_| invalid("must be text in UTF-8"))
+}
+
+/// Opens the file. To open a pipe would otherwise wait for another process.
+fn open(path: &Path) -> io::Result<File> {
+    let non_blocking = OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(non_blocking).open(path)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
-    use super::ApiKeysFile;
+    use super::{ApiKeysFile, Reads};
 
     const FIRST: &str = "11111111111111111111111111111111";
     const SECOND: &str = "22222222222222222222222222222222";
 
-    #[test]
-    fn a_changed_file_replaces_the_keys_and_a_wrong_one_does_not() {
+    #[tokio::test]
+    async fn a_changed_file_replaces_the_keys_and_a_wrong_one_does_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("keys");
         let write = |text: &str| fs::write(&path, text).expect("the file is written");
         write(&format!("a:{FIRST}"));
         let file = ApiKeysFile::open(&path).expect("the file is valid");
-        assert_eq!(file.read_again().expect("the file is valid"), None);
+        let mut reads = Reads::default();
+        let tenant_of = |key| file.find(key).map(|caller| caller.tenant().to_string());
+        let first = file.find(FIRST).expect("the key is valid");
 
         write(&format!("a:{SECOND}\nb:{FIRST}"));
-        assert_eq!(file.read_again().expect("the file is valid"), Some(2));
-        let tenant_of = |key| file.find(key).map(|caller| caller.tenant().to_string());
+        assert_eq!(
+            file.read_again(&mut reads).await.expect("valid"),
+            None,
+            "read once"
+        );
+        assert_eq!(tenant_of(SECOND), None);
+        assert_eq!(file.read_again(&mut reads).await.expect("valid"), Some(2));
+        assert_eq!(
+            file.read_again(&mut reads).await.expect("valid"),
+            None,
+            "no change"
+        );
         assert_eq!(tenant_of(FIRST).as_deref(), Some("b"));
         assert_eq!(tenant_of(SECOND).as_deref(), Some("a"));
+        assert!(!file.has(&first), "the key has another tenant now");
 
         for wrong in ["", "# all gone", "a:short"] {
             write(wrong);
-            assert!(file.read_again().is_err(), "{wrong}");
-            assert!(file.read_again().is_err(), "{wrong}, read again");
+            file.read_again(&mut reads).await.expect("read once");
+            assert!(file.read_again(&mut reads).await.is_err(), "{wrong}");
+            assert!(
+                file.read_again(&mut reads).await.is_err(),
+                "{wrong}, read again"
+            );
         }
         fs::remove_file(&path).expect("the file is deleted");
-        assert!(file.read_again().is_err());
+        let error = file.read_again(&mut reads).await.expect_err("no file");
+        assert!(error.to_string().contains("No such file"), "{error}");
+        fs::create_dir(&path).expect("a folder in its place");
+        let error = file.read_again(&mut reads).await.expect_err("a folder");
+        assert_eq!(error.to_string(), "is not a regular file");
         assert_eq!(tenant_of(FIRST).as_deref(), Some("b"));
 
+        fs::remove_dir(&path).expect("the folder is deleted");
         write(&format!("a:{SECOND}"));
-        assert_eq!(file.read_again().expect("the file is valid"), Some(1));
+        file.read_again(&mut reads).await.expect("read once");
+        assert_eq!(file.read_again(&mut reads).await.expect("valid"), Some(1));
         assert_eq!(tenant_of(FIRST), None);
+    }
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("mkfifo runs").success());
+        let error = ApiKeysFile::open(&path).expect_err("a pipe");
+        assert_eq!(error.to_string(), "is not a regular file");
     }
 }

@@ -69,6 +69,11 @@ pub(crate) fn authorize(keys: &ApiKeysFile, mut request: Request) -> Result<Requ
     Ok(request)
 }
 
+/// The response to a request whose key was revoked while it waited.
+pub(crate) fn unknown_key() -> Response {
+    Refusal::UnknownKey.into_response()
+}
+
 /// The key of the header `Authorization`.
 fn bearer_key(headers: &HeaderMap) -> Result<&str, Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
@@ -111,7 +116,8 @@ impl Refusal {
             Self::NotBearer => (
                 ProblemCode::Unauthorized,
                 String::from("there must be one Authorization header: Bearer <key>"),
-                String::from("Bearer realm=\"forebay\", error=\"invalid_request\""),
+                // RFC 6750, section 3.1: no error code for a request without a bearer token.
+                String::from("Bearer realm=\"forebay\""),
             ),
             Self::UnknownKey => (
                 ProblemCode::Unauthorized,

@@ -4,14 +4,25 @@ use std::sync::Arc;
 
 use forebay_shared::ids::TenantId;
 
-use super::scopes::{Scope, Scopes};
+use super::{
+    key_hash::KeyHash,
+    scopes::{Scope, Scopes},
+};
 
 /// Who makes a request: a tenant, with the scopes of its key. Without keys, the default tenant with all scopes.
 #[derive(Clone)]
 pub(crate) struct Caller {
     tenant: TenantId,
-    key_id: Option<Arc<str>>,
+    /// The key; `None` without keys.
+    key: Option<CallerKey>,
     scopes: Scopes,
+}
+
+/// The key of a caller.
+#[derive(Clone)]
+struct CallerKey {
+    id: Arc<str>,
+    hash: KeyHash,
 }
 
 impl Caller {
@@ -19,16 +30,17 @@ impl Caller {
     pub(crate) fn without_key() -> Self {
         Self {
             tenant: TenantId::default(),
-            key_id: None,
+            key: None,
             scopes: Scopes::ALL,
         }
     }
 
     /// The caller with a key.
-    pub(super) const fn with_key(tenant: TenantId, key_id: Arc<str>, scopes: Scopes) -> Self {
+    pub(super) fn with_key(tenant: TenantId, hash: KeyHash, scopes: Scopes) -> Self {
+        let id = hash.key_id();
         Self {
             tenant,
-            key_id: Some(key_id),
+            key: Some(CallerKey { id, hash }),
             scopes,
         }
     }
@@ -40,7 +52,17 @@ impl Caller {
 
     /// The id of the key, which is not secret.
     pub(super) fn key_id(&self) -> Option<Arc<str>> {
-        self.key_id.clone()
+        self.key.as_ref().map(|key| Arc::clone(&key.id))
+    }
+
+    /// The hash of the key.
+    pub(super) fn key_hash(&self) -> Option<KeyHash> {
+        self.key.as_ref().map(|key| key.hash)
+    }
+
+    /// Whether this is the same tenant with the same scopes.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.tenant == other.tenant && self.scopes == other.scopes
     }
 
     /// Whether the caller's key has this scope.

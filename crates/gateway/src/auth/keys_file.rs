@@ -3,10 +3,7 @@
 
 use forebay_shared::ids::TenantId;
 
-use super::{
-    api_keys::{ApiKeys, KeyHash},
-    scopes::Scopes,
-};
+use super::{api_keys::ApiKeys, key_hash::KeyHash, scopes::Scopes};
 
 /// The length of a key, in characters. 32 characters of base 16 have 128 bits.
 const KEY_CHARS_MIN: usize = 32;
@@ -20,6 +17,8 @@ const KEYS_MAX: usize = 10_000;
 /// The first line that is wrong, and what is allowed.
 pub(super) fn parse(text: &str) -> Result<ApiKeys, String> {
     let mut keys = ApiKeys::default();
+    // Some editors write a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {

@@ -2,13 +2,14 @@
 
 use forebay_shared::{
     document::{DocumentVersion, UnknownFields},
-    ids::{JobId, TenantId},
+    ids::JobId,
     store::{IdempotencyEntry, SetKeyResult, StoreError},
     time::TimeMs,
 };
 use sha2::{Digest, Sha256};
 
 use crate::{
+    auth::Caller,
     problem::Problem,
     problem_code::ProblemCode,
     request_body::BufferedBody,
@@ -26,7 +27,7 @@ const ATTEMPTS_MAX: u32 = 5;
 /// The idempotency key of one submit.
 pub(crate) struct SubmitKey<'a> {
     state: &'a ApiState,
-    tenant: &'a TenantId,
+    caller: &'a Caller,
     key: String,
     /// The entry of a key that this submit sets.
     entry: IdempotencyEntry,
@@ -46,7 +47,7 @@ impl<'a> SubmitKey<'a> {
     /// The key of a submit with this body. The submit's job would have the id `job`.
     pub(crate) fn new(
         state: &'a ApiState,
-        tenant: &'a TenantId,
+        caller: &'a Caller,
         key: String,
         body: &BufferedBody,
         job: JobId,
@@ -63,10 +64,15 @@ impl<'a> SubmitKey<'a> {
         };
         Self {
             state,
-            tenant,
+            caller,
             key,
             entry,
         }
+    }
+
+    /// Who sent the submit.
+    pub(crate) const fn caller(&self) -> &Caller {
+        self.caller
     }
 
     /// The job that an earlier request with this key has admitted. Writes nothing.
@@ -75,14 +81,14 @@ impl<'a> SubmitKey<'a> {
             .state
             .member
             .store
-            .idempotency_key(self.tenant, &self.key);
+            .idempotency_key(self.caller.tenant(), &self.key);
         match with_timeout(read).await? {
             None => Ok(None),
             Some(found) => {
                 self.check_body(&found)?;
                 Ok(self
                     .state
-                    .read_job(self.tenant, found.job)
+                    .read_job(self.caller.tenant(), found.job)
                     .await?
                     .map(Box::new))
             }
@@ -92,7 +98,7 @@ impl<'a> SubmitKey<'a> {
     /// Sets the key, unless an earlier request has set it.
     pub(crate) async fn claim(&self) -> Result<KeyClaim, Problem> {
         for _ in 0..ATTEMPTS_MAX {
-            let (store, tenant) = (&self.state.member.store, self.tenant);
+            let (store, tenant) = (&self.state.member.store, self.caller.tenant());
             let set = store.set_idempotency_key(tenant, &self.key, &self.entry, KEY_TTL_MS);
             let found = match within_timeout(set).await {
                 Ok(SetKeyResult::Set) => return Ok(KeyClaim::Own(self.entry.clone())),
@@ -101,7 +107,7 @@ impl<'a> SubmitKey<'a> {
                 Err(error) => return Err(store_problem(&error)),
             };
             self.check_body(&found)?;
-            if let Some(record) = self.state.read_job(self.tenant, found.job).await? {
+            if let Some(record) = self.state.read_job(self.caller.tenant(), found.job).await? {
                 if found.refused {
                     self.keep(found).await;
                 }
@@ -139,7 +145,7 @@ impl<'a> SubmitKey<'a> {
                 Ok(false) => {}
                 Err(error) => return log_failure(&error),
             }
-            let (store, tenant) = (&self.state.member.store, self.tenant);
+            let (store, tenant) = (&self.state.member.store, self.caller.tenant());
             match within_timeout(store.idempotency_key(tenant, &self.key)).await {
                 Ok(Some(found)) if found.job == expected.job => expected = found,
                 Ok(_) => return,
@@ -153,7 +159,7 @@ impl<'a> SubmitKey<'a> {
         let next = entry.revised(true);
         match within_timeout(self.swap(&entry, &next, REFUSED_KEY_TTL_MS)).await {
             // A commit whose confirmation was lost may have admitted the job before the refusal.
-            Ok(true) => match self.state.read_job(self.tenant, entry.job).await {
+            Ok(true) => match self.state.read_job(self.caller.tenant(), entry.job).await {
                 Ok(None) => {}
                 Ok(Some(_)) | Err(_) => self.keep(next).await,
             },
@@ -169,7 +175,7 @@ impl<'a> SubmitKey<'a> {
         next: &IdempotencyEntry,
         ttl_ms: u64,
     ) -> Result<bool, StoreError> {
-        let (store, tenant) = (&self.state.member.store, self.tenant);
+        let (store, tenant) = (&self.state.member.store, self.caller.tenant());
         store
             .swap_idempotency_key(tenant, &self.key, expected, next, ttl_ms)
             .await

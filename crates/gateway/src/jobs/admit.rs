@@ -17,20 +17,21 @@ use forebay_runtime::{
 use forebay_shared::{
     class::Class,
     document::{DocumentVersion, UnknownFields},
-    ids::{JobId, TenantId},
+    ids::JobId,
     job::JobMeta,
-    lane::{LANE_MAX, Refused},
-    store::{NewJob, StoreError},
+    lane::{LANE_MAX, Refused, State},
+    store::{JobState, NewJob, StoreError},
     time::TimeMs,
 };
 use forebay_telemetry::task_context;
 
 use super::{
-    queue_place::{ClassSpeed, QueuePlace},
+    queue_position::{ClassSpeed, QueuePosition},
     view,
 };
 use crate::{
     admission::Reservation,
+    auth::Caller,
     idempotency,
     problem::Problem,
     problem_code::ProblemCode,
@@ -40,10 +41,13 @@ use crate::{
     validation::Submission,
 };
 
+/// The state of a job that may run.
+const READY: State = State::Queued { not_before: None };
+
 /// A valid submit, ready to be admitted under an id.
 pub(super) struct PreparedJob {
     pub(super) submission: Submission,
-    pub(super) tenant: TenantId,
+    pub(super) caller: Caller,
     pub(super) traceparent: Option<String>,
     /// The store's time when the submit arrived.
     pub(super) now: TimeMs,
@@ -69,11 +73,11 @@ impl PreparedJob {
         mut reservation: Reservation<'_>,
     ) -> Result<Accepted, AdmitError> {
         log_with(id);
-        let (submission, tenant) = (self.submission, self.tenant);
+        let (submission, caller) = (self.submission, self.caller);
         let meta = JobMeta {
             v: DocumentVersion::FIRST,
             id,
-            tenant: tenant.clone(),
+            tenant: caller.tenant().clone(),
             session: submission.session,
             model: submission.model,
             class: submission.class,
@@ -103,18 +107,20 @@ impl PreparedJob {
             Ok(applied) => {
                 state.admission.record_store_full(false);
                 tracing::debug!(job_id = %id, %class, "job accepted");
-                let ahead = match applied {
-                    Applied::Admitted { ahead } => ahead,
-                    _ => 0,
+                let (ahead, head) = match applied {
+                    Applied::Admitted { ahead, head } => (ahead, head),
+                    _ => (0, READY),
                 };
-                Ok(accepted_new(state, &job.meta, ahead)?)
+                Ok(accepted_new(state, &caller, &job.meta, ahead, &head)?)
             }
             // The job already exists. Another request with the same key admitted it, or `Lanes` repeated this commit
             // because its confirmation was lost.
-            Err(LaneError::Refused(Refused::Exists)) => match state.read_job(&tenant, id).await? {
-                Some(job) => Ok(accepted_job(state, job)?),
-                None => Ok(accepted_new(state, &job.meta, 0)?),
-            },
+            Err(LaneError::Refused(Refused::Exists)) => {
+                match state.read_job(caller.tenant(), id).await? {
+                    Some(job) => Ok(accepted_job(state, &caller, job)?),
+                    None => Ok(accepted_new(state, &caller, &job.meta, 0, &READY)?),
+                }
+            }
             Err(error) => Err(admit_error(state, class, &error)),
         }
     }
@@ -175,15 +181,21 @@ fn admit_error(state: &ApiState, class: Class, error: &LaneError) -> AdmitError 
 /// A job that was accepted, now or earlier, and the 202 response.
 pub(super) struct Accepted {
     pub(super) id: JobId,
+    /// Whether the job has ended already.
+    pub(super) has_ended: bool,
     pub(super) response: Response,
 }
 
 impl Accepted {
-    fn new(id: JobId, mut response: Response) -> Self {
+    fn new(id: JobId, has_ended: bool, mut response: Response) -> Self {
         if let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{id}")) {
             response.headers_mut().insert(LOCATION, location);
         }
-        Self { id, response }
+        Self {
+            id,
+            has_ended,
+            response,
+        }
     }
 
     /// Marks a response that shows the job of an earlier request.
@@ -194,27 +206,39 @@ impl Accepted {
     }
 }
 
-/// A job that was admitted now, behind so many jobs of its session.
-fn accepted_new(state: &ApiState, meta: &JobMeta, ahead: usize) -> Result<Accepted, Problem> {
-    let speed = ClassSpeed::of(&state.member.gauge, meta.class);
-    let place = QueuePlace::of_new(ahead, &speed);
-    let json = view::new_job(meta, place, &|time| state.show(time))?;
+/// A job that was admitted now, behind so many jobs of its lane. `head` is the state of the first of them.
+fn accepted_new(
+    state: &ApiState,
+    caller: &Caller,
+    meta: &JobMeta,
+    ahead: usize,
+    head: &State,
+) -> Result<Accepted, Problem> {
+    let speed = ClassSpeed::of(&state.member.gauge, meta.class, caller);
+    let now = state.member.store.now();
+    let position = QueuePosition::of_new(meta, ahead, head, &speed, now);
+    let json = view::new_job(meta, position, &|time| state.show(time))?;
     let mut response = view::respond(StatusCode::ACCEPTED, json);
-    set_retry_after(response.headers_mut(), place.poll_after_s(0));
-    Ok(Accepted::new(meta.id, response))
+    set_retry_after(response.headers_mut(), position.poll_after_s(0));
+    Ok(Accepted::new(meta.id, false, response))
 }
 
 /// A job of the store.
-pub(super) fn accepted_job(state: &ApiState, job: ReadJob) -> Result<Accepted, Problem> {
+pub(super) fn accepted_job(
+    state: &ApiState,
+    caller: &Caller,
+    job: ReadJob,
+) -> Result<Accepted, Problem> {
     let id = job.meta.id;
     log_with(id);
-    let mut response = view::respond_job(state, StatusCode::ACCEPTED, job)?;
+    let has_ended = matches!(job.state, JobState::Ended(_));
+    let mut response = view::respond_job(state, caller, StatusCode::ACCEPTED, job)?;
     // Clients expect the header also if the job has ended.
-    response
-        .headers_mut()
+    let headers = response.headers_mut();
+    headers
         .entry(RETRY_AFTER)
         .or_insert(HeaderValue::from_static("1"));
-    Ok(Accepted::new(id, response))
+    Ok(Accepted::new(id, has_ended, response))
 }
 
 /// Adds the id of the job to the log lines of this request.

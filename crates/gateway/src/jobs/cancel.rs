@@ -50,7 +50,7 @@ pub(crate) async fn post(
         Found::Ended(Status::Cancelled) => {
             let job = state.read_job(caller.tenant(), id).await?;
             let job = job.ok_or_else(Problem::job_not_found)?;
-            view::respond_job(&state, StatusCode::OK, job)
+            view::respond_job(&state, &caller, StatusCode::OK, job)
         }
         Found::Ended(status) => Err(already_ended(status)),
         // The job ended and was admitted again under its id (a repair) at the same moment.

@@ -9,7 +9,12 @@ use axum::{
 };
 
 use super::{view, wait};
-use crate::{auth::Caller, path_ids::job_id, problem::Problem, state::ApiState};
+use crate::{
+    auth::{self, Caller},
+    path_ids::job_id,
+    problem::Problem,
+    state::ApiState,
+};
 
 /// Shows a job.
 pub(crate) async fn get(
@@ -22,14 +27,23 @@ pub(crate) async fn get(
     let id = job_id(path)?;
     let wait_time = wait::parse(query.as_deref(), &headers)?;
     let wait_permit = wait_time.permit(&state);
-    let job = if wait_permit.is_some() {
-        wait::until_ended(&state, caller.tenant(), id, wait_time.seconds).await?
+    let (job, is_complete) = if wait_permit.is_some() {
+        let waited = wait::until_ended(&state, caller.tenant(), id, wait_time.seconds).await?;
+        let waited = waited.ok_or_else(Problem::job_not_found)?;
+        if !state.is_valid(&caller) {
+            return Ok(auth::unknown_key());
+        }
+        (waited.job, waited.is_complete)
     } else {
-        state.read_job(caller.tenant(), id).await?
+        let job = state.read_job(caller.tenant(), id).await?;
+        (
+            job.ok_or_else(Problem::job_not_found)?,
+            wait_time.seconds == 0,
+        )
     };
-    let job = job.ok_or_else(Problem::job_not_found)?;
-
-    let mut response = view::respond_job(&state, StatusCode::OK, job)?;
-    wait_time.confirm(wait_permit.is_some(), &mut response);
+    let mut response = view::respond_job(&state, &caller, StatusCode::OK, job)?;
+    if is_complete {
+        wait_time.confirm_wait(&mut response);
+    }
     Ok(response)
 }

@@ -4,7 +4,7 @@ mod admit;
 pub(crate) mod cancel;
 pub(crate) mod get;
 mod job_changes;
-mod queue_place;
+mod queue_position;
 pub(crate) mod submit;
 mod view;
 mod wait;

@@ -7,14 +7,13 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::{StatusCode, header::LOCATION},
+    http::{
+        StatusCode,
+        header::{LOCATION, RETRY_AFTER},
+    },
     response::Response,
 };
-use forebay_shared::{
-    ids::{JobId, TenantId},
-    lane::IfBusy,
-    store::JobState,
-};
+use forebay_shared::{ids::JobId, lane::IfBusy, store::JobState};
 use forebay_telemetry::task_context;
 
 use super::{
@@ -39,41 +38,60 @@ pub(crate) async fn post(
     request: Request,
 ) -> Result<Response, Problem> {
     let (accepted, wait_time) = submit(&state, &caller, request).await?;
+    if accepted.has_ended && wait_time.seconds > 0 {
+        return Ok(already_ended(accepted, wait_time));
+    }
     let wait_permit = wait_time.permit(&state);
-    let has_waited = wait_permit.is_some();
-    let mut response = if has_waited {
-        let tenant = caller.tenant();
-        wait_for_end(&state, tenant, accepted, wait_time.seconds).await
+    let mut response = if wait_permit.is_some() {
+        wait_for_end(&state, &caller, accepted, wait_time).await
     } else {
         accepted.response
     };
-    wait_time.confirm(has_waited, &mut response);
+    wait_time.confirm_async(&mut response);
     Ok(response)
 }
 
-/// Waits for the end of an accepted job. If it ends in time, the response is 200 with the job. If the wait fails, the response is still
-/// 202, because the job is accepted.
+/// The response to a submit with a wait whose job has ended already: a repeated submit.
+fn already_ended(accepted: Accepted, wait_time: WaitTime) -> Response {
+    let mut response = accepted.response;
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().remove(RETRY_AFTER);
+    wait_time.confirm_wait(&mut response);
+    response
+}
+
+/// Waits for the end of an accepted job. If it ends in time, the response is 200 with the job. If the wait fails, or the key was revoked
+/// meanwhile, the response is still 202, because the job is accepted.
 async fn wait_for_end(
     state: &ApiState,
-    tenant: &TenantId,
+    caller: &Caller,
     accepted: Accepted,
-    seconds: u64,
+    wait_time: WaitTime,
 ) -> Response {
-    let Accepted { id, mut response } = accepted;
-    let Ok(Some(job)) = wait::until_ended(state, tenant, id, seconds).await else {
+    let Accepted {
+        id, mut response, ..
+    } = accepted;
+    let waited = wait::until_ended(state, caller.tenant(), id, wait_time.seconds).await;
+    let Ok(Some(waited)) = waited else {
         return response;
     };
-    let status = match job.state {
+    if !state.is_valid(caller) {
+        return response;
+    }
+    let status = match waited.job.state {
         JobState::Ended(_) => StatusCode::OK,
         JobState::Live(_) => StatusCode::ACCEPTED,
     };
-    let Ok(mut newest) = view::respond_job(state, status, job) else {
+    let Ok(mut newest) = view::respond_job(state, caller, status, waited.job) else {
         return response;
     };
     for name in [LOCATION, idempotency::REPLAYED] {
         if let Some(value) = response.headers_mut().remove(&name) {
             newest.headers_mut().insert(name, value);
         }
+    }
+    if waited.is_complete {
+        wait_time.confirm_wait(&mut newest);
     }
     newest
 }
@@ -103,7 +121,7 @@ async fn submit(
     let is_large = body.is_long_work() || submission.if_busy == IfBusy::Interrupt;
     let job = PreparedJob {
         submission,
-        tenant: caller.tenant().clone(),
+        caller: caller.clone(),
         // The span of this request if traces are exported, and otherwise the client's span.
         traceparent: task_context::current_trace().map(|trace| trace.to_string()),
         now: state.member.store.now(),
@@ -120,7 +138,7 @@ async fn submit(
         let accepted = job.admit(state, new_id, None, reservation).await?;
         return Ok((accepted, wait_time));
     };
-    let key = SubmitKey::new(state, caller.tenant(), key, &body, new_id, job.now);
+    let key = SubmitKey::new(state, caller, key, &body, new_id, job.now);
     drop(body);
     let accepted = submit_with_key(state, job, new_id, &key).await?;
     Ok((accepted, wait_time))
@@ -138,11 +156,11 @@ async fn submit_with_key(
         // A repeated submit gets its job even while new jobs are refused. A refused submit writes nothing.
         Err(refusal) => {
             let job = key.admitted_job().await?.ok_or(refusal)?;
-            return Ok(accepted_job(state, *job)?.replayed());
+            return Ok(accepted_job(state, key.caller(), *job)?.replayed());
         }
     };
     let (entry, is_own) = match key.claim().await? {
-        KeyClaim::Admitted(job) => return Ok(accepted_job(state, *job)?.replayed()),
+        KeyClaim::Admitted(job) => return Ok(accepted_job(state, key.caller(), *job)?.replayed()),
         KeyClaim::Own(entry) => (entry, true),
         KeyClaim::Shared(entry) => (entry, false),
     };

@@ -19,8 +19,9 @@ use forebay_shared::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::queue_place::{ClassSpeed, QueuePlace};
+use super::queue_position::{ClassSpeed, QueuePosition};
 use crate::{
+    auth::Caller,
     problem::Problem,
     problem_code::ProblemCode,
     reserved_body::reserved_body,
@@ -55,9 +56,9 @@ pub(crate) struct JobView<'a> {
     /// The last error of that account's provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_error: Option<&'a JobError>,
-    /// The job's place in the queue. Absent once the job has ended.
+    /// The job's position in the queue. Absent once the job has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    queue: Option<QueuePlace>,
+    queue: Option<QueuePosition>,
     /// The reply of a completed job.
     output: Option<OutputView<'a>>,
     finish_reason: Option<&'a FinishReason>,
@@ -190,38 +191,38 @@ fn attempts<'a>(attempts: &'a [Attempt], show: ShowTime<'_>) -> Vec<AttemptView<
 /// The JSON of a job that was admitted.
 pub(super) fn new_job(
     meta: &JobMeta,
-    place: QueuePlace,
+    position: QueuePosition,
     show: ShowTime<'_>,
 ) -> Result<Vec<u8>, Problem> {
     to_json(&JobView {
-        queue: Some(place),
+        queue: Some(position),
         ..JobView::queued(meta, show)
     })
 }
 
-/// The JSON of a job in the store. `place` is that of a live job.
+/// The JSON of a job in the store. `position` is that of a live job.
 fn stored_job(
     record: &JobRecord,
-    place: Option<QueuePlace>,
+    position: Option<QueuePosition>,
     show: ShowTime<'_>,
 ) -> Result<Vec<u8>, Problem> {
     to_json(&match &record.state {
         JobState::Live(live) => JobView {
-            queue: place,
+            queue: position,
             ..JobView::live(&record.meta, &live.entry, show)
         },
         JobState::Ended(outcome) => JobView::ended(&record.meta, outcome, show),
     })
 }
 
-/// The place of a job in the queue. `None` if the job has ended.
-fn place_of(state: &ApiState, record: &JobRecord) -> Option<QueuePlace> {
+/// The position of a job in the queue. `None` if the job has ended.
+fn position_of(state: &ApiState, caller: &Caller, record: &JobRecord) -> Option<QueuePosition> {
     let JobState::Live(live) = &record.state else {
         return None;
     };
-    let speed = ClassSpeed::of(&state.member.gauge, record.meta.class);
+    let speed = ClassSpeed::of(&state.member.gauge, record.meta.class, caller);
     let now = state.member.store.now();
-    Some(QueuePlace::of(&record.meta, live, &speed, now))
+    Some(QueuePosition::of(&record.meta, live, &speed, now))
 }
 
 /// A response with a job's JSON.
@@ -236,16 +237,17 @@ pub(super) fn respond(status: StatusCode, json: Vec<u8>) -> Response {
 /// written.
 pub(super) fn respond_job(
     state: &ApiState,
+    caller: &Caller,
     status: StatusCode,
     job: ReadJob,
 ) -> Result<Response, Problem> {
-    let place = place_of(state, &job);
-    let poll_after_s = place.map(|place| {
+    let position = position_of(state, caller, &job);
+    let poll_after_s = position.map(|position| {
         let age_ms = state.member.store.now().since_ms(job.meta.created_at);
-        place.poll_after_s(age_ms)
+        position.poll_after_s(age_ms)
     });
     let ReadJob { record, reserved } = job;
-    let write = || stored_job(&record, place, &|time| state.show(time));
+    let write = || stored_job(&record, position, &|time| state.show(time));
     let json = match &reserved {
         Some(_) => off_async_threads(write)?,
         None => write()?,
@@ -275,12 +277,13 @@ mod tests {
         document::{DocumentVersion, UnknownFields},
         ids::{JobId, ProcessId, TenantId},
         job::{Attempt, FinishReason, JobError, JobMeta, Outcome, Reply, Status, Usage},
+        lane::State,
         store::{JobRecord, JobState},
         time::TimeMs,
     };
     use serde_json::{Value, json};
 
-    use super::{ClassSpeed, QueuePlace, new_job, stored_job};
+    use super::{ClassSpeed, QueuePosition, new_job, stored_job};
 
     fn meta() -> JobMeta {
         let tenant = TenantId::default();
@@ -303,9 +306,10 @@ mod tests {
     #[test]
     fn a_new_job_has_every_field_and_null_for_absent_values() {
         let meta = meta();
-        let place = QueuePlace::of_new(2, &ClassSpeed::default());
+        let head = State::Queued { not_before: None };
+        let position = QueuePosition::of_new(&meta, 2, &head, &ClassSpeed::default(), TimeMs(0));
         let shown: Value =
-            serde_json::from_slice(&new_job(&meta, place, &TimeMs::rfc3339).unwrap()).unwrap();
+            serde_json::from_slice(&new_job(&meta, position, &TimeMs::rfc3339).unwrap()).unwrap();
         let expected = json!({
             "id": meta.id, "object": "job", "status": "queued", "session_id": null,
             "model": "simulated", "priority": "batch", "created_at": "1970-01-01T00:00:00.000Z",

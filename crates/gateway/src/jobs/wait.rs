@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{
-    http::{HeaderMap, HeaderValue, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     response::Response,
 };
 use forebay_shared::{
@@ -18,6 +18,8 @@ use crate::{
     state::{ApiState, ReadJob},
 };
 
+/// The header that confirms preferences (RFC 7240).
+const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// The longest wait, in seconds.
 pub(crate) const WAIT_S_MAX: u64 = 60;
 
@@ -96,22 +98,39 @@ impl WaitTime {
         }
     }
 
-    /// Confirms the preferences that were applied. `has_waited`: the request had a permit to wait.
-    pub(super) fn confirm(self, has_waited: bool, response: &mut Response) {
-        let mut applied = Vec::new();
-        if self.is_async_preferred && response.status() == StatusCode::ACCEPTED {
-            applied.push(String::from("respond-async"));
-        }
-        if self.from_prefer_header && (has_waited || self.seconds == 0) {
-            applied.push(format!("wait={}", self.seconds));
-        }
-        if let Ok(value) = HeaderValue::try_from(applied.join(", "))
-            && !value.is_empty()
-        {
-            let headers = response.headers_mut();
-            headers.insert("preference-applied", value);
+    /// Confirms the preference for a wait, after the wait or without one of 0 s.
+    pub(super) fn confirm_wait(self, response: &mut Response) {
+        if self.from_prefer_header {
+            confirm(&format!("wait={}", self.seconds), response);
         }
     }
+
+    /// Confirms the preference for an answer before the end of the job.
+    pub(super) fn confirm_async(self, response: &mut Response) {
+        if self.is_async_preferred && response.status() == StatusCode::ACCEPTED {
+            confirm("respond-async", response);
+        }
+    }
+}
+
+/// Adds a preference to those that were applied.
+fn confirm(preference: &str, response: &mut Response) {
+    let headers = response.headers_mut();
+    let earlier = headers.get(APPLIED).and_then(|value| value.to_str().ok());
+    let all = match earlier {
+        Some(earlier) => format!("{preference}, {earlier}"),
+        None => preference.to_owned(),
+    };
+    if let Ok(value) = HeaderValue::try_from(all) {
+        headers.insert(APPLIED, value);
+    }
+}
+
+/// A job after a wait.
+pub(super) struct Waited {
+    pub(super) job: ReadJob,
+    /// Whether the job has ended or the whole time has passed. Otherwise the gateway stops.
+    pub(super) is_complete: bool,
 }
 
 /// Waits until the job has ended, and returns it. After `seconds`, or when the gateway stops, returns the job as it was at the
@@ -121,17 +140,21 @@ pub(super) async fn until_ended(
     tenant: &TenantId,
     id: JobId,
     seconds: u64,
-) -> Result<Option<ReadJob>, Problem> {
+) -> Result<Option<Waited>, Problem> {
     let deadline = Instant::now() + Duration::from_secs(seconds);
     let mut changes = JobChanges::watch(state, id).await;
     loop {
-        let record = state.read_job(tenant, id).await?;
-        let is_live = matches!(&record, Some(job) if matches!(job.state, JobState::Live(_)));
-        if !is_live || Instant::now() >= deadline || state.stop.is_cancelled() {
-            return Ok(record);
-        }
-        if !changes.next(deadline).await {
-            return Ok(record);
+        let Some(job) = state.read_job(tenant, id).await? else {
+            return Ok(None);
+        };
+        let has_ended = matches!(job.state, JobState::Ended(_));
+        if has_ended
+            || Instant::now() >= deadline
+            || state.stop.is_cancelled()
+            || !changes.next(deadline).await
+        {
+            let is_complete = has_ended || Instant::now() >= deadline;
+            return Ok(Some(Waited { job, is_complete }));
         }
     }
 }

@@ -44,7 +44,7 @@ fn other_api_hint(name: &str) -> Option<&'static str> {
         "stop_sequences" => "is named stop here",
         "timeout" | "ttl" | "deadline" => "is not supported; use expires_in_s",
         "idempotency_key" => "is a header here: Idempotency-Key",
-        "wait" | "wait_s" => "is a query parameter of GET /v1/jobs/{id}",
+        "wait" | "wait_s" => "is a query parameter here: POST /v1/jobs?wait_s=30",
         "seed"
         | "n"
         | "user"

@@ -275,9 +275,13 @@ impl Fixture {
 
     /// Completes all jobs of a session, one after the other.
     pub(crate) async fn complete_all(&self, session: &str) {
-        let lane = lane_of(session);
-        while let Some(head) = self.head(&lane).await {
-            self.complete(&lane, head, "Done.").await;
+        self.complete_all_of(&lane_of(session)).await;
+    }
+
+    /// Completes all jobs of a lane, one after the other.
+    pub(crate) async fn complete_all_of(&self, lane: &LaneKey) {
+        while let Some(head) = self.head(lane).await {
+            self.complete(lane, head, "Done.").await;
         }
     }
 

@@ -135,6 +135,25 @@ async fn a_submit_whose_wait_fails_is_accepted_all_the_same() {
     assert_eq!(response.expect(202)["status"], "queued");
 }
 
+/// A repeated submit of a job that has ended reads it once, and needs no permit to wait.
+#[tokio::test]
+async fn a_repeated_submit_of_an_ended_job_does_not_wait() {
+    let gateway = Fixture::with_settings(|settings| settings.waits_max = 0).await;
+    let job = json!({"input": "Hi.", "session_id": "s"});
+    gateway.submit_with_key(&job, "k").await.expect(202);
+    gateway.complete_all("s").await;
+    let reads = gateway.store.call_count(StoreCall::Job);
+    let request = gateway.request(Method::POST, "/v1/jobs").json(&job);
+    let request = request
+        .header("idempotency-key", "k")
+        .header("prefer", "wait=60");
+    let response = gateway.send(request).await;
+    assert_eq!(response.header("retry-after"), None);
+    assert_eq!(response.header("preference-applied"), Some("wait=60"));
+    assert_eq!(response.expect(200)["status"], "completed");
+    assert_eq!(gateway.store.call_count(StoreCall::Job), reads + 1);
+}
+
 /// A preference with a wait, and a job that ends within it.
 #[tokio::test]
 async fn a_submit_confirms_the_wait_that_it_preferred() {

@@ -358,6 +358,11 @@ fn made(lane: &Lane, action: &Action) -> Applied {
         Action::Admit { .. } => Applied::Admitted {
             // A later change of the same batch may have ended the job.
             ahead: position.unwrap_or(0),
+            head: lane
+                .head()
+                .map_or(State::Queued { not_before: None }, |head| {
+                    head.state.clone()
+                }),
         },
         // The rules fail a job whose tries are used up.
         Action::Retry { .. } if position.is_none() => Applied::NotTriedAgain,

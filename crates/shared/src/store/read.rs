@@ -8,7 +8,7 @@ use crate::{
     document::{Document, DocumentVersion, UnknownFields},
     ids::{JobId, LaneKey, ProcessId},
     job::{JobMeta, Outcome, Request, Status},
-    lane::{Entry, Lane, OutcomeSummary},
+    lane::{Entry, Lane, OutcomeSummary, State},
     session::Conversation,
     time::TimeMs,
 };
@@ -133,6 +133,21 @@ pub struct LiveJob {
     pub entry: Entry,
     /// How many jobs of the lane come before it.
     pub ahead: usize,
+    /// The state of the first job of the lane.
+    pub head: State,
+}
+
+impl LiveJob {
+    /// A job of this lane. `None` if the lane does not have it.
+    #[must_use]
+    pub fn of(lane: &Lane, job: JobId) -> Option<Self> {
+        let (ahead, entry) = lane.find(job)?;
+        Some(Self {
+            entry: entry.clone(),
+            ahead,
+            head: lane.head()?.state.clone(),
+        })
+    }
 }
 
 /// What the store keeps under an idempotency key.

@@ -22,7 +22,7 @@ async fn changes_that_wait_together_are_made_by_one_commit_in_their_order() {
         .iter()
         .map(|job| scene.apply(scene.admission("s", *job, "hello")));
     for (position, applied) in join_all(admissions).await.into_iter().enumerate() {
-        assert!(matches!(applied, Ok(Applied::Admitted { ahead }) if ahead == position));
+        assert!(matches!(applied, Ok(Applied::Admitted { ahead, .. }) if ahead == position));
     }
     assert_eq!(scene.commits_made(), 1);
     assert_eq!(scene.store.call_count(StoreCall::Commit), 1);

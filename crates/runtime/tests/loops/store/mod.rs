@@ -239,13 +239,7 @@ impl Store for MemoryStore {
             Some(outcome) => JobState::Ended(outcome.clone()),
             None => {
                 let (lane, _) = &state.lanes[&new_job.meta.lane()];
-                {
-                    let (ahead, entry) = lane.find(job).unwrap();
-                    JobState::Live(LiveJob {
-                        entry: entry.clone(),
-                        ahead,
-                    })
-                }
+                JobState::Live(LiveJob::of(lane, job).unwrap())
             }
         };
         let meta = new_job.meta.clone();
