@@ -40,6 +40,8 @@ fn routes() -> Map<String, Value> {
             "GET /v1/jobs/{id}?wait_s=30",
         ),
         ("cancel a job", "POST /v1/jobs/{id}/cancel"),
+        ("run a job again", "POST /v1/jobs/{id}/retry"),
+        ("delete a job", "DELETE /v1/jobs/{id}"),
         ("show a session", "GET /v1/sessions/{id}"),
         ("delete a session", "DELETE /v1/sessions/{id}"),
         ("show the queues", "GET /v1/queues"),

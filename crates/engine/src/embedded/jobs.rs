@@ -1,11 +1,11 @@
 //! The tables of jobs and outcomes: a row in `jobs` from admission on, and one in `outcomes` once the job ends. Both
-//! rows have the same row number, `n`.
+//! rows have the same row number, `n`. The rows of a removed job stay for a while, without its tenant and its documents.
 
 use forebay_shared::{
     document,
     ids::JobId,
     job::Status,
-    store::{FoundJob, StoreError},
+    store::{FoundJob, JobRemoval, REMOVED_JOB_MS, StoreError},
     time::TimeMs,
 };
 use rusqlite::{Connection, OptionalExtension as _};
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     record,
-    rows::{JobRow, OutcomeRow},
+    rows::{JobRow, OutcomeRow, RepairedRow},
 };
 
 /// Whether the job has a record that has not expired.
@@ -82,11 +82,76 @@ pub(super) fn write_outcome(db: &Connection, outcome: &OutcomeRow) -> rusqlite::
     .map(drop)
 }
 
+/// Whether the job has ended with this fence, and its record has neither expired nor been removed.
+pub(super) fn has_outcome(
+    db: &Connection,
+    id: JobId,
+    fence: u64,
+    now: TimeMs,
+) -> rusqlite::Result<bool> {
+    db.prepare_cached(
+        "SELECT 1 FROM jobs JOIN outcomes USING (n)
+         WHERE id = ?1 AND tenant <> '' AND fence = ?2 AND forget_at > ?3",
+    )?
+    .exists((JobIdColumn(id), int(fence), TimeColumn(now)))
+}
+
+/// Deletes the outcome of a job, and replaces its metadata.
+pub(super) fn repair(db: &Connection, job: &RepairedRow) -> rusqlite::Result<()> {
+    delete_outcome(db, job.job)?;
+    db.prepare_cached("UPDATE jobs SET meta = ?1 WHERE id = ?2")?
+        .execute((&job.meta, JobIdColumn(job.job)))
+        .map(drop)
+}
+
 /// Deletes the outcome of a job.
-pub(super) fn delete_outcome(db: &Connection, id: JobId) -> rusqlite::Result<()> {
+fn delete_outcome(db: &Connection, id: JobId) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM outcomes WHERE n = (SELECT n FROM jobs WHERE id = ?1)")?
         .execute([JobIdColumn(id)])
         .map(drop)
+}
+
+/// Removes a job of the tenant that has ended. Its rows keep the id and the summary of the outcome.
+pub(super) fn remove(
+    db: &Connection,
+    tenant: &str,
+    id: JobId,
+    now: TimeMs,
+) -> rusqlite::Result<JobRemoval> {
+    let found = db
+        .prepare_cached(
+            "SELECT n, keep_until, outcomes.n IS NULL FROM jobs LEFT JOIN outcomes USING (n)
+             WHERE id = ?1 AND tenant = ?2 AND (forget_at IS NULL OR forget_at > ?3)",
+        )?
+        .query_row((JobIdColumn(id), tenant, TimeColumn(now)), |row| {
+            Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get::<_, bool>(2)?))
+        })
+        .optional()?;
+    let (row_number, keep_until) = match found {
+        None => return Ok(JobRemoval::NotFound),
+        Some((_, _, true)) => return Ok(JobRemoval::IsLive),
+        Some((row_number, TimeColumn(keep_until), false)) => (row_number, keep_until),
+    };
+    // No tenant has an empty name, so no read finds the row.
+    db.prepare_cached("UPDATE jobs SET tenant = '', meta = '', request = '' WHERE n = ?1")?
+        .execute([row_number])?;
+    db.prepare_cached(
+        "UPDATE outcomes SET forget_at = ?1, fence = fence + 1, doc = '' WHERE n = ?2",
+    )?
+    .execute((
+        TimeColumn(now.plus_ms(REMOVED_JOB_MS).max(keep_until)),
+        row_number,
+    ))?;
+    Ok(JobRemoval::Removed)
+}
+
+/// Whether the rows are those of a removed job.
+pub(super) fn is_removed(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Result<bool> {
+    db.prepare_cached(
+        "SELECT 1 FROM jobs JOIN outcomes USING (n)
+         WHERE id = ?1 AND tenant = '' AND forget_at > ?2",
+    )?
+    .exists((JobIdColumn(id), TimeColumn(now)))
 }
 
 /// The documents of a job, not parsed yet.
@@ -162,7 +227,7 @@ impl RawJob {
 pub(super) fn request(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Result<Option<String>> {
     db.prepare_cached(
         "SELECT request FROM jobs LEFT JOIN outcomes USING (n)
-         WHERE id = ?1 AND (forget_at IS NULL OR forget_at > ?2)",
+         WHERE id = ?1 AND tenant <> '' AND (forget_at IS NULL OR forget_at > ?2)",
     )?
     .query_row((JobIdColumn(id), TimeColumn(now)), |row| row.get(0))
     .optional()

@@ -13,7 +13,7 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, LoadedLane, Notices, RunInputs,
+        HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, JobRemoval, LoadedLane, Notices, RunInputs,
         SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic,
         TurnRange,
     },
@@ -186,6 +186,19 @@ impl Store for SqliteStore {
             _ => off_async_threads(|| raw.parse()),
         };
         raw.map(parse).transpose()
+    }
+
+    async fn remove_job(&self, tenant: &TenantId, job: JobId) -> Result<JobRemoval, StoreError> {
+        let (tenant, now) = (tenant.to_string(), self.now());
+        self.write(OnStoreFull::Retry, move |db| {
+            jobs::remove(db, &tenant, job, now)
+        })
+        .await
+    }
+
+    async fn is_job_removed(&self, job: JobId) -> Result<bool, StoreError> {
+        let now = self.now();
+        self.read(move |db| jobs::is_removed(db, job, now)).await
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {

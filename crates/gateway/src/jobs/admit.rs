@@ -12,7 +12,7 @@ use axum::{
 };
 use forebay_runtime::{
     byte_budget::ReservedBytes,
-    lanes::{AdmitOptions, Applied, LaneChange, LaneError},
+    lanes::{AdmitOptions, LaneChange, LaneError},
 };
 use forebay_shared::{
     class::Class,
@@ -79,6 +79,8 @@ impl PreparedJob {
             class: submission.class,
             created_at: self.now,
             expires_at: self.now.plus_ms(submission.expires_in_ms),
+            retried_at: None,
+            is_tool_results: submission.is_tool_results,
             metadata: submission.metadata,
             keep_until,
             traceparent: self.traceparent,
@@ -103,16 +105,13 @@ impl PreparedJob {
             Ok(applied) => {
                 state.admission.record_store_full(false);
                 tracing::debug!(job_id = %id, %class, "job accepted");
-                let ahead = match applied {
-                    Applied::Admitted { ahead } => ahead,
-                    _ => 0,
-                };
-                Ok(accepted_new(state, &job.meta, ahead)?)
+                Ok(accepted_new(state, &job.meta, applied.ahead())?)
             }
             // The job already exists. Another request with the same key admitted it, or `Lanes` repeated this commit
             // because its confirmation was lost.
             Err(LaneError::Refused(Refused::Exists)) => match state.read_job(&tenant, id).await? {
                 Some(job) => Ok(accepted_job(state, job)?),
+                None if state.is_job_deleted(id).await? => Err(Problem::job_deleted().into()),
                 None => Ok(accepted_new(state, &job.meta, 0)?),
             },
             Err(error) => Err(admit_error(state, class, &error)),
@@ -144,7 +143,7 @@ impl From<AdmitError> for Problem {
 }
 
 /// The error for an admission that failed.
-fn admit_error(state: &ApiState, class: Class, error: &LaneError) -> AdmitError {
+pub(super) fn admit_error(state: &ApiState, class: Class, error: &LaneError) -> AdmitError {
     let problem = match error {
         LaneError::Refused(Refused::Full) => {
             let detail = format!("a session may have at most {LANE_MAX} live jobs");
@@ -195,7 +194,11 @@ impl Accepted {
 }
 
 /// A job that was admitted now, behind so many jobs of its session.
-fn accepted_new(state: &ApiState, meta: &JobMeta, ahead: usize) -> Result<Accepted, Problem> {
+pub(super) fn accepted_new(
+    state: &ApiState,
+    meta: &JobMeta,
+    ahead: usize,
+) -> Result<Accepted, Problem> {
     let speed = ClassSpeed::of(&state.member.gauge, meta.class);
     let place = QueuePlace::of_new(ahead, &speed);
     let json = view::new_job(meta, place, &|time| state.show(time))?;

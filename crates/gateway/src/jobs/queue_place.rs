@@ -92,7 +92,7 @@ impl QueuePlace {
     /// The place of a live job.
     pub(super) fn of(meta: &JobMeta, job: &LiveJob, speed: &ClassSpeed, now: TimeMs) -> Self {
         let ahead_in_class = if job.ahead == 0 {
-            speed.ahead_of(meta.created_at, now)
+            speed.ahead_of(meta.admitted_at(), now)
         } else {
             // The job becomes ready when those of its session have ended, and then others were ready before it.
             speed.ready

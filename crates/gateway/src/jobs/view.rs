@@ -1,4 +1,4 @@
-//! A job as the API shows it. A field without a value is null. Seven fields are absent instead: `queue`, `waiting_for`,
+//! A job as the API shows it. A field without a value is null. Eight fields are absent instead: `queue`, `retried_at`, `waiting_for`,
 //! `waiting_error`, `output.reasoning`, `usage.cached_input_tokens`, `usage.reasoning_tokens` and `error.detail`.
 
 use axum::{
@@ -41,6 +41,10 @@ pub(crate) struct JobView<'a> {
     priority: Class,
     #[schemars(extend("format" = "date-time"))]
     created_at: String,
+    /// When the job was last retried, if it was. All that follows is about the time since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    retried_at: Option<String>,
     /// When a worker first claimed the job.
     #[schemars(extend("format" = "date-time"))]
     started_at: Option<String>,
@@ -123,6 +127,7 @@ impl<'a> JobView<'a> {
             model: &meta.model,
             priority: meta.class,
             created_at: show(meta.created_at),
+            retried_at: meta.retried_at.map(show),
             started_at: None,
             ended_at: None,
             expires_at: show(meta.expires_at),
@@ -241,7 +246,7 @@ pub(super) fn respond_job(
 ) -> Result<Response, Problem> {
     let place = place_of(state, &job);
     let poll_after_s = place.map(|place| {
-        let age_ms = state.member.store.now().since_ms(job.meta.created_at);
+        let age_ms = state.member.store.now().since_ms(job.meta.admitted_at());
         place.poll_after_s(age_ms)
     });
     let ReadJob { record, reserved } = job;
@@ -293,6 +298,8 @@ mod tests {
             class: Class::Batch,
             created_at: TimeMs(0),
             expires_at: TimeMs(60_000),
+            retried_at: None,
+            is_tool_results: false,
             metadata: serde_json::Map::new(),
             keep_until: None,
             traceparent: None,

@@ -53,6 +53,7 @@ pub(crate) fn submit_job(generator: &mut SchemaGenerator) -> Operation {
             P::SessionBusy,
             P::UnsupportedMediaType,
             P::InvalidRequest,
+            P::JobDeleted,
             P::IdempotencyKeyReused,
             P::SessionFull,
             P::BacklogFull,
@@ -107,6 +108,60 @@ pub(crate) fn cancel_job(generator: &mut SchemaGenerator) -> Operation {
         P::JobNotFound,
         P::JobFinished,
         P::StoreFull,
+        P::StoreUnavailable,
+    ])
+}
+
+pub(crate) fn retry_job(generator: &mut SchemaGenerator) -> Operation {
+    let description = "Runs a job again that failed, was cancelled or has expired, with the same id and request. It waits behind \
+                       the live jobs of its session. It expires after the time that its submit set, and its tries are counted \
+                       anew. The limits of a submit hold.";
+    id(Operation::new(
+        "retryJob",
+        "jobs",
+        "Run a job again",
+        description,
+    ))
+    .json::<JobView<'_>>(
+        generator,
+        StatusCode::ACCEPTED,
+        "The job is queued again.",
+        &["X-Request-Id", "Location", "Retry-After"],
+    )
+    .problems(&[
+        P::UnknownParameter,
+        P::JobNotFound,
+        P::JobFinished,
+        P::JobLive,
+        P::SessionFull,
+        P::BacklogFull,
+        P::ProviderBacklogFull,
+        P::QueueUnhealthy,
+        P::StoreFull,
+        P::StoreUnavailable,
+        P::Stopping,
+    ])
+}
+
+pub(crate) fn delete_job(_: &mut SchemaGenerator) -> Operation {
+    let description = "Erases a job that has ended: its metadata, its request and its result. The turns of its session stay. A \
+                       submit with the idempotency key of the job answers 410 until the key lapses.";
+    id(Operation::new(
+        "deleteJob",
+        "jobs",
+        "Delete a job",
+        description,
+    ))
+    .response(
+        StatusCode::NO_CONTENT,
+        "The job is deleted.",
+        &JOB_HEADERS,
+        None,
+    )
+    .problems(&[
+        P::UnknownParameter,
+        P::JobNotFound,
+        P::JobLive,
         P::StoreUnavailable,
     ])
 }

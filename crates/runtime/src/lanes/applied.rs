@@ -36,3 +36,14 @@ pub enum Applied {
     /// The claim was not granted, because the job may not run yet.
     NotDue,
 }
+
+impl Applied {
+    /// How many jobs of the lane come before the admitted job. 0 for another change.
+    #[must_use]
+    pub const fn ahead(&self) -> usize {
+        match self {
+            Self::Admitted { ahead } => *ahead,
+            _ => 0,
+        }
+    }
+}

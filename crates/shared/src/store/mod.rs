@@ -30,13 +30,13 @@ pub use account::{
     ACCOUNTS_MAX, AccountSwap, DeferredCount, DeferredHead, StoredAccount, StoredAccounts,
     UnreadableAccount,
 };
-pub use commit::{Commit, CommitResult, EndedJob, NewJob, SessionWrite, TimerMove};
+pub use commit::{Commit, CommitResult, EndedJob, NewJob, RepairedJob, SessionWrite, TimerMove};
 pub use counts::{ClassTotals, Counts, RECENT_COUNTS_MS, RecentCounts, TenantClassCounts};
 pub use deferred::{BehindChange, DeferredChange, DeferredEntry};
 pub use read::{
-    FoundJob, Head, HeadFilter, HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, JobRecord, JobState,
-    LiveJob, LoadedLane, LoadedRunInputs, RunInputs, SessionRemoval, SetKeyResult, Timer,
-    TurnRange,
+    FoundJob, Head, HeadFilter, HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, JobRecord,
+    JobRemoval, JobState, LiveJob, LoadedLane, LoadedRunInputs, REMOVED_JOB_MS, RunInputs,
+    SessionRemoval, SetKeyResult, Timer, TurnRange,
 };
 pub use version::{AccountVersion, LaneVersion};
 pub use watch::{Notices, Topic};
@@ -179,6 +179,15 @@ pub trait Store: Send + Sync {
             Some(FoundJob::LargeOutcome { .. }) | None => Ok(None),
         }
     }
+
+    /// Erases a job of a tenant that has ended: its metadata, its request and its outcome. All reads then return nothing. Only the
+    /// job's id and the summary of its outcome remain, with a fence that is higher by 1, until the `keep_until` of the job, and
+    /// for at least [`REMOVED_JOB_MS`]. So a repeated admission, a late attempt and a repair that was begun before do not bring the
+    /// job back.
+    async fn remove_job(&self, tenant: &TenantId, job: JobId) -> Result<JobRemoval, StoreError>;
+
+    /// Whether the job was removed, and its id remains.
+    async fn is_job_removed(&self, job: JobId) -> Result<bool, StoreError>;
 
     /// Reads the request of a job. `None` if the job is unknown or has been deleted.
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError>;

@@ -45,7 +45,7 @@ pub(super) fn script_arguments(
     push_jobs(&mut args, rows.jobs);
     args.push_text(rows.repaired.len());
     for job in rows.repaired {
-        args.push_text(job);
+        args.push_text(job.job).push_text(job.fence).push(job.meta);
     }
     push_deferred(&mut args, &commit.lane, &rows.deferred);
     push_timers(&mut args, &commit.lane, &rows.timers);

@@ -4,7 +4,7 @@
 //! | key | type | content |
 //! | --- | --- | --- |
 //! | `fb:{p}:l:LANE` | string | a lane: a line for the scripts ([`lane_document`](super::lane_document)), then JSON |
-//! | `fb:{p}:j:JOB` | hash | a job's record: the fields `meta`, `request`, `keep_until` and `lane`; of an ended job also `outcome`, and `mark` (the summary of the outcome) |
+//! | `fb:{p}:j:JOB` | hash | a job's record: the fields `meta`, `request`, `keep_until` and `lane`; of an ended job also `outcome`, and `mark` (the summary of the outcome). A removed job has only `mark` |
 //! | `fb:{p}:t` | zset | timers: live jobs by the time of their timer |
 //! | `fb:{p}:h` | zset | the index of the running and ready heads: each member is the head's code and then the lane's key; all scores are 0 |
 //! | `fb:{p}:d:C\|ACCOUNT` | zset | the index of deferred heads of an account and class: lanes by the time of their head's admission |

@@ -11,9 +11,9 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        HeadPage, IdempotencyEntry, LoadedLane, LoadedRunInputs, Notices, RecentCounts, RunInputs,
-        SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic,
-        TurnRange,
+        HeadPage, IdempotencyEntry, JobRemoval, LoadedLane, LoadedRunInputs, Notices, RecentCounts,
+        RunInputs, SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts, Timer,
+        TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -155,6 +155,14 @@ impl Store for RedisStore {
         outcome_bytes_max: u64,
     ) -> Result<Option<FoundJob>, StoreError> {
         self.read_job(tenant, job, outcome_bytes_max).await
+    }
+
+    async fn remove_job(&self, tenant: &TenantId, job: JobId) -> Result<JobRemoval, StoreError> {
+        self.remove_ended_job(tenant, job).await
+    }
+
+    async fn is_job_removed(&self, job: JobId) -> Result<bool, StoreError> {
+        self.is_removed(job).await
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {

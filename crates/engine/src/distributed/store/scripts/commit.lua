@@ -28,6 +28,12 @@ local conflict = (old and string.sub(old, 1, 32) or '') ~= expected
 for index = 0, admitted - 1 do
   conflict = conflict or redis.call('EXISTS', prefix .. 'j:' .. ARGV[next_arg + 4 * index]) == 1
 end
+-- The list of repaired jobs follows. It has three arguments for each job: the id, the fence of its outcome, its new metadata.
+local repaired_arg = next_arg + 4 * admitted
+for index = repaired_arg + 1, repaired_arg + 3 * tonumber(ARGV[repaired_arg]), 3 do
+  local record = redis.call('HMGET', prefix .. 'j:' .. ARGV[index], 'meta', 'mark')
+  conflict = conflict or not record[1] or not record[2] or cjson.decode(record[2])[2] ~= tonumber(ARGV[index + 1])
+end
 -- Whether no document of run inputs has another version than the first, which all releases read. A document with the version at
 -- another place, and one whose inner objects have a field `v`, may be of another version.
 local function all_of_first_version(inputs)
@@ -73,7 +79,8 @@ end
 
 -- Jobs that had ended and are live again.
 for _ = 1, tonumber(take()) do
-  local key = prefix .. 'j:' .. take()
+  local key, _fence, meta = prefix .. 'j:' .. take(), take(), take()
+  redis.call('HSET', key, 'meta', meta)
   redis.call('HDEL', key, 'mark', 'outcome')
   redis.call('PERSIST', key)
 end
