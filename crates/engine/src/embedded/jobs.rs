@@ -213,7 +213,11 @@ impl RawJob {
     /// Parses the documents.
     pub(super) fn parse(self) -> Result<FoundJob, StoreError> {
         if let Some((bytes, status)) = self.large_outcome {
-            return Ok(FoundJob::LargeOutcome { bytes, status });
+            return Ok(FoundJob::LargeOutcome {
+                meta: Box::new(document::read(self.meta.as_bytes())?),
+                bytes,
+                status,
+            });
         }
         let lane = self.lane.map(|doc| document::read(doc.as_bytes()));
         let lane = lane.transpose()?;

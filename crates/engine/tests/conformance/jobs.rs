@@ -85,10 +85,18 @@ pub(crate) async fn a_large_outcome_is_not_read(engine: impl Harness) {
     let lane = TestLane::session(&engine.store(), "s");
     let job = lane.complete(&["a", "b"]).await;
     let found = lane.store.find_job(&lane.tenant, job, 1).await.unwrap();
-    let Some(FoundJob::LargeOutcome { bytes, status }) = found else {
+    let Some(FoundJob::LargeOutcome {
+        meta,
+        bytes,
+        status,
+    }) = found
+    else {
         panic!("the outcome should be large: {found:?}");
     };
-    assert_eq!(status, Status::Completed);
+    assert_eq!((meta.id, status), (job, Status::Completed));
+    let other = TenantId::parse("other").unwrap();
+    let found = lane.store.find_job(&other, job, 1).await.unwrap();
+    assert!(found.is_none(), "another tenant sees it: {found:?}");
     let found = lane.store.find_job(&lane.tenant, job, bytes).await.unwrap();
     assert!(matches!(found, Some(FoundJob::Record(_))), "{found:?}");
 }

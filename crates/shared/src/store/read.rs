@@ -90,6 +90,8 @@ pub enum FoundJob {
     Record(Box<JobRecord>),
     /// The job has ended, and its outcome is larger than the limit.
     LargeOutcome {
+        /// The job's metadata.
+        meta: Box<JobMeta>,
         /// The size of the outcome as stored.
         bytes: u64,
         /// How the job ended.

@@ -93,6 +93,7 @@ impl RedisStore {
         };
         Ok(match found {
             FoundJob::Record(record) if record.meta.tenant != *tenant => None,
+            FoundJob::LargeOutcome { meta, .. } if meta.tenant != *tenant => None,
             found => Some(found),
         })
     }
