@@ -74,6 +74,8 @@ pub(crate) struct HeadRow {
 pub(crate) struct JobRow {
     /// The job.
     pub(crate) job: JobId,
+    /// When the job was created.
+    pub(crate) created_at: TimeMs,
     /// The record must not be deleted before this time. 0 sets no such limit.
     pub(crate) keep_until: TimeMs,
     /// The job's [`JobMeta`](forebay_shared::job::JobMeta) as JSON.
@@ -206,6 +208,7 @@ impl JobRow {
     fn of(new: &NewJob) -> Result<Self, StoreError> {
         Ok(Self {
             job: new.meta.id,
+            created_at: new.meta.created_at,
             keep_until: new.meta.keep_until.unwrap_or_default(),
             meta: json(&new.meta)?,
             request: json(&new.request)?,

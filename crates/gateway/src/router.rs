@@ -59,6 +59,7 @@ struct Route {
 fn routes() -> Vec<Route> {
     let route = |method, path, handler, describe| Route { method, path, handler, describe };
     vec![
+        route("get", "/v1/jobs", get(jobs::list::get), openapi::list_jobs),
         route("post", "/v1/jobs", post(jobs::submit::post), openapi::submit_job),
         route("get", "/v1/jobs/{id}", get(jobs::get::get), openapi::get_job),
         route("post", "/v1/jobs/{id}/cancel", post(jobs::cancel::post), openapi::cancel_job),

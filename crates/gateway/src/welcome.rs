@@ -39,6 +39,7 @@ fn routes() -> Map<String, Value> {
             "show a job, or wait for its reply",
             "GET /v1/jobs/{id}?wait_s=30",
         ),
+        ("list jobs", "GET /v1/jobs?status=failed"),
         ("cancel a job", "POST /v1/jobs/{id}/cancel"),
         ("run a job again", "POST /v1/jobs/{id}/retry"),
         ("delete a job", "DELETE /v1/jobs/{id}"),

@@ -14,9 +14,9 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        HeadPage, IdempotencyEntry, JobRemoval, LoadedLane, Notices, RecentCounts, RunInputs,
-        SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic,
-        TurnRange,
+        HeadPage, IdempotencyEntry, JobRemoval, ListPosition, ListQuery, LoadedLane, Notices,
+        RecentCounts, RunInputs, SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts,
+        Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -170,6 +170,11 @@ impl Store for MeteredStore {
     async fn is_job_removed(&self, job: JobId) -> Result<bool, StoreError> {
         let call = self.inner.is_job_removed(job);
         self.measure("is_job_removed", call).await
+    }
+
+    async fn list_jobs(&self, query: &ListQuery) -> Result<Vec<ListPosition>, StoreError> {
+        let call = self.inner.list_jobs(query);
+        self.measure("list_jobs", call).await
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {

@@ -31,6 +31,8 @@ pub enum StoreCall {
     RemoveJob,
     /// `is_job_removed`.
     IsJobRemoved,
+    /// `list_jobs`.
+    ListJobs,
     /// `request`.
     Request,
     /// `request_bytes`.

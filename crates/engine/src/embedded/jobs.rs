@@ -5,7 +5,7 @@ use forebay_shared::{
     document,
     ids::JobId,
     job::Status,
-    store::{FoundJob, JobRemoval, REMOVED_JOB_MS, StoreError},
+    store::{FoundJob, JobRemoval, ListPosition, ListQuery, REMOVED_JOB_MS, StoreError},
     time::TimeMs,
 };
 use rusqlite::{Connection, OptionalExtension as _};
@@ -227,6 +227,40 @@ impl RawJob {
     }
 }
 
+/// Returns positions of the list of a tenant's jobs. Reads only the index `jobs_listed`.
+pub(super) fn list(db: &Connection, query: &ListQuery) -> rusqlite::Result<Vec<ListPosition>> {
+    let Some(bounds) = query.bounds() else {
+        return Ok(Vec::new());
+    };
+    let order = if query.is_oldest_first { "ASC" } else { "DESC" };
+    let mut select = db.prepare_cached(&select_listed(order))?;
+    let (first, last) = bounds.into_inner();
+    let partition = query.partition();
+    let mut rows = select.query((query.tenant.as_str(), TimeColumn(first), TimeColumn(last)))?;
+    let mut positions = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (TimeColumn(created_at), JobIdColumn(job)) = (row.get(0)?, row.get(1)?);
+        let position = ListPosition { created_at, job };
+        let may_belong = partition.is_none_or(|partition| job.partition() == partition);
+        if may_belong && query.is_behind(position) {
+            positions.push(position);
+            if positions.len() >= query.limit {
+                break;
+            }
+        }
+    }
+    Ok(positions)
+}
+
+/// The statement of [`list`].
+fn select_listed(order: &str) -> String {
+    format!(
+        "SELECT json_extract(meta, '$.created_at'), id FROM jobs INDEXED BY jobs_listed
+         WHERE tenant = ?1 AND tenant <> '' AND json_extract(meta, '$.created_at') BETWEEN ?2 AND ?3
+         ORDER BY json_extract(meta, '$.created_at') {order}, substr(id, 17) {order}, id {order}"
+    )
+}
+
 /// Reads the request of a job, as JSON.
 pub(super) fn request(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Result<Option<String>> {
     db.prepare_cached(
@@ -266,4 +300,32 @@ pub(super) fn delete_expired(db: &Connection, limit: usize, now: TimeMs) -> rusq
         }
     }
     Ok(deleted)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::embedded::schema;
+
+    /// A list that sorts, or that reads records, would read all jobs of the tenant.
+    #[test]
+    fn a_list_reads_only_its_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = schema::open_writer(&folder.path().join("forebay.db")).unwrap();
+        for order in ["ASC", "DESC"] {
+            let plan: Vec<String> = db
+                .prepare(&format!(
+                    "EXPLAIN QUERY PLAN {}",
+                    super::select_listed(order)
+                ))
+                .unwrap()
+                .query_map(("default", 0, 1), |row| row.get("detail"))
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            let [step] = &plan[..] else {
+                panic!("the list has several steps: {plan:?}");
+            };
+            assert!(step.contains("COVERING INDEX jobs_listed"), "{step}");
+        }
+    }
 }

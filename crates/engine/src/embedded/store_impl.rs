@@ -13,9 +13,9 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, JobRemoval, LoadedLane, Notices, RunInputs,
-        SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic,
-        TurnRange,
+        HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, JobRemoval, ListPosition, ListQuery,
+        LoadedLane, Notices, RunInputs, SessionRemoval, SetKeyResult, Store, StoreError,
+        StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -199,6 +199,11 @@ impl Store for SqliteStore {
     async fn is_job_removed(&self, job: JobId) -> Result<bool, StoreError> {
         let now = self.now();
         self.read(move |db| jobs::is_removed(db, job, now)).await
+    }
+
+    async fn list_jobs(&self, query: &ListQuery) -> Result<Vec<ListPosition>, StoreError> {
+        let query = query.clone();
+        self.read(move |db| jobs::list(db, &query)).await
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {

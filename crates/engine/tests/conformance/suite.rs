@@ -26,6 +26,10 @@ macro_rules! conformance {
                     only_an_ended_job_of_the_tenant_is_removed,
                     a_removed_job_is_known_as_long_as_its_record_had_to_be_kept,
                     outcomes_are_loaded_for_ended_jobs_only;
+                listing: shows_the_jobs_of_a_tenant_in_the_order_of_their_creation,
+                    is_read_in_pages_without_gaps_or_repeats_while_jobs_come_and_go,
+                    is_bounded_by_times,
+                    of_a_session_is_read_from_its_partition;
                 run_inputs: contains_the_request_and_the_turns,
                     exists_for_live_jobs_only,
                     is_returned_with_a_conflict,

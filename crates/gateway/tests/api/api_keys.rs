@@ -330,6 +330,12 @@ async fn a_tenant_does_not_retry_or_delete_an_ended_job_of_another_one() {
     }
     let seen = api.get(&path, SHOP).await.expect(200);
     assert_eq!(seen["status"], "cancelled", "{seen}");
+    let list = api.get("/v1/jobs", SHOP).await.expect(200);
+    assert_eq!(list["data"], json!([seen]));
+    for parameters in ["", "?session_id=s", "?status=cancelled"] {
+        let list = api.get(&format!("/v1/jobs{parameters}"), BANK).await;
+        assert_eq!(list.expect(200)["data"], json!([]), "{parameters}");
+    }
     assert_eq!(send(Method::DELETE, &path, SHOP).await.status, 204);
     send(Method::POST, &retry, SHOP)
         .await

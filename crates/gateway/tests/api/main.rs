@@ -13,6 +13,7 @@ mod idempotency;
 mod invalid_submits;
 mod jobs;
 mod limits;
+mod lists;
 mod openapi;
 mod providers;
 mod raw_http;

@@ -7,6 +7,7 @@ mod account;
 mod commit;
 mod counts;
 mod deferred;
+mod listing;
 mod read;
 mod version;
 mod watch;
@@ -33,6 +34,7 @@ pub use account::{
 pub use commit::{Commit, CommitResult, EndedJob, NewJob, RepairedJob, SessionWrite, TimerMove};
 pub use counts::{ClassTotals, Counts, RECENT_COUNTS_MS, RecentCounts, TenantClassCounts};
 pub use deferred::{BehindChange, DeferredChange, DeferredEntry};
+pub use listing::{ListPosition, ListQuery};
 pub use read::{
     FoundJob, Head, HeadFilter, HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, JobRecord,
     JobRemoval, JobState, LiveJob, LoadedLane, LoadedRunInputs, REMOVED_JOB_MS, RunInputs,
@@ -188,6 +190,11 @@ pub trait Store: Send + Sync {
 
     /// Whether the job was removed, and its id remains.
     async fn is_job_removed(&self, job: JobId) -> Result<bool, StoreError>;
+
+    /// Returns positions of the list of a tenant's jobs, in the order that the query asks for, without gaps. There may be fewer than
+    /// the limit although others follow; none are returned at the end. A position may be that of a job whose record has expired.
+    /// A store that processes of several releases use does not list the jobs that an older release has admitted.
+    async fn list_jobs(&self, query: &ListQuery) -> Result<Vec<ListPosition>, StoreError>;
 
     /// Reads the request of a job. `None` if the job is unknown or has been deleted.
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError>;

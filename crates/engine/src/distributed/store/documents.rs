@@ -107,7 +107,9 @@ impl RedisStore {
         let mut args = Arguments::default();
         args.push_text(tenant)
             .push_time(self.clock.now())
-            .push_text(REMOVED_JOB_MS);
+            .push_text(REMOVED_JOB_MS)
+            .push_text(job)
+            .push(self.keys.partition_prefix(job.partition()));
         let key = self.keys.job(job);
         let script = &self.scripts.remove_job;
         let reply = self

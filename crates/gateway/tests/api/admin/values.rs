@@ -95,6 +95,7 @@ async fn each_route_has_its_own_label() {
     let mut labels = vec![(Method::GET, "/", "/")];
     for (method, path, label) in [
         (Method::POST, "/v1/jobs", "/v1/jobs"),
+        (Method::GET, "/v1/jobs", "/v1/jobs"),
         (Method::GET, "/v1/jobs/job_1", "/v1/jobs/{id}"),
         (
             Method::POST,

@@ -28,10 +28,10 @@ use forebay_shared::{
     session::{Conversation, SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        HeadPage, IdempotencyEntry, JobRecord, JobRemoval, JobState, LaneVersion, LiveJob,
-        LoadedLane, NewJob, Notices, RunInputs, SessionRemoval, SetKeyResult, Store, StoreError,
-        StoredAccount, StoredAccounts, TenantClassCounts, Timer, TimerMove, Topic, TurnRange,
-        UnreadableAccount,
+        HeadPage, IdempotencyEntry, JobRecord, JobRemoval, JobState, LaneVersion, ListPosition,
+        ListQuery, LiveJob, LoadedLane, NewJob, Notices, RunInputs, SessionRemoval, SetKeyResult,
+        Store, StoreError, StoredAccount, StoredAccounts, TenantClassCounts, Timer, TimerMove,
+        Topic, TurnRange, UnreadableAccount,
     },
     time::TimeMs,
 };
@@ -267,6 +267,10 @@ impl Store for MemoryStore {
 
     async fn is_job_removed(&self, _job: JobId) -> Result<bool, StoreError> {
         unreachable!("no loop asks for removed jobs")
+    }
+
+    async fn list_jobs(&self, _query: &ListQuery) -> Result<Vec<ListPosition>, StoreError> {
+        unreachable!("no loop lists jobs")
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {

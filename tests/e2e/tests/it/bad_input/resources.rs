@@ -74,7 +74,7 @@ async fn unknown_and_malformed_ids_are_answered_with_404() {
         assert_eq!(answer.status, 404, "{path}");
     }
     for (method, path) in [
-        (Method::GET, "/v1/jobs"),
+        (Method::DELETE, "/v1/jobs"),
         (Method::PUT, "/v1/jobs/x"),
         (Method::PUT, "/v1/sessions/x"),
         (Method::POST, "/v1/queues"),
