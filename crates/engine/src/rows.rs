@@ -9,7 +9,9 @@ use forebay_shared::{
     job::Status,
     lane::{ClassCounts, HeadState, Lane, State},
     session::{SessionBounds, TokenMeasure},
-    store::{Commit, DeferredChange, EndedJob, NewJob, SessionWrite, StoreError, Topic},
+    store::{
+        Commit, DeferredChange, EndedJob, NewJob, RepairedJob, SessionWrite, StoreError, Topic,
+    },
     time::TimeMs,
 };
 use serde::Serialize;
@@ -24,7 +26,7 @@ pub(crate) struct CommitRows {
     /// Records of new jobs.
     pub(crate) jobs: Vec<JobRow>,
     /// Jobs that had ended and are live again. Their outcomes are deleted.
-    pub(crate) repaired: Vec<JobId>,
+    pub(crate) repaired: Vec<RepairedRow>,
     /// The timers to set. Each belongs to a live job.
     pub(crate) timers: Vec<TimerRow>,
     /// Outcomes of the jobs that end. Their timers are deleted.
@@ -72,12 +74,25 @@ pub(crate) struct HeadRow {
 pub(crate) struct JobRow {
     /// The job.
     pub(crate) job: JobId,
+    /// When the job was created.
+    pub(crate) created_at: TimeMs,
     /// The record must not be deleted before this time. 0 sets no such limit.
     pub(crate) keep_until: TimeMs,
     /// The job's [`JobMeta`](forebay_shared::job::JobMeta) as JSON.
     pub(crate) meta: String,
     /// The job's request as JSON.
     pub(crate) request: String,
+}
+
+/// The record of a job that is live again.
+#[derive(Debug)]
+pub(crate) struct RepairedRow {
+    /// The job.
+    pub(crate) job: JobId,
+    /// The fence of the outcome to delete.
+    pub(crate) fence: u64,
+    /// The job's new [`JobMeta`](forebay_shared::job::JobMeta) as JSON.
+    pub(crate) meta: String,
 }
 
 /// The timer of a live job.
@@ -155,7 +170,7 @@ impl CommitRows {
         Ok(Self {
             lane: LaneRow::of(&commit.next)?,
             jobs: collect(&commit.admitted, |new| JobRow::of(new))?,
-            repaired: commit.repaired.clone(),
+            repaired: collect(&commit.repaired, RepairedRow::of)?,
             timers: timers(commit)?,
             outcomes: collect(&commit.ended, |ended| OutcomeRow::of(ended, commit.at))?,
             session: session
@@ -193,9 +208,20 @@ impl JobRow {
     fn of(new: &NewJob) -> Result<Self, StoreError> {
         Ok(Self {
             job: new.meta.id,
+            created_at: new.meta.created_at,
             keep_until: new.meta.keep_until.unwrap_or_default(),
             meta: json(&new.meta)?,
             request: json(&new.request)?,
+        })
+    }
+}
+
+impl RepairedRow {
+    fn of(repaired: &RepairedJob) -> Result<Self, StoreError> {
+        Ok(Self {
+            job: repaired.meta.id,
+            fence: repaired.fence,
+            meta: json(&*repaired.meta)?,
         })
     }
 }

@@ -136,8 +136,13 @@ impl Problem {
     }
 
     pub(crate) fn job_not_found() -> Self {
-        let detail = "no job has this id, or its record has expired";
+        let detail = "no job has this id, or its record has expired or was deleted";
         Self::new(ProblemCode::JobNotFound, detail)
+    }
+
+    pub(crate) fn job_deleted() -> Self {
+        let detail = "the job of this Idempotency-Key was deleted; use another key for a new job";
+        Self::new(ProblemCode::JobDeleted, detail)
     }
 
     pub(crate) fn session_not_found() -> Self {

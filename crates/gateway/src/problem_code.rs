@@ -19,7 +19,7 @@ pub(crate) enum ProblemCode {
     OriginNotAllowed,
     /// No route has this path.
     NotFound,
-    /// No job has this id, its record has expired, or the text is not a job id.
+    /// No job has this id, its record has expired or was deleted, or the text is not a job id.
     JobNotFound,
     /// No session has this id, it has expired, or the text is not a session id.
     SessionNotFound,
@@ -29,10 +29,14 @@ pub(crate) enum ProblemCode {
     RequestTimeout,
     /// The body did not arrive within its time limit.
     BodyTimeout,
-    /// The job has already ended, so it cannot be cancelled.
+    /// The job has already ended, so it cannot be cancelled. A completed job cannot be retried either.
     JobFinished,
+    /// The job has not ended, so it can be neither deleted nor retried.
+    JobLive,
     /// The session has live jobs.
     SessionBusy,
+    /// The job of the idempotency key was deleted.
+    JobDeleted,
     /// The body has too many bytes.
     BodyTooLarge,
     /// The session is too large for one response. Its turns can be read in pages.
@@ -99,6 +103,8 @@ impl ProblemCode {
             Self::RequestTimeout       => (S::REQUEST_TIMEOUT, "request_timeout", "The request did not arrive in time"),
             Self::BodyTimeout          => (S::REQUEST_TIMEOUT, "body_timeout", "The body did not arrive in time"),
             Self::JobFinished          => (S::CONFLICT, "job_finished", "The job has already ended"),
+            Self::JobLive              => (S::CONFLICT, "job_live", "The job has not ended"),
+            Self::JobDeleted           => (S::GONE, "job_deleted", "The job was deleted"),
             Self::SessionBusy          => (S::CONFLICT, "session_busy", "The session has live jobs"),
             Self::BodyTooLarge         => (S::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large"),
             Self::UriTooLong           => (S::URI_TOO_LONG, "uri_too_long", "The target of the request is too long"),

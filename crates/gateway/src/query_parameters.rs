@@ -4,6 +4,7 @@
 
 use axum::{
     extract::{MatchedPath, Request},
+    http::Method,
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -14,9 +15,21 @@ use crate::{problem::Problem, problem_code::ProblemCode};
 const NAME_CHARS_MAX: usize = 64;
 
 /// The query parameters of a route; `None` if it ignores unknown parameters.
-fn parameters_of(route: &str) -> Option<&'static [&'static str]> {
+fn parameters_of(method: &Method, route: &str) -> Option<&'static [&'static str]> {
     match route {
-        "/v1/jobs" | "/v1/jobs/{id}" => Some(&["wait_s"]),
+        "/v1/jobs" if matches!(*method, Method::GET | Method::HEAD) => Some(&[
+            "session_id",
+            "status",
+            "created_after",
+            "created_before",
+            "order",
+            "limit",
+            "cursor",
+        ]),
+        "/v1/jobs" if *method == Method::POST => Some(&["wait_s"]),
+        // The route does not have the method.
+        "/v1/jobs" => None,
+        "/v1/jobs/{id}" => Some(&["wait_s"]),
         "/v1/sessions/{id}" => Some(&["limit", "after"]),
         _ if route.starts_with("/v1/") => Some(&[]),
         _ => None,
@@ -26,7 +39,7 @@ fn parameters_of(route: &str) -> Option<&'static [&'static str]> {
 /// Refuses a request with an unknown query parameter.
 pub(crate) async fn refuse_unknown(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>();
-    let known = route.and_then(|route| parameters_of(route.as_str()));
+    let known = route.and_then(|route| parameters_of(request.method(), route.as_str()));
     if let Some(known) = known
         && let Some(name) = first_unknown(request.uri().query().unwrap_or_default(), known)
     {
@@ -57,17 +70,24 @@ fn unknown_parameter(name: &str, known: &[&str]) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Method;
+
     use super::{first_unknown, parameters_of};
 
     #[test]
     fn the_first_unknown_parameter_is_found() {
-        let known = parameters_of("/v1/jobs/{id}").expect("the route refuses parameters");
+        let known =
+            parameters_of(&Method::GET, "/v1/jobs/{id}").expect("the route refuses parameters");
         assert_eq!(first_unknown("", known), None);
         assert_eq!(first_unknown("wait_s=3&&wait_s=4", known), None);
         assert_eq!(first_unknown("wait_s=3&x", known), Some("x"));
         assert_eq!(first_unknown("Wait_s=3", known), Some("Wait_s"));
         assert_eq!(first_unknown("=1", known), Some(""));
-        assert_eq!(parameters_of("/readyz"), None);
-        assert_eq!(parameters_of("/v1/queues"), Some(&[][..]));
+        assert_eq!(parameters_of(&Method::GET, "/readyz"), None);
+        assert_eq!(parameters_of(&Method::GET, "/v1/queues"), Some(&[][..]));
+        assert_eq!(
+            parameters_of(&Method::POST, "/v1/jobs"),
+            Some(&["wait_s"][..])
+        );
     }
 }

@@ -13,10 +13,11 @@ use tokio::time::Instant;
 use crate::{idempotency, problem_code::ProblemCode};
 
 /// The patterns of the routes. The test `each_route_has_its_own_label` compares them with the routes of the API.
-const ROUTES: [&str; 13] = [
+const ROUTES: [&str; 14] = [
     "/v1/jobs",
     "/v1/jobs/{id}",
     "/v1/jobs/{id}/cancel",
+    "/v1/jobs/{id}/retry",
     "/v1/sessions/{id}",
     "/v1/queues",
     "/v1/providers",

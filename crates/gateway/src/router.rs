@@ -59,9 +59,12 @@ struct Route {
 fn routes() -> Vec<Route> {
     let route = |method, path, handler, describe| Route { method, path, handler, describe };
     vec![
+        route("get", "/v1/jobs", get(jobs::list::get), openapi::list_jobs),
         route("post", "/v1/jobs", post(jobs::submit::post), openapi::submit_job),
         route("get", "/v1/jobs/{id}", get(jobs::get::get), openapi::get_job),
         route("post", "/v1/jobs/{id}/cancel", post(jobs::cancel::post), openapi::cancel_job),
+        route("post", "/v1/jobs/{id}/retry", post(jobs::retry::post), openapi::retry_job),
+        route("delete", "/v1/jobs/{id}", delete(jobs::delete::delete), openapi::delete_job),
         route("get", "/v1/sessions/{id}", get(sessions::get::get), openapi::get_session),
         route("delete", "/v1/sessions/{id}", delete(sessions::delete::delete), openapi::delete_session),
         route("get", "/v1/queues", get(queues::get), openapi::get_queues),

@@ -91,6 +91,11 @@ impl ApiState {
         store_call::with_timeout(found).await
     }
 
+    /// Whether a job was deleted and its id is still known.
+    pub(crate) async fn is_job_deleted(&self, job: JobId) -> Result<bool, Problem> {
+        store_call::with_timeout(self.member.store.is_job_removed(job)).await
+    }
+
     /// Reads a job of the tenant from the store. A large outcome is read once there is memory for it.
     pub(crate) async fn read_job(
         &self,

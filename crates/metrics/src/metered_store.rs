@@ -14,8 +14,9 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        HeadPage, IdempotencyEntry, LoadedLane, Notices, RecentCounts, RunInputs, SessionRemoval,
-        SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
+        HeadPage, IdempotencyEntry, JobRemoval, ListPosition, ListQuery, LoadedLane, Notices,
+        RecentCounts, RunInputs, SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts,
+        Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -159,6 +160,21 @@ impl Store for MeteredStore {
     ) -> Result<Option<FoundJob>, StoreError> {
         let call = self.inner.find_job(tenant, job, outcome_bytes_max);
         self.measure("find_job", call).await
+    }
+
+    async fn remove_job(&self, tenant: &TenantId, job: JobId) -> Result<JobRemoval, StoreError> {
+        let call = self.inner.remove_job(tenant, job);
+        self.measure("remove_job", call).await
+    }
+
+    async fn is_job_removed(&self, job: JobId) -> Result<bool, StoreError> {
+        let call = self.inner.is_job_removed(job);
+        self.measure("is_job_removed", call).await
+    }
+
+    async fn list_jobs(&self, query: &ListQuery) -> Result<Vec<ListPosition>, StoreError> {
+        let call = self.inner.list_jobs(query);
+        self.measure("list_jobs", call).await
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {

@@ -24,6 +24,14 @@ impl TimeMs {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// The moment of a text in the form of RFC 3339, rounded down to a millisecond. `None` for any other text, and for a time
+    /// before 1970.
+    #[must_use]
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let time: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(time.as_millisecond()).ok().map(Self)
+    }
+
     /// RFC 3339 with milliseconds and `Z`, the form of every time in the API.
     #[must_use]
     pub fn rfc3339(self) -> String {
@@ -48,6 +56,23 @@ mod tests {
             "2025-11-24T16:00:00.120Z"
         );
         assert_eq!(TimeMs(u64::MAX).rfc3339(), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn a_printed_time_is_read_back() {
+        let time = TimeMs(1_764_000_000_120);
+        assert_eq!(TimeMs::parse_rfc3339(&time.rfc3339()), Some(time));
+        let with_offset = TimeMs::parse_rfc3339("2025-11-24T18:00:00.1204+02:00");
+        assert_eq!(with_offset, Some(time));
+        for text in [
+            "",
+            "2025-11-24",
+            "2025-11-24T16:00:00",
+            "1969-12-31T23:59:59Z",
+            "1764000000",
+        ] {
+            assert_eq!(TimeMs::parse_rfc3339(text), None, "{text}");
+        }
     }
 
     #[test]

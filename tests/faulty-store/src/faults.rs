@@ -27,6 +27,12 @@ pub enum StoreCall {
     RemoveOrphanTimers,
     /// `find_job`, and `job`, which calls it.
     Job,
+    /// `remove_job`.
+    RemoveJob,
+    /// `is_job_removed`.
+    IsJobRemoved,
+    /// `list_jobs`.
+    ListJobs,
     /// `request`.
     Request,
     /// `request_bytes`.

@@ -18,8 +18,9 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        HeadPage, IdempotencyEntry, LoadedLane, Notices, RecentCounts, RunInputs, SessionRemoval,
-        SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
+        HeadPage, IdempotencyEntry, JobRemoval, ListPosition, ListQuery, LoadedLane, Notices,
+        RecentCounts, RunInputs, SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts,
+        Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -257,6 +258,21 @@ impl Store for FaultyStore {
     ) -> Result<Option<FoundJob>, StoreError> {
         let inner_call = self.inner.find_job(tenant, job, outcome_bytes_max);
         self.forward(StoreCall::Job, inner_call).await
+    }
+
+    async fn remove_job(&self, tenant: &TenantId, job: JobId) -> Result<JobRemoval, StoreError> {
+        let inner_call = self.inner.remove_job(tenant, job);
+        self.forward(StoreCall::RemoveJob, inner_call).await
+    }
+
+    async fn is_job_removed(&self, job: JobId) -> Result<bool, StoreError> {
+        let inner_call = self.inner.is_job_removed(job);
+        self.forward(StoreCall::IsJobRemoved, inner_call).await
+    }
+
+    async fn list_jobs(&self, query: &ListQuery) -> Result<Vec<ListPosition>, StoreError> {
+        let inner_call = self.inner.list_jobs(query);
+        self.forward(StoreCall::ListJobs, inner_call).await
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {

@@ -77,6 +77,9 @@ impl SqlCommit {
         for job in &self.rows.jobs {
             is_conflict = is_conflict || jobs::exists(db, job.job, now)?;
         }
+        for job in &self.rows.repaired {
+            is_conflict = is_conflict || !jobs::has_outcome(db, job.job, job.fence, now)?;
+        }
         if is_conflict {
             return lanes::read(db, &self.query, now).map(SqlCommitResult::Conflict);
         }
@@ -94,7 +97,7 @@ impl SqlCommit {
             jobs::insert(db, &self.tenant, job)?;
         }
         for job in &self.rows.repaired {
-            jobs::delete_outcome(db, *job)?;
+            jobs::repair(db, job)?;
         }
         let old_lane = stored.lane.map(|StoredLane { number, .. }| number);
         deferred::write(

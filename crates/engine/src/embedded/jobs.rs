@@ -1,11 +1,11 @@
 //! The tables of jobs and outcomes: a row in `jobs` from admission on, and one in `outcomes` once the job ends. Both
-//! rows have the same row number, `n`.
+//! rows have the same row number, `n`. The rows of a removed job stay for a while, without its tenant and its documents.
 
 use forebay_shared::{
     document,
     ids::JobId,
     job::Status,
-    store::{FoundJob, StoreError},
+    store::{FoundJob, JobRemoval, ListPosition, ListQuery, REMOVED_JOB_MS, StoreError},
     time::TimeMs,
 };
 use rusqlite::{Connection, OptionalExtension as _};
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     record,
-    rows::{JobRow, OutcomeRow},
+    rows::{JobRow, OutcomeRow, RepairedRow},
 };
 
 /// Whether the job has a record that has not expired.
@@ -82,11 +82,76 @@ pub(super) fn write_outcome(db: &Connection, outcome: &OutcomeRow) -> rusqlite::
     .map(drop)
 }
 
+/// Whether the job has ended with this fence, and its record has neither expired nor been removed.
+pub(super) fn has_outcome(
+    db: &Connection,
+    id: JobId,
+    fence: u64,
+    now: TimeMs,
+) -> rusqlite::Result<bool> {
+    db.prepare_cached(
+        "SELECT 1 FROM jobs JOIN outcomes USING (n)
+         WHERE id = ?1 AND tenant <> '' AND fence = ?2 AND forget_at > ?3",
+    )?
+    .exists((JobIdColumn(id), int(fence), TimeColumn(now)))
+}
+
+/// Deletes the outcome of a job, and replaces its metadata.
+pub(super) fn repair(db: &Connection, job: &RepairedRow) -> rusqlite::Result<()> {
+    delete_outcome(db, job.job)?;
+    db.prepare_cached("UPDATE jobs SET meta = ?1 WHERE id = ?2")?
+        .execute((&job.meta, JobIdColumn(job.job)))
+        .map(drop)
+}
+
 /// Deletes the outcome of a job.
-pub(super) fn delete_outcome(db: &Connection, id: JobId) -> rusqlite::Result<()> {
+fn delete_outcome(db: &Connection, id: JobId) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM outcomes WHERE n = (SELECT n FROM jobs WHERE id = ?1)")?
         .execute([JobIdColumn(id)])
         .map(drop)
+}
+
+/// Removes a job of the tenant that has ended. Its rows keep the id and the summary of the outcome.
+pub(super) fn remove(
+    db: &Connection,
+    tenant: &str,
+    id: JobId,
+    now: TimeMs,
+) -> rusqlite::Result<JobRemoval> {
+    let found = db
+        .prepare_cached(
+            "SELECT n, keep_until, outcomes.n IS NULL FROM jobs LEFT JOIN outcomes USING (n)
+             WHERE id = ?1 AND tenant = ?2 AND (forget_at IS NULL OR forget_at > ?3)",
+        )?
+        .query_row((JobIdColumn(id), tenant, TimeColumn(now)), |row| {
+            Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get::<_, bool>(2)?))
+        })
+        .optional()?;
+    let (row_number, keep_until) = match found {
+        None => return Ok(JobRemoval::NotFound),
+        Some((_, _, true)) => return Ok(JobRemoval::IsLive),
+        Some((row_number, TimeColumn(keep_until), false)) => (row_number, keep_until),
+    };
+    // No tenant has an empty name, so no read finds the row.
+    db.prepare_cached("UPDATE jobs SET tenant = '', meta = '', request = '' WHERE n = ?1")?
+        .execute([row_number])?;
+    db.prepare_cached(
+        "UPDATE outcomes SET forget_at = ?1, fence = fence + 1, doc = '' WHERE n = ?2",
+    )?
+    .execute((
+        TimeColumn(now.plus_ms(REMOVED_JOB_MS).max(keep_until)),
+        row_number,
+    ))?;
+    Ok(JobRemoval::Removed)
+}
+
+/// Whether the rows are those of a removed job.
+pub(super) fn is_removed(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Result<bool> {
+    db.prepare_cached(
+        "SELECT 1 FROM jobs JOIN outcomes USING (n)
+         WHERE id = ?1 AND tenant = '' AND forget_at > ?2",
+    )?
+    .exists((JobIdColumn(id), TimeColumn(now)))
 }
 
 /// The documents of a job, not parsed yet.
@@ -148,7 +213,11 @@ impl RawJob {
     /// Parses the documents.
     pub(super) fn parse(self) -> Result<FoundJob, StoreError> {
         if let Some((bytes, status)) = self.large_outcome {
-            return Ok(FoundJob::LargeOutcome { bytes, status });
+            return Ok(FoundJob::LargeOutcome {
+                meta: Box::new(document::read(self.meta.as_bytes())?),
+                bytes,
+                status,
+            });
         }
         let lane = self.lane.map(|doc| document::read(doc.as_bytes()));
         let lane = lane.transpose()?;
@@ -158,11 +227,45 @@ impl RawJob {
     }
 }
 
+/// Returns positions of the list of a tenant's jobs. Reads only the index `jobs_listed`.
+pub(super) fn list(db: &Connection, query: &ListQuery) -> rusqlite::Result<Vec<ListPosition>> {
+    let Some(bounds) = query.bounds() else {
+        return Ok(Vec::new());
+    };
+    let order = if query.is_oldest_first { "ASC" } else { "DESC" };
+    let mut select = db.prepare_cached(&select_listed(order))?;
+    let (first, last) = bounds.into_inner();
+    let partition = query.partition();
+    let mut rows = select.query((query.tenant.as_str(), TimeColumn(first), TimeColumn(last)))?;
+    let mut positions = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (TimeColumn(created_at), JobIdColumn(job)) = (row.get(0)?, row.get(1)?);
+        let position = ListPosition { created_at, job };
+        let may_belong = partition.is_none_or(|partition| job.partition() == partition);
+        if may_belong && query.is_behind(position) {
+            positions.push(position);
+            if positions.len() >= query.limit {
+                break;
+            }
+        }
+    }
+    Ok(positions)
+}
+
+/// The statement of [`list`].
+fn select_listed(order: &str) -> String {
+    format!(
+        "SELECT json_extract(meta, '$.created_at'), id FROM jobs INDEXED BY jobs_listed
+         WHERE tenant = ?1 AND tenant <> '' AND json_extract(meta, '$.created_at') BETWEEN ?2 AND ?3
+         ORDER BY json_extract(meta, '$.created_at') {order}, substr(id, 17) {order}, id {order}"
+    )
+}
+
 /// Reads the request of a job, as JSON.
 pub(super) fn request(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Result<Option<String>> {
     db.prepare_cached(
         "SELECT request FROM jobs LEFT JOIN outcomes USING (n)
-         WHERE id = ?1 AND (forget_at IS NULL OR forget_at > ?2)",
+         WHERE id = ?1 AND tenant <> '' AND (forget_at IS NULL OR forget_at > ?2)",
     )?
     .query_row((JobIdColumn(id), TimeColumn(now)), |row| row.get(0))
     .optional()
@@ -197,4 +300,32 @@ pub(super) fn delete_expired(db: &Connection, limit: usize, now: TimeMs) -> rusq
         }
     }
     Ok(deleted)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::embedded::schema;
+
+    /// A list that sorts, or that reads records, would read all jobs of the tenant.
+    #[test]
+    fn a_list_reads_only_its_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = schema::open_writer(&folder.path().join("forebay.db")).unwrap();
+        for order in ["ASC", "DESC"] {
+            let plan: Vec<String> = db
+                .prepare(&format!(
+                    "EXPLAIN QUERY PLAN {}",
+                    super::select_listed(order)
+                ))
+                .unwrap()
+                .query_map(("default", 0, 1), |row| row.get("detail"))
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            let [step] = &plan[..] else {
+                panic!("the list has several steps: {plan:?}");
+            };
+            assert!(step.contains("COVERING INDEX jobs_listed"), "{step}");
+        }
+    }
 }

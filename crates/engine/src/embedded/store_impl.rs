@@ -13,9 +13,9 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, LoadedLane, Notices, RunInputs,
-        SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic,
-        TurnRange,
+        HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, JobRemoval, ListPosition, ListQuery,
+        LoadedLane, Notices, RunInputs, SessionRemoval, SetKeyResult, Store, StoreError,
+        StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -186,6 +186,24 @@ impl Store for SqliteStore {
             _ => off_async_threads(|| raw.parse()),
         };
         raw.map(parse).transpose()
+    }
+
+    async fn remove_job(&self, tenant: &TenantId, job: JobId) -> Result<JobRemoval, StoreError> {
+        let (tenant, now) = (tenant.to_string(), self.now());
+        self.write(OnStoreFull::Retry, move |db| {
+            jobs::remove(db, &tenant, job, now)
+        })
+        .await
+    }
+
+    async fn is_job_removed(&self, job: JobId) -> Result<bool, StoreError> {
+        let now = self.now();
+        self.read(move |db| jobs::is_removed(db, job, now)).await
+    }
+
+    async fn list_jobs(&self, query: &ListQuery) -> Result<Vec<ListPosition>, StoreError> {
+        let query = query.clone();
+        self.read(move |db| jobs::list(db, &query)).await
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {

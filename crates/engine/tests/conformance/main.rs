@@ -21,6 +21,7 @@ mod deferred;
 mod heads;
 mod jobs;
 mod keys;
+mod listing;
 mod notices;
 mod presence;
 mod queue;

@@ -20,7 +20,16 @@ macro_rules! conformance {
                     a_record_expires,
                     a_record_is_kept_at_least_until_keep_until,
                     a_repaired_job_is_live_again,
+                    a_repair_belongs_to_one_outcome,
+                    a_repaired_record_does_not_expire,
+                    a_removed_job_cannot_be_read_and_does_not_come_back,
+                    only_an_ended_job_of_the_tenant_is_removed,
+                    a_removed_job_is_known_as_long_as_its_record_had_to_be_kept,
                     outcomes_are_loaded_for_ended_jobs_only;
+                listing: shows_the_jobs_of_a_tenant_in_the_order_of_their_creation,
+                    is_read_in_pages_without_gaps_or_repeats_while_jobs_come_and_go,
+                    is_bounded_by_times,
+                    of_a_session_is_read_from_its_partition;
                 run_inputs: contains_the_request_and_the_turns,
                     exists_for_live_jobs_only,
                     is_returned_with_a_conflict,

@@ -12,7 +12,7 @@ use forebay_shared::{
     session::{Session, SessionBounds, TokenMeasure},
     store::{
         Commit, CommitResult, DeferredChange, EndedJob, LaneVersion, LoadedLane, NewJob,
-        SessionWrite, Store,
+        RepairedJob, SessionWrite, Store,
     },
     time::TimeMs,
     turn::{Content, Role, Turn},
@@ -30,6 +30,8 @@ pub(crate) struct TestLane {
     /// The only job of the lane, if the lane has no session.
     only_job: JobId,
     pub(crate) class: Class,
+    /// The model of new jobs and of repaired ones.
+    pub(crate) model: &'static str,
     pub(crate) bounds: SessionBounds,
     /// How long the record of an ended job is kept.
     pub(crate) keep_ms: u64,
@@ -89,6 +91,7 @@ impl TestLane {
             session,
             only_job,
             class: Class::Interactive,
+            model: "simulated",
             bounds: SessionBounds {
                 ttl_ms: LONG_MS,
                 turns_max: 200,
@@ -118,7 +121,7 @@ impl TestLane {
         Admit {
             job,
             class: self.class,
-            model: Some(String::from("simulated")),
+            model: Some(self.model.to_owned()),
             deadline: self.store.now().plus_ms(LONG_MS),
             is_tool_results: false,
             if_busy: IfBusy::Enqueue,
@@ -159,6 +162,10 @@ impl TestLane {
             timers.push((*job, *timer));
         }
         let admitted = effects.admitted.then(|| self.new_record(event, at));
+        let repaired = effects.repaired.map(|job| RepairedJob {
+            fence: loaded.outcome(job).expect("the job has ended").fence,
+            meta: Arc::new(self.new_record(event, at).meta.clone()),
+        });
         let ended = effects.ended.iter().cloned().map(|ending| EndedJob {
             job: ending.entry.job,
             class: ending.entry.class,
@@ -177,7 +184,7 @@ impl TestLane {
             version: LaneVersion::new_v4(),
             timers,
             admitted: admitted.into_iter().collect(),
-            repaired: effects.repaired.into_iter().collect(),
+            repaired: repaired.into_iter().collect(),
             ended: ended.collect(),
             session: (session_changes && self.session.is_some()).then_some(SessionWrite {
                 append,
@@ -206,10 +213,12 @@ impl TestLane {
                 id: admit.job,
                 tenant: self.tenant.clone(),
                 session: self.session.clone(),
-                model: String::from("simulated"),
+                model: self.model.to_owned(),
                 class: admit.class,
                 created_at: at,
                 expires_at: admit.deadline,
+                retried_at: None,
+                is_tool_results: false,
                 metadata: serde_json::Map::new(),
                 keep_until: self.keep_until,
                 traceparent: None,

@@ -7,6 +7,7 @@ mod test_lane;
 mod clock;
 mod fleet_counts;
 mod full;
+mod listing;
 mod notices;
 mod older_release;
 mod outages;

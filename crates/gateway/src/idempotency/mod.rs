@@ -8,6 +8,8 @@
 //! The limits are checked before the first step. A submit that they refuse only reads the key. If the session or the store
 //! refuses the job after the first step, the key is kept for a minute only.
 //!
+//! The job of a key may be deleted. Its id remains until the key lapses, so a repeat finds out that the job was deleted.
+//!
 //! - `header`: reads the header.
 //! - `submit_key`: the key of one submit in the store.
 

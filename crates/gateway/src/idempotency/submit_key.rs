@@ -86,11 +86,11 @@ impl<'a> SubmitKey<'a> {
             None => Ok(None),
             Some(found) => {
                 self.check_body(&found)?;
-                Ok(self
-                    .state
-                    .read_job(self.caller.tenant(), found.job)
-                    .await?
-                    .map(Box::new))
+                let job = self.state.read_job(self.caller.tenant(), found.job).await?;
+                if job.is_none() {
+                    self.check_not_deleted(&found).await?;
+                }
+                Ok(job.map(Box::new))
             }
         }
     }
@@ -113,6 +113,7 @@ impl<'a> SubmitKey<'a> {
                 }
                 return Ok(KeyClaim::Admitted(Box::new(record)));
             }
+            self.check_not_deleted(&found).await?;
             if !found.refused {
                 return Ok(KeyClaim::Shared(found));
             }
@@ -179,6 +180,14 @@ impl<'a> SubmitKey<'a> {
         store
             .swap_idempotency_key(tenant, &self.key, expected, next, ttl_ms)
             .await
+    }
+
+    /// A key keeps its job's id until it lapses, also if the job was deleted. So a repeat does not make the job anew.
+    async fn check_not_deleted(&self, found: &IdempotencyEntry) -> Result<(), Problem> {
+        if self.state.is_job_deleted(found.job).await? {
+            return Err(Problem::job_deleted());
+        }
+        Ok(())
     }
 
     fn check_body(&self, found: &IdempotencyEntry) -> Result<(), Problem> {

@@ -83,6 +83,8 @@ impl PreparedJob {
             class: submission.class,
             created_at: self.now,
             expires_at: self.now.plus_ms(submission.expires_in_ms),
+            retried_at: None,
+            is_tool_results: submission.is_tool_results,
             metadata: submission.metadata,
             keep_until,
             traceparent: self.traceparent,
@@ -107,18 +109,15 @@ impl PreparedJob {
             Ok(applied) => {
                 state.admission.record_store_full(false);
                 tracing::debug!(job_id = %id, %class, "job accepted");
-                let (ahead, head) = match applied {
-                    Applied::Admitted { ahead, head } => (ahead, head),
-                    _ => (0, READY),
-                };
-                Ok(accepted_new(state, &caller, &job.meta, ahead, &head)?)
+                Ok(accepted_new(state, &caller, &job.meta, &applied)?)
             }
             // The job already exists. Another request with the same key admitted it, or `Lanes` repeated this commit
             // because its confirmation was lost.
             Err(LaneError::Refused(Refused::Exists)) => {
                 match state.read_job(caller.tenant(), id).await? {
                     Some(job) => Ok(accepted_job(state, &caller, job)?),
-                    None => Ok(accepted_new(state, &caller, &job.meta, 0, &READY)?),
+                    None if state.is_job_deleted(id).await? => Err(Problem::job_deleted().into()),
+                    None => Ok(accepted_new(state, &caller, &job.meta, &Applied::Done)?),
                 }
             }
             Err(error) => Err(admit_error(state, class, &error)),
@@ -150,7 +149,7 @@ impl From<AdmitError> for Problem {
 }
 
 /// The error for an admission that failed.
-fn admit_error(state: &ApiState, class: Class, error: &LaneError) -> AdmitError {
+pub(super) fn admit_error(state: &ApiState, class: Class, error: &LaneError) -> AdmitError {
     let problem = match error {
         LaneError::Refused(Refused::Full) => {
             let detail = format!("a session may have at most {LANE_MAX} live jobs");
@@ -206,16 +205,19 @@ impl Accepted {
     }
 }
 
-/// A job that was admitted now, behind so many jobs of its lane. `head` is the state of the first of them.
-fn accepted_new(
+/// A job that was admitted now, by a change with this result.
+pub(super) fn accepted_new(
     state: &ApiState,
     caller: &Caller,
     meta: &JobMeta,
-    ahead: usize,
-    head: &State,
+    applied: &Applied,
 ) -> Result<Accepted, Problem> {
     let speed = ClassSpeed::of(&state.member.gauge, meta.class, caller);
     let now = state.member.store.now();
+    let (ahead, head) = match applied {
+        Applied::Admitted { ahead, head } => (*ahead, head),
+        _ => (0, &READY),
+    };
     let position = QueuePosition::of_new(meta, ahead, head, &speed, now);
     let json = view::new_job(meta, position, &|time| state.show(time))?;
     let mut response = view::respond(StatusCode::ACCEPTED, json);

@@ -1,13 +1,18 @@
-//! The handlers of jobs: submit, show, wait, cancel.
+//! The handlers of jobs: submit, show, wait, list, cancel, retry, delete.
 
 mod admit;
 pub(crate) mod cancel;
+pub(crate) mod delete;
 pub(crate) mod get;
 mod job_changes;
+pub(crate) mod list;
+mod list_query;
 mod queue_position;
+pub(crate) mod retry;
 pub(crate) mod submit;
 mod view;
 mod wait;
 
-pub(crate) use view::JobView;
+pub(crate) use list_query::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, STATUSES};
+pub(crate) use view::{JobList, JobView};
 pub(crate) use wait::WAIT_S_MAX;

@@ -126,7 +126,7 @@ impl QueuePosition {
                 ahead: job.ahead,
                 head: &job.head,
                 ready_ahead: match job.ahead {
-                    0 => speed.ahead_of(meta.created_at, now),
+                    0 => speed.ahead_of(meta.admitted_at(), now),
                     // The job becomes ready when those of its session have ended, and then others were ready before it.
                     _ => speed.ready,
                 },
@@ -246,6 +246,8 @@ mod tests {
             metadata: serde_json::Map::new(),
             keep_until: None,
             traceparent: None,
+            is_tool_results: false,
+            retried_at: None,
             unknown: UnknownFields::NONE,
         };
         QueuePosition::of_new(&meta, ahead, head, speed, NOW)

@@ -1,5 +1,5 @@
-//! A job as the API shows it. A field without a value is null. Seven fields are absent instead: `queue`, `waiting_for`,
-//! `waiting_error`, `output.reasoning`, `usage.cached_input_tokens`, `usage.reasoning_tokens` and `error.detail`.
+//! A job as the API shows it. A field without a value is null. Nine fields are absent instead: `is_partial`, `queue`, `retried_at`,
+//! `waiting_for`, `waiting_error`, `output.reasoning`, `usage.cached_input_tokens`, `usage.reasoning_tokens` and `error.detail`.
 
 use axum::{
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
@@ -12,7 +12,7 @@ use forebay_shared::{
     ids::{JobId, ProcessId, SessionId},
     job::{Attempt, FinishReason, JobError, JobMeta, Outcome, Reply, Status, Usage},
     lane::{Entry, State},
-    store::{JobRecord, JobState},
+    store::{FoundJob, JobRecord, JobState},
     time::TimeMs,
     turn::ToolCall,
 };
@@ -37,11 +37,18 @@ pub(crate) struct JobView<'a> {
     #[schemars(extend("const" = "job"))]
     object: &'static str,
     status: Status,
+    /// `true` for a listed job with a large result. `GET /v1/jobs/{id}` shows the fields that are null here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_partial: bool,
     session_id: Option<&'a SessionId>,
     model: &'a str,
     priority: Class,
     #[schemars(extend("format" = "date-time"))]
     created_at: String,
+    /// When the job was last retried, if it was. All that follows is about the time since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    retried_at: Option<String>,
     /// When a worker first claimed the job.
     #[schemars(extend("format" = "date-time"))]
     started_at: Option<String>,
@@ -120,10 +127,12 @@ impl<'a> JobView<'a> {
             id: meta.id,
             object: "job",
             status: Status::Queued,
+            is_partial: false,
             session_id: meta.session.as_ref(),
             model: &meta.model,
             priority: meta.class,
             created_at: show(meta.created_at),
+            retried_at: meta.retried_at.map(show),
             started_at: None,
             ended_at: None,
             expires_at: show(meta.expires_at),
@@ -139,6 +148,26 @@ impl<'a> JobView<'a> {
             turns_sent: None,
             turns_dropped: None,
             metadata: &meta.metadata,
+        }
+    }
+
+    /// An ended job whose outcome was not read.
+    fn partial(meta: &'a JobMeta, status: Status, show: ShowTime<'_>) -> Self {
+        Self {
+            status,
+            is_partial: true,
+            ..Self::queued(meta, show)
+        }
+    }
+
+    /// A job in the store. `position` is that of a live job.
+    fn stored(record: &'a JobRecord, position: Option<QueuePosition>, show: ShowTime<'_>) -> Self {
+        match &record.state {
+            JobState::Live(live) => Self {
+                queue: position,
+                ..Self::live(&record.meta, &live.entry, show)
+            },
+            JobState::Ended(outcome) => Self::ended(&record.meta, outcome, show),
         }
     }
 
@@ -206,12 +235,42 @@ fn stored_job(
     position: Option<QueuePosition>,
     show: ShowTime<'_>,
 ) -> Result<Vec<u8>, Problem> {
-    to_json(&match &record.state {
-        JobState::Live(live) => JobView {
-            queue: position,
-            ..JobView::live(&record.meta, &live.entry, show)
-        },
-        JobState::Ended(outcome) => JobView::ended(&record.meta, outcome, show),
+    to_json(&JobView::stored(record, position, show))
+}
+
+/// A page of jobs.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct JobList<'a> {
+    #[schemars(extend("const" = "list"))]
+    object: &'static str,
+    data: Vec<JobView<'a>>,
+    /// The `cursor` of the next page; null after the last job.
+    next_cursor: Option<String>,
+}
+
+/// The JSON of a page of jobs.
+pub(super) fn list(
+    state: &ApiState,
+    caller: &Caller,
+    jobs: &[FoundJob],
+    next_cursor: Option<String>,
+) -> Result<Vec<u8>, Problem> {
+    let show = |time: TimeMs| state.show(time);
+    let data = jobs.iter().map(|job| match job {
+        FoundJob::Record(record) => {
+            JobView::stored(record, position_of(state, caller, record), &show)
+        }
+        FoundJob::LargeOutcome { meta, status, .. } => JobView::partial(meta, *status, &show),
+    });
+    let list = JobList {
+        object: "list",
+        data: data.collect(),
+        next_cursor,
+    };
+    serde_json::to_vec(&list).map_err(|error| {
+        tracing::error!(%error, "a list of jobs could not be written as JSON");
+        let detail = "the list could not be written as JSON";
+        Problem::new(ProblemCode::Internal, detail)
     })
 }
 
@@ -243,7 +302,7 @@ pub(super) fn respond_job(
 ) -> Result<Response, Problem> {
     let position = position_of(state, caller, &job);
     let poll_after_s = position.map(|position| {
-        let age_ms = state.member.store.now().since_ms(job.meta.created_at);
+        let age_ms = state.member.store.now().since_ms(job.meta.admitted_at());
         position.poll_after_s(age_ms)
     });
     let ReadJob { record, reserved } = job;
@@ -296,6 +355,8 @@ mod tests {
             class: Class::Batch,
             created_at: TimeMs(0),
             expires_at: TimeMs(60_000),
+            retried_at: None,
+            is_tool_results: false,
             metadata: serde_json::Map::new(),
             keep_until: None,
             traceparent: None,

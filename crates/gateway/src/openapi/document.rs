@@ -49,7 +49,7 @@ pub(crate) fn document<'a>(
         },
         "servers": [{"url": "/"}],
         "tags": [
-            {"name": "jobs", "description": "Submit, show and cancel jobs."},
+            {"name": "jobs", "description": "Submit, show, cancel, retry and delete jobs."},
             {"name": "sessions", "description": "Conversations that jobs continue."},
             {"name": "status", "description": "The state of the queues, the providers and this process."},
         ],

@@ -1,14 +1,14 @@
 //! The descriptions of the routes of jobs.
 
 use axum::http::StatusCode;
-use forebay_shared::ids::JOB_ID_PATTERN;
+use forebay_shared::ids::{JOB_ID_PATTERN, SESSION_ID_BYTES_MAX};
 use schemars::SchemaGenerator;
 use serde_json::json;
 
 use super::operation::Operation;
 use crate::{
     idempotency::KEY_BYTES_MAX,
-    jobs::{JobView, WAIT_S_MAX},
+    jobs::{JobList, JobView, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, STATUSES, WAIT_S_MAX},
     problem_code::ProblemCode as P,
 };
 
@@ -53,6 +53,7 @@ pub(crate) fn submit_job(generator: &mut SchemaGenerator) -> Operation {
             P::SessionBusy,
             P::UnsupportedMediaType,
             P::InvalidRequest,
+            P::JobDeleted,
             P::IdempotencyKeyReused,
             P::SessionFull,
             P::BacklogFull,
@@ -87,6 +88,67 @@ pub(crate) fn get_job(generator: &mut SchemaGenerator) -> Operation {
     ])
 }
 
+pub(crate) fn list_jobs(generator: &mut SchemaGenerator) -> Operation {
+    let description = "Lists the jobs whose records are kept, in the order of their creation. A page may have fewer jobs than \
+                       `limit`, also none, although others follow: `next_cursor` is null after the last job only. Pages miss no \
+                       job and show none twice while jobs come and go. A job with a large result has `is_partial`.";
+    let names: Vec<&str> = STATUSES.iter().map(|status| status.as_str()).collect();
+    let time = json!({"type": "string", "format": "date-time"});
+    Operation::new("listJobs", "jobs", "List jobs", description)
+        .parameter(
+            "session_id",
+            "query",
+            "Only jobs of this session.",
+            &json!({"type": "string", "minLength": 1, "maxLength": SESSION_ID_BYTES_MAX}),
+        )
+        .parameter(
+            "status",
+            "query",
+            "Only jobs in one of these states, separated by commas.",
+            &json!({
+                "type": "string",
+                "pattern": format!("^({0})(,({0}))*$", names.join("|")),
+            }),
+        )
+        .parameter(
+            "created_after",
+            "query",
+            "Only jobs created after this time (RFC 3339).",
+            &time,
+        )
+        .parameter(
+            "created_before",
+            "query",
+            "Only jobs created before this time (RFC 3339).",
+            &time,
+        )
+        .parameter(
+            "order",
+            "query",
+            "`asc` begins with the oldest job, `desc` with the newest.",
+            &json!({"type": "string", "enum": ["asc", "desc"], "default": "desc"}),
+        )
+        .parameter(
+            "limit",
+            "query",
+            "The most jobs of the page.",
+            &json!({
+                "type": "integer",
+                "minimum": 1,
+                "maximum": LIST_LIMIT_MAX,
+                "default": LIST_LIMIT_DEFAULT,
+            }),
+        )
+        .parameter(
+            "cursor",
+            "query",
+            "The `next_cursor` of the page before, with the same other parameters.",
+            &json!({"type": "string"}),
+        )
+        .json::<JobList<'_>>(generator, StatusCode::OK, "A page of jobs.", &JOB_HEADERS)
+        .problems(&[P::UnknownParameter, P::InvalidRequest, P::StoreUnavailable])
+}
+
 pub(crate) fn cancel_job(generator: &mut SchemaGenerator) -> Operation {
     let description =
         "Cancels a job, queued or running. To cancel a cancelled job again is a success.";
@@ -107,6 +169,60 @@ pub(crate) fn cancel_job(generator: &mut SchemaGenerator) -> Operation {
         P::JobNotFound,
         P::JobFinished,
         P::StoreFull,
+        P::StoreUnavailable,
+    ])
+}
+
+pub(crate) fn retry_job(generator: &mut SchemaGenerator) -> Operation {
+    let description = "Runs a job again that failed, was cancelled or has expired, with the same id and request. It waits behind \
+                       the live jobs of its session. It expires after the time that its submit set, and its tries are counted \
+                       anew. The limits of a submit hold.";
+    id(Operation::new(
+        "retryJob",
+        "jobs",
+        "Run a job again",
+        description,
+    ))
+    .json::<JobView<'_>>(
+        generator,
+        StatusCode::ACCEPTED,
+        "The job is queued again.",
+        &["X-Request-Id", "Location", "Retry-After"],
+    )
+    .problems(&[
+        P::UnknownParameter,
+        P::JobNotFound,
+        P::JobFinished,
+        P::JobLive,
+        P::SessionFull,
+        P::BacklogFull,
+        P::ProviderBacklogFull,
+        P::QueueUnhealthy,
+        P::StoreFull,
+        P::StoreUnavailable,
+        P::Stopping,
+    ])
+}
+
+pub(crate) fn delete_job(_: &mut SchemaGenerator) -> Operation {
+    let description = "Erases a job that has ended: its metadata, its request and its result. The turns of its session stay. A \
+                       submit with the idempotency key of the job answers 410 until the key lapses.";
+    id(Operation::new(
+        "deleteJob",
+        "jobs",
+        "Delete a job",
+        description,
+    ))
+    .response(
+        StatusCode::NO_CONTENT,
+        "The job is deleted.",
+        &JOB_HEADERS,
+        None,
+    )
+    .problems(&[
+        P::UnknownParameter,
+        P::JobNotFound,
+        P::JobLive,
         P::StoreUnavailable,
     ])
 }

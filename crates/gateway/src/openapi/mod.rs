@@ -18,7 +18,7 @@ mod session_routes;
 mod status_routes;
 
 pub(crate) use document::{Describe, document};
-pub(crate) use job_routes::{cancel_job, get_job, submit_job};
+pub(crate) use job_routes::{cancel_job, delete_job, get_job, list_jobs, retry_job, submit_job};
 pub(crate) use response::DocumentResponse;
 pub(crate) use session_routes::{delete_session, get_session};
 pub(crate) use status_routes::{

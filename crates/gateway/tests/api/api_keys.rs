@@ -208,6 +208,8 @@ async fn a_key_may_do_what_its_scopes_say() {
         refused(api.submit("s", key).await, "submit");
         for (method, path) in [
             (Method::POST, cancel.as_str()),
+            (Method::POST, &format!("{job_path}/retry")),
+            (Method::DELETE, &job_path),
             (Method::DELETE, "/v1/sessions/s"),
         ] {
             refused(
@@ -312,6 +314,35 @@ async fn a_tenant_does_not_see_or_change_what_belongs_to_another_one() {
     repeat_until(|| api.submit("u", SHOP), is_last(2)).await;
     let of_bank = api.submit("u", BANK).await.expect(202);
     assert_eq!(of_bank["queue"]["ahead_in_class"], 0, "{of_bank}");
+}
+
+#[tokio::test]
+async fn a_tenant_does_not_retry_or_delete_an_ended_job_of_another_one() {
+    let api = WithKeys::start().await;
+    let job = id_of(&api.submit("s", SHOP).await.expect(202));
+    let path = format!("/v1/jobs/{job}");
+    let (cancel, retry) = (format!("{path}/cancel"), format!("{path}/retry"));
+    let send = async |method, path: &str, key: &str| {
+        let request = api.request(method, path, key);
+        api.gateway.send(request).await
+    };
+    send(Method::POST, &cancel, SHOP).await.expect(200);
+    for (method, path) in [(Method::POST, &retry), (Method::DELETE, &path)] {
+        let response = send(method, path, BANK).await;
+        response.expect_problem(404, "job_not_found");
+    }
+    let seen = api.get(&path, SHOP).await.expect(200);
+    assert_eq!(seen["status"], "cancelled", "{seen}");
+    let list = api.get("/v1/jobs", SHOP).await.expect(200);
+    assert_eq!(list["data"], json!([seen]));
+    for parameters in ["", "?session_id=s", "?status=cancelled"] {
+        let list = api.get(&format!("/v1/jobs{parameters}"), BANK).await;
+        assert_eq!(list.expect(200)["data"], json!([]), "{parameters}");
+    }
+    assert_eq!(send(Method::DELETE, &path, SHOP).await.status, 204);
+    send(Method::POST, &retry, SHOP)
+        .await
+        .expect_problem(404, "job_not_found");
 }
 
 async fn complete(api: &WithKeys, tenant: &str, job: JobId) {

@@ -155,8 +155,8 @@ async fn unknown_routes_and_methods_are_answered_with_problems() {
         .await
         .expect_problem(404, "not_found");
     for (method, path, allowed) in [
-        (Method::GET, "/v1/jobs", "POST"),
-        (Method::DELETE, "/v1/jobs/x", "GET,HEAD"),
+        (Method::DELETE, "/v1/jobs", "GET,HEAD,POST"),
+        (Method::POST, "/v1/jobs/x", "GET,HEAD,DELETE"),
         (Method::POST, "/v1/sessions/x", "GET,HEAD,DELETE"),
         (Method::PUT, "/healthz", "GET,HEAD"),
     ] {

@@ -6,8 +6,8 @@ use super::change_data::{AdmitOptions, AttemptOutput, ClaimKey, ProviderWait, Re
 use crate::byte_budget::ReservedBytes;
 use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId},
-    job::JobError,
-    lane::{Admit, Event, LiveProcesses, ReleaseReason},
+    job::{JobError, JobMeta},
+    lane::{Admit, Event, IfBusy, LiveProcesses, ReleaseReason},
     store::{LoadedLane, LoadedRunInputs, NewJob, Timer},
     time::TimeMs,
     wake::WakePermit,
@@ -28,6 +28,13 @@ pub(super) enum Action {
     Admit {
         job: Arc<NewJob>,
         options: AdmitOptions,
+    },
+    /// A gateway admits a job again that has ended.
+    Repair {
+        /// The metadata that replaces the job's.
+        meta: Arc<JobMeta>,
+        /// The fence of the outcome that is removed.
+        fence: u64,
     },
     /// A worker takes the head.
     Claim {
@@ -93,6 +100,13 @@ impl LaneChange {
         let job = job.into();
         let lane = job.meta.lane();
         Self::new(lane, Action::Admit { job, options })
+    }
+
+    /// Admits a job again that has ended with an outcome of this fence. `meta` replaces its metadata.
+    #[must_use]
+    pub fn repair(meta: Arc<JobMeta>, fence: u64) -> Self {
+        let lane = meta.lane();
+        Self::new(lane, Action::Repair { meta, fence })
     }
 
     /// Keeps the memory of the change reserved until the change has its result.
@@ -240,6 +254,7 @@ impl Action {
     pub(super) fn job(&self) -> JobId {
         match self {
             Self::Admit { job, .. } => job.meta.id,
+            Self::Repair { meta, .. } => meta.id,
             Self::Claim { job, .. }
             | Self::Complete { job, .. }
             | Self::Fail { job, .. }
@@ -263,6 +278,15 @@ impl Action {
                 is_tool_results: options.is_tool_results,
                 if_busy: options.if_busy,
                 is_repair: false,
+            }),
+            Self::Repair { meta, .. } => Event::Admit(Admit {
+                job: meta.id,
+                class: meta.class,
+                model: Some(meta.model.clone()),
+                deadline: meta.expires_at,
+                is_tool_results: meta.is_tool_results,
+                if_busy: IfBusy::Enqueue,
+                is_repair: true,
             }),
             Self::Claim {
                 job,

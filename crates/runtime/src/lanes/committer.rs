@@ -355,7 +355,7 @@ fn results(
 fn made(lane: &Lane, action: &Action) -> Applied {
     let position = lane.find(action.job()).map(|(position, _)| position);
     match action {
-        Action::Admit { .. } => Applied::Admitted {
+        Action::Admit { .. } | Action::Repair { .. } => Applied::Admitted {
             // A later change of the same batch may have ended the job.
             ahead: position.unwrap_or(0),
             head: lane

@@ -8,7 +8,8 @@ use forebay_shared::{
     lane::{ClaimResult, Effects, Lane, LaneCounts, Refused, apply},
     session::{SessionBounds, TokenMeasure},
     store::{
-        Commit, DeferredChange, EndedJob, LaneVersion, LoadedLane, NewJob, SessionWrite, TimerMove,
+        Commit, DeferredChange, EndedJob, LaneVersion, LoadedLane, NewJob, RepairedJob,
+        SessionWrite, TimerMove,
     },
     time::TimeMs,
     turn::Turn,
@@ -81,7 +82,7 @@ pub(super) struct CommitDraft<'a> {
     pub(super) takeovers: u64,
     timers: Vec<(JobId, Option<TimeMs>)>,
     admitted: Vec<Arc<NewJob>>,
-    repaired: Vec<JobId>,
+    repaired: Vec<RepairedJob>,
     ended: Vec<EndedJob>,
     append: Vec<Append>,
     token_measure: Option<TokenMeasure>,
@@ -115,6 +116,12 @@ impl<'a> CommitDraft<'a> {
             Action::Resume { permit, .. } => Some(permit.clone()),
             _ => None,
         };
+        // The repair belongs to one outcome. If the job has another, it was repaired or removed since.
+        if let Action::Repair { fence, .. } = action
+            && outcome.is_some_and(|outcome| outcome.fence != *fence)
+        {
+            return Err(Refused::Exists);
+        }
         if let Action::Tick { timer, .. } = action {
             let before = self.lane.clone();
             let effects = apply(&mut self.lane, outcome, &action.event(), self.now)?;
@@ -162,7 +169,12 @@ impl<'a> CommitDraft<'a> {
             self.admitted.push(Arc::clone(job));
         }
         self.takeovers += u64::from(effects.is_takeover);
-        self.repaired.extend(effects.repaired);
+        if let Action::Repair { meta, fence } = action {
+            self.repaired.push(RepairedJob {
+                fence: *fence,
+                meta: Arc::clone(meta),
+            });
+        }
         let inputs = effects.keep_inputs.into_iter().map(Append::InputOf);
         self.append.extend(inputs);
         let mut reply = None;

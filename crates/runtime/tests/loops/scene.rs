@@ -228,6 +228,8 @@ impl Scene {
             class: admit.class,
             created_at: self.now(),
             expires_at: admit.deadline,
+            retried_at: None,
+            is_tool_results: false,
             metadata: serde_json::Map::new(),
             keep_until: None,
             traceparent: None,

@@ -9,7 +9,7 @@ use crate::{
     time::TimeMs,
 };
 
-/// The metadata of a job, written at its admission and never changed. Each poll reads it, so the request,
+/// The metadata of a job, written at its admission and again at each repair. Each poll reads it, so the request,
 /// which may be large, is a separate document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobMeta {
@@ -30,6 +30,12 @@ pub struct JobMeta {
     pub created_at: TimeMs,
     /// When the job expires unless it has ended.
     pub expires_at: TimeMs,
+    /// When the job was last repaired, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried_at: Option<TimeMs>,
+    /// Whether the job's input consists of tool results. An early release did not store this.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_tool_results: bool,
     /// The client's metadata: at most 16 short texts, which responses return unchanged.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub metadata: serde_json::Map<String, serde_json::Value>,
@@ -54,6 +60,18 @@ impl Document for JobMeta {
 }
 
 impl JobMeta {
+    /// How long the job may live, in milliseconds, from its admission or its last repair on.
+    #[must_use]
+    pub fn lifetime_ms(&self) -> u64 {
+        self.expires_at.since_ms(self.admitted_at())
+    }
+
+    /// When the job was admitted, or last repaired.
+    #[must_use]
+    pub fn admitted_at(&self) -> TimeMs {
+        self.retried_at.unwrap_or(self.created_at)
+    }
+
     /// The lane of the job.
     #[must_use]
     pub fn lane(&self) -> LaneKey {

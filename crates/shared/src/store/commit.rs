@@ -33,8 +33,8 @@ pub struct Commit {
     pub timers: Vec<(JobId, Option<TimeMs>)>,
     /// The records to create. If one of them exists already, the commit conflicts.
     pub admitted: Vec<Arc<NewJob>>,
-    /// Repaired jobs, whose outcomes are removed.
-    pub repaired: Vec<JobId>,
+    /// Repaired jobs, whose outcomes are removed. If one of them has no record or another outcome, the commit conflicts.
+    pub repaired: Vec<RepairedJob>,
     /// The outcomes to write.
     pub ended: Vec<EndedJob>,
     /// The change of the session, or `None` if there is no session or no change.
@@ -66,6 +66,15 @@ pub struct NewJob {
     pub meta: JobMeta,
     /// The request to the model.
     pub request: Request,
+}
+
+/// A job that has ended and enters its lane again.
+#[derive(Clone, Debug)]
+pub struct RepairedJob {
+    /// The fence of the outcome that is removed. Each life of a job ends with a higher one.
+    pub fence: u64,
+    /// The metadata that replaces the job's.
+    pub meta: Arc<JobMeta>,
 }
 
 /// A job that ends.

@@ -7,6 +7,7 @@ mod account;
 mod commit;
 mod counts;
 mod deferred;
+mod listing;
 mod read;
 mod version;
 mod watch;
@@ -30,13 +31,14 @@ pub use account::{
     ACCOUNTS_MAX, AccountSwap, DeferredCount, DeferredHead, StoredAccount, StoredAccounts,
     UnreadableAccount,
 };
-pub use commit::{Commit, CommitResult, EndedJob, NewJob, SessionWrite, TimerMove};
+pub use commit::{Commit, CommitResult, EndedJob, NewJob, RepairedJob, SessionWrite, TimerMove};
 pub use counts::{ClassTotals, Counts, RECENT_COUNTS_MS, RecentCounts, TenantClassCounts};
 pub use deferred::{BehindChange, DeferredChange, DeferredEntry};
+pub use listing::{ListPosition, ListQuery};
 pub use read::{
-    FoundJob, Head, HeadFilter, HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, JobRecord, JobState,
-    LiveJob, LoadedLane, LoadedRunInputs, RunInputs, SessionRemoval, SetKeyResult, Timer,
-    TurnRange,
+    FoundJob, Head, HeadFilter, HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, JobRecord,
+    JobRemoval, JobState, LiveJob, LoadedLane, LoadedRunInputs, REMOVED_JOB_MS, RunInputs,
+    SessionRemoval, SetKeyResult, Timer, TurnRange,
 };
 pub use version::{AccountVersion, LaneVersion};
 pub use watch::{Notices, Topic};
@@ -179,6 +181,20 @@ pub trait Store: Send + Sync {
             Some(FoundJob::LargeOutcome { .. }) | None => Ok(None),
         }
     }
+
+    /// Erases a job of a tenant that has ended: its metadata, its request and its outcome. All reads then return nothing. Only the
+    /// job's id and the summary of its outcome remain, with a fence that is higher by 1, until the `keep_until` of the job, and
+    /// for at least [`REMOVED_JOB_MS`]. So a repeated admission, a late attempt and a repair that was begun before do not bring the
+    /// job back.
+    async fn remove_job(&self, tenant: &TenantId, job: JobId) -> Result<JobRemoval, StoreError>;
+
+    /// Whether the job was removed, and its id remains.
+    async fn is_job_removed(&self, job: JobId) -> Result<bool, StoreError>;
+
+    /// Returns positions of the list of a tenant's jobs, in the order that the query asks for, without gaps. There may be fewer than
+    /// the limit although others follow; none are returned at the end. A position may be that of a job whose record has expired.
+    /// A store that processes of several releases use does not list the jobs that an older release has admitted.
+    async fn list_jobs(&self, query: &ListQuery) -> Result<Vec<ListPosition>, StoreError>;
 
     /// Reads the request of a job. `None` if the job is unknown or has been deleted.
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError>;

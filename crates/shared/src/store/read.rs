@@ -90,6 +90,8 @@ pub enum FoundJob {
     Record(Box<JobRecord>),
     /// The job has ended, and its outcome is larger than the limit.
     LargeOutcome {
+        /// The job's metadata.
+        meta: Box<JobMeta>,
         /// The size of the outcome as stored.
         bytes: u64,
         /// How the job ended.
@@ -111,7 +113,7 @@ pub struct TurnRange {
 /// A job as a client sees it.
 #[derive(Clone, Debug)]
 pub struct JobRecord {
-    /// The job's metadata, which never changes.
+    /// The job's metadata.
     pub meta: JobMeta,
     /// The job's current state.
     pub state: JobState,
@@ -208,6 +210,20 @@ pub enum SetKeyResult {
     Set,
     /// The key was set before, to this entry. Nothing was written.
     AlreadySet(IdempotencyEntry),
+}
+
+/// How long the id of a removed job remains at least, in milliseconds. It is longer than a commit is repeated.
+pub const REMOVED_JOB_MS: u64 = 600_000;
+
+/// The result of removing a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobRemoval {
+    /// The job is removed.
+    Removed,
+    /// The job is live. Nothing was removed.
+    IsLive,
+    /// The tenant has no such job, or it was removed before.
+    NotFound,
 }
 
 /// The result of removing a session.

@@ -67,7 +67,7 @@ impl ResultsWait {
             .map_err(|id| unexpected_result(&id))?;
         let wait_ms = u64::from(request.tool_wait_s) * 1_000;
         // The other half of the time until the job expires is for its call.
-        let half_expiry_ms = meta.expires_at.since_ms(meta.created_at) / 2;
+        let half_expiry_ms = meta.lifetime_ms() / 2;
         let until = meta.created_at.plus_ms(wait_ms.min(half_expiry_ms));
         let has_results = request
             .input

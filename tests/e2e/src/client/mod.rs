@@ -221,6 +221,24 @@ impl Client {
         expect_complete(answer(self.http.post(self.url_of(&path))).await)
     }
 
+    /// `POST /v1/jobs/{id}/retry`.
+    ///
+    /// # Panics
+    /// If the client gets no complete answer.
+    pub async fn retry(&self, id: &str) -> Answer {
+        let path = format!("/v1/jobs/{id}/retry");
+        expect_complete(answer(self.http.post(self.url_of(&path))).await)
+    }
+
+    /// `DELETE /v1/jobs/{id}`.
+    ///
+    /// # Panics
+    /// If the client gets no complete answer.
+    pub async fn delete_job(&self, id: &str) -> Answer {
+        let path = format!("/v1/jobs/{id}");
+        expect_complete(answer(self.http.delete(self.url_of(&path))).await)
+    }
+
     /// `GET /v1/sessions/{id}`.
     ///
     /// # Panics

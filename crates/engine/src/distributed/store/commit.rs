@@ -12,7 +12,9 @@ use forebay_shared::{
 use super::{
     arguments::Arguments,
     keys::{Keys, deferred_name, tenant_class},
-    lane_document, load, outcome_summary,
+    lane_document,
+    listing::list_entry,
+    load, outcome_summary,
 };
 use crate::rows::{CommitRows, CountRow, JobRow, OutcomeRow, SessionRow, TimerRow};
 
@@ -42,10 +44,10 @@ pub(super) fn script_arguments(
         commit.run_inputs_of,
     );
     args.push(if commit.needs_run_inputs { "1" } else { "" });
-    push_jobs(&mut args, rows.jobs);
+    push_jobs(&mut args, &commit.lane, rows.jobs);
     args.push_text(rows.repaired.len());
     for job in rows.repaired {
-        args.push_text(job);
+        args.push_text(job.job).push_text(job.fence).push(job.meta);
     }
     push_deferred(&mut args, &commit.lane, &rows.deferred);
     push_timers(&mut args, &commit.lane, &rows.timers);
@@ -59,13 +61,14 @@ pub(super) fn script_arguments(
     Ok(args)
 }
 
-fn push_jobs(args: &mut Arguments, jobs: Vec<JobRow>) {
+fn push_jobs(args: &mut Arguments, lane: &LaneKey, jobs: Vec<JobRow>) {
     args.push_text(jobs.len());
     for job in jobs {
         args.push_text(job.job)
             .push(job.meta)
             .push(job.request)
-            .push_time(job.keep_until);
+            .push_time(job.keep_until)
+            .push(list_entry(lane.tenant(), job.created_at, job.job));
     }
 }
 

@@ -4,7 +4,9 @@ use forebay_shared::{
     ids::{JobId, LaneKey, TenantId},
     job::Request,
     session::StoredTurn,
-    store::{FoundJob, INLINE_BYTES_MAX, RunInputs, StoreError, TurnRange},
+    store::{
+        FoundJob, INLINE_BYTES_MAX, JobRemoval, REMOVED_JOB_MS, RunInputs, StoreError, TurnRange,
+    },
     turn::Turn,
 };
 use redis::cmd;
@@ -91,8 +93,42 @@ impl RedisStore {
         };
         Ok(match found {
             FoundJob::Record(record) if record.meta.tenant != *tenant => None,
+            FoundJob::LargeOutcome { meta, .. } if meta.tenant != *tenant => None,
             found => Some(found),
         })
+    }
+
+    /// Removes a job that has ended.
+    pub(super) async fn remove_ended_job(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+    ) -> Result<JobRemoval, StoreError> {
+        let mut args = Arguments::default();
+        args.push_text(tenant)
+            .push_time(self.clock.now())
+            .push_text(REMOVED_JOB_MS)
+            .push_text(job)
+            .push(self.keys.partition_prefix(job.partition()));
+        let key = self.keys.job(job);
+        let script = &self.scripts.remove_job;
+        let reply = self
+            .connections
+            .eval(script, &key, &args, OnStoreFull::Retry);
+        Ok(match reply.await?.int()? {
+            1 => JobRemoval::Removed,
+            2 => JobRemoval::IsLive,
+            _ => JobRemoval::NotFound,
+        })
+    }
+
+    /// Whether a record is that of a removed job: it has only the summary of the outcome.
+    pub(super) async fn is_removed(&self, job: JobId) -> Result<bool, StoreError> {
+        let mut get = cmd("HMGET");
+        get.arg(self.keys.job(job)).arg(&["meta", "mark"]);
+        let value = self.connections.run(&get, OnStoreFull::Retry).await?;
+        let [meta, mark] = ReplyPart::new("HMGET of a record", value).parts()?;
+        Ok(meta.non_nil().is_none() && mark.non_nil().is_some())
     }
 
     /// Reads the request of a job.

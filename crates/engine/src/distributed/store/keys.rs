@@ -4,7 +4,8 @@
 //! | key | type | content |
 //! | --- | --- | --- |
 //! | `fb:{p}:l:LANE` | string | a lane: a line for the scripts ([`lane_document`](super::lane_document)), then JSON |
-//! | `fb:{p}:j:JOB` | hash | a job's record: the fields `meta`, `request`, `keep_until` and `lane`; of an ended job also `outcome`, and `mark` (the summary of the outcome) |
+//! | `fb:{p}:j:JOB` | hash | a job's record: the fields `meta`, `request`, `keep_until` and `lane`; of an ended job also `outcome`, and `mark` (the summary of the outcome). A removed job has only `mark` |
+//! | `fb:{p}:jl` | zset | the list of jobs: `TENANT\|CREATED\|JOB`, with the time of creation in 14 digits; all scores are 0. `fb:{p}:jl:checked` is the entry that was last checked for its record |
 //! | `fb:{p}:t` | zset | timers: live jobs by the time of their timer |
 //! | `fb:{p}:h` | zset | the index of the running and ready heads: each member is the head's code and then the lane's key; all scores are 0 |
 //! | `fb:{p}:d:C\|ACCOUNT` | zset | the index of deferred heads of an account and class: lanes by the time of their head's admission |
@@ -81,6 +82,11 @@ impl Keys {
     /// The index with this [`deferred_name`] of a partition.
     pub(super) fn deferred(&self, partition: u8, name: &str) -> String {
         format!("{}d:{name}", self.partition_prefix(partition))
+    }
+
+    /// The list of the jobs of a partition.
+    pub(super) fn listed(&self, partition: u8) -> String {
+        format!("{}jl", self.partition_prefix(partition))
     }
 
     /// The counts of a partition.

@@ -109,6 +109,7 @@ pub(super) fn read_job(reply: ReplyPart) -> Result<FoundJob, StoreError> {
     let [meta, outcome, document, outcome_bytes, mark] = reply.parts()?;
     if let Some(mark) = mark.non_nil() {
         return Ok(FoundJob::LargeOutcome {
+            meta: Box::new(meta.document()?),
             bytes: outcome_bytes.u64_or_zero()?,
             status: outcome_summary::read(&mark.bytes()?)?.status,
         });

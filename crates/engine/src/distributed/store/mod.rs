@@ -28,6 +28,7 @@ mod fleet;
 mod heads;
 mod keys;
 mod lane_document;
+mod listing;
 mod load;
 mod memory_gauge;
 mod outcome_summary;

@@ -1,6 +1,9 @@
 //! The store in Redis, and its start. `store_impl` implements the trait `Store`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU8},
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep, timeout};
 
@@ -26,6 +29,8 @@ pub struct RedisStore {
     pub(super) memory: MemoryGauge,
     pub(super) connections: Arc<RedisConnections>,
     pub(super) subscriber: Subscriber,
+    /// The partition of which the list of jobs is checked next.
+    pub(super) pruned_partition: AtomicU8,
 }
 
 impl RedisStore {
@@ -49,6 +54,7 @@ impl RedisStore {
             connections: Arc::new(RedisConnections::start(Arc::clone(&dialer), server)),
             subscriber: Subscriber::start(dialer, keys.clone()),
             keys,
+            pruned_partition: AtomicU8::new(0),
         };
         if has_answered
             && timeout(START_TIMEOUT, store.connections.until_open())

@@ -103,6 +103,8 @@ scripts! {
     commit_without_new_jobs: Writes, [LANE, DEFERRED, include_str!("scripts/commit.lua")];
     load: Reads, [LANE, include_str!("scripts/load.lua")];
     job: Reads, [include_str!("scripts/job.lua")];
+    remove_job: Writes, [include_str!("scripts/remove_job.lua")];
+    prune_list: Writes, [include_str!("scripts/prune_list.lua")];
     run_inputs: Reads, [include_str!("scripts/run_inputs.lua")];
     session_turns: Reads, [include_str!("scripts/session_turns.lua")];
     read_and_renew_session: Writes, [LANE, include_str!("scripts/read_and_renew_session.lua")];

@@ -11,9 +11,9 @@ use forebay_shared::{
     session::{SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        HeadPage, IdempotencyEntry, LoadedLane, LoadedRunInputs, Notices, RecentCounts, RunInputs,
-        SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts, Timer, TimerMove, Topic,
-        TurnRange,
+        HeadPage, IdempotencyEntry, JobRemoval, ListPosition, ListQuery, LoadedLane,
+        LoadedRunInputs, Notices, RecentCounts, RunInputs, SessionRemoval, SetKeyResult, Store,
+        StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -157,6 +157,18 @@ impl Store for RedisStore {
         self.read_job(tenant, job, outcome_bytes_max).await
     }
 
+    async fn remove_job(&self, tenant: &TenantId, job: JobId) -> Result<JobRemoval, StoreError> {
+        self.remove_ended_job(tenant, job).await
+    }
+
+    async fn is_job_removed(&self, job: JobId) -> Result<bool, StoreError> {
+        self.is_removed(job).await
+    }
+
+    async fn list_jobs(&self, query: &ListQuery) -> Result<Vec<ListPosition>, StoreError> {
+        self.find_listed(query).await
+    }
+
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {
         self.read_request(job).await
     }
@@ -262,6 +274,7 @@ impl Store for RedisStore {
     }
 
     async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError> {
+        self.prune_list().await?;
         self.delete_expired_sessions(limit).await
     }
 

@@ -95,12 +95,15 @@ async fn each_route_has_its_own_label() {
     let mut labels = vec![(Method::GET, "/", "/")];
     for (method, path, label) in [
         (Method::POST, "/v1/jobs", "/v1/jobs"),
+        (Method::GET, "/v1/jobs", "/v1/jobs"),
         (Method::GET, "/v1/jobs/job_1", "/v1/jobs/{id}"),
         (
             Method::POST,
             "/v1/jobs/job_1/cancel",
             "/v1/jobs/{id}/cancel",
         ),
+        (Method::POST, "/v1/jobs/job_1/retry", "/v1/jobs/{id}/retry"),
+        (Method::DELETE, "/v1/jobs/job_1", "/v1/jobs/{id}"),
         (Method::GET, "/v1/sessions/s", "/v1/sessions/{id}"),
         (Method::DELETE, "/v1/sessions/s", "/v1/sessions/{id}"),
         (Method::GET, "/v1/queues", "/v1/queues"),

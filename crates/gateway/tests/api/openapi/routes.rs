@@ -83,11 +83,21 @@ async fn the_query_parameters_have_the_bounds_of_the_document() {
             let (name, schema) = (&parameter["name"], &parameter["schema"]);
             let name = name.as_str().expect("a name");
             let (least, most) = (schema["minimum"].as_u64(), schema["maximum"].as_u64());
+            if schema["type"] == "string" {
+                // `status` and `order` name their words, and the times have a format.
+                if name != "session_id" {
+                    assert_eq!(get(format!("{name}=x")).await, 422, "{path} {name}");
+                }
+                assert_eq!(get(format!("{name}=")).await, 422, "{path} {name}");
+                continue;
+            }
             let (least, most) = (least.expect("a minimum"), most.expect("a maximum"));
+            // No job and no session has the id of the path. A list has no id.
+            let accepted = if path.contains("{id}") { 404 } else { 200 };
             for inside in [least, most] {
                 assert_eq!(
                     get(format!("{name}={inside}")).await,
-                    404,
+                    accepted,
                     "{path} {name}={inside}"
                 );
             }

@@ -7,3 +7,4 @@ mod conflicts;
 mod copies;
 mod lost_response;
 mod outage;
+mod repairs;

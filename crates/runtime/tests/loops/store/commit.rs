@@ -6,7 +6,10 @@ use forebay_shared::{
     class::Class,
     ids::TenantId,
     lane::{ClassCounts, LaneCounts},
-    store::{Commit, CommitResult, DeferredChange, LoadedRunInputs, NewJob, Timer, TimerMove},
+    store::{
+        Commit, CommitResult, DeferredChange, LoadedRunInputs, NewJob, RepairedJob, Timer,
+        TimerMove,
+    },
 };
 
 use super::State;
@@ -15,7 +18,15 @@ impl State {
     pub(super) fn commit(&mut self, commit: &Commit) -> CommitResult {
         let version = self.lanes.get(&commit.lane).map(|(_, version)| *version);
         let exists = |new_job: &Arc<NewJob>| self.jobs.contains_key(&new_job.meta.id);
-        if version != commit.expected || commit.admitted.iter().any(exists) {
+        let has_outcome = |repaired: &RepairedJob| {
+            let (_, outcome) = self.jobs.get(&repaired.meta.id)?;
+            Some(outcome.as_ref()?.fence == repaired.fence)
+        };
+        let is_changed = |repaired: &RepairedJob| has_outcome(repaired) != Some(true);
+        if version != commit.expected
+            || commit.admitted.iter().any(exists)
+            || commit.repaired.iter().any(is_changed)
+        {
             let newer = self.load(&commit.lane, &commit.outcomes_of, commit.run_inputs_of);
             return CommitResult::Conflict(Box::new(newer));
         }
@@ -40,7 +51,12 @@ impl State {
                 .insert(new_job.meta.id, (Arc::clone(new_job), None));
         }
         for job in &commit.repaired {
-            self.jobs.get_mut(job).unwrap().1 = None;
+            let (record, outcome) = self.jobs.get_mut(&job.meta.id).unwrap();
+            *outcome = None;
+            *record = Arc::new(NewJob {
+                meta: (*job.meta).clone(),
+                request: record.request.clone(),
+            });
         }
         for ended in &commit.ended {
             let (_, outcome) = self.jobs.get_mut(&ended.job).unwrap();

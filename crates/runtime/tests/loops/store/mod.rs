@@ -23,14 +23,15 @@ use forebay_shared::{
     account::AccountKey,
     class::Class,
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
-    job::{Outcome, Request},
+    job::{JobMeta, Outcome, Request},
     lane::{ClassCounts, Lane, LiveProcesses},
     session::{Conversation, SessionInfo, StoredTurn},
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        HeadPage, IdempotencyEntry, JobRecord, JobState, LaneVersion, LiveJob, LoadedLane, NewJob,
-        Notices, RunInputs, SessionRemoval, SetKeyResult, Store, StoreError, StoredAccount,
-        StoredAccounts, TenantClassCounts, Timer, TimerMove, Topic, TurnRange, UnreadableAccount,
+        HeadPage, IdempotencyEntry, JobRecord, JobRemoval, JobState, LaneVersion, ListPosition,
+        ListQuery, LiveJob, LoadedLane, NewJob, Notices, RunInputs, SessionRemoval, SetKeyResult,
+        Store, StoreError, StoredAccount, StoredAccounts, TenantClassCounts, Timer, TimerMove,
+        Topic, TurnRange, UnreadableAccount,
     },
     time::TimeMs,
 };
@@ -96,6 +97,11 @@ impl MemoryStore {
     /// Ends all streams of notices of accounts.
     pub(crate) fn end_account_notices(&self) {
         self.account_watchers.lock().unwrap().clear();
+    }
+
+    /// The metadata of a job.
+    pub(crate) fn meta(&self, job: JobId) -> JobMeta {
+        self.state().jobs[&job].0.meta.clone()
     }
 
     /// Whether this process has a presence.
@@ -247,6 +253,18 @@ impl Store for MemoryStore {
             meta,
             state: job_state,
         }))))
+    }
+
+    async fn remove_job(&self, _tenant: &TenantId, _job: JobId) -> Result<JobRemoval, StoreError> {
+        unreachable!("no loop removes jobs")
+    }
+
+    async fn is_job_removed(&self, _job: JobId) -> Result<bool, StoreError> {
+        unreachable!("no loop asks for removed jobs")
+    }
+
+    async fn list_jobs(&self, _query: &ListQuery) -> Result<Vec<ListPosition>, StoreError> {
+        unreachable!("no loop lists jobs")
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {

@@ -246,6 +246,8 @@ impl Fleet {
                 class: submit.class,
                 created_at: now,
                 expires_at: now.plus_ms(submit.expires_in_ms),
+                retried_at: None,
+                is_tool_results: false,
                 metadata: serde_json::Map::new(),
                 keep_until: None,
                 traceparent: None,

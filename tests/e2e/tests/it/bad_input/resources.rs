@@ -43,6 +43,12 @@ async fn unknown_and_malformed_ids_are_answered_with_404() {
                 "job_not_found",
             ),
             (
+                Method::POST,
+                format!("/v1/jobs/{id}/retry"),
+                "job_not_found",
+            ),
+            (Method::DELETE, format!("/v1/jobs/{id}"), "job_not_found"),
+            (
                 Method::GET,
                 format!("/v1/sessions/{id}"),
                 "session_not_found",
@@ -68,8 +74,8 @@ async fn unknown_and_malformed_ids_are_answered_with_404() {
         assert_eq!(answer.status, 404, "{path}");
     }
     for (method, path) in [
-        (Method::GET, "/v1/jobs"),
-        (Method::DELETE, "/v1/jobs/x"),
+        (Method::DELETE, "/v1/jobs"),
+        (Method::PUT, "/v1/jobs/x"),
         (Method::PUT, "/v1/sessions/x"),
         (Method::POST, "/v1/queues"),
     ] {

@@ -24,9 +24,15 @@ end
 
 local admitted = tonumber(take())
 local conflict = (old and string.sub(old, 1, 32) or '') ~= expected
--- The list of new jobs has four arguments for each job, the id first.
+-- The list of new jobs has five arguments for each job, the id first.
 for index = 0, admitted - 1 do
-  conflict = conflict or redis.call('EXISTS', prefix .. 'j:' .. ARGV[next_arg + 4 * index]) == 1
+  conflict = conflict or redis.call('EXISTS', prefix .. 'j:' .. ARGV[next_arg + 5 * index]) == 1
+end
+-- The list of repaired jobs follows. It has three arguments for each job: the id, the fence of its outcome, its new metadata.
+local repaired_arg = next_arg + 5 * admitted
+for index = repaired_arg + 1, repaired_arg + 3 * tonumber(ARGV[repaired_arg]), 3 do
+  local record = redis.call('HMGET', prefix .. 'j:' .. ARGV[index], 'meta', 'mark')
+  conflict = conflict or not record[1] or not record[2] or cjson.decode(record[2])[2] ~= tonumber(ARGV[index + 1])
 end
 -- Whether no document of run inputs has another version than the first, which all releases read. A document with the version at
 -- another place, and one whose inner objects have a field `v`, may be of another version.
@@ -69,11 +75,13 @@ end
 for _ = 1, admitted do
   local key = prefix .. 'j:' .. take()
   redis.call('HSET', key, 'meta', take(), 'request', take(), 'keep_until', take(), 'lane', lane)
+  redis.call('ZADD', prefix .. 'jl', 0, take())
 end
 
 -- Jobs that had ended and are live again.
 for _ = 1, tonumber(take()) do
-  local key = prefix .. 'j:' .. take()
+  local key, _fence, meta = prefix .. 'j:' .. take(), take(), take()
+  redis.call('HSET', key, 'meta', meta)
   redis.call('HDEL', key, 'mark', 'outcome')
   redis.call('PERSIST', key)
 end

@@ -1,0 +1,136 @@
+//! `GET /v1/jobs`: lists the tenant's jobs in the order of their creation, in pages.
+//!
+//! The store lists positions. This module reads the jobs there, and shows those that the request asks for. A page ends after a
+//! bounded number of jobs, also if few of them are shown.
+
+use std::{ops::RangeInclusive, sync::Arc};
+
+use axum::{
+    extract::{RawQuery, State},
+    http::StatusCode,
+    response::Response,
+};
+use forebay_shared::{
+    job::{JobMeta, Status},
+    lane,
+    store::{FoundJob, JobState, ListPosition, ListQuery},
+    time::TimeMs,
+};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::{
+    list_query::{self, ListRequest},
+    view,
+};
+use crate::{
+    auth::Caller, problem::Problem, reserved_body::reserved_body, state::ApiState, store_call,
+};
+
+/// An outcome of more bytes is not in the list.
+const OUTCOME_BYTES_MAX: u64 = 4 * 1024;
+/// The memory of a listed job: its metadata and its outcome as text, parsed, and in the response.
+const BYTES_FOR_EACH_JOB: u64 = 48 * 1024;
+/// The most jobs that one page reads.
+const READ_MAX: usize = 500;
+/// How many jobs are read at the same time.
+const READ_AT_ONCE: usize = 8;
+
+/// Lists jobs.
+pub(crate) async fn get(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let request = list_query::parse(query.as_deref())?;
+    let jobs = u64::try_from(request.limit + READ_AT_ONCE).unwrap_or(u64::MAX);
+    let reserved = state
+        .reserve_read(jobs.saturating_mul(BYTES_FOR_EACH_JOB))
+        .await?;
+    let mut query = ListQuery {
+        tenant: caller.tenant().clone(),
+        session: request.session.clone(),
+        created: created(&state, &request),
+        is_oldest_first: request.is_oldest_first,
+        after: request.cursor,
+        limit: request.limit,
+    };
+    let (mut shown, mut read) = (Vec::new(), 0);
+    let next = 'pages: loop {
+        let positions = store_call::with_timeout(state.member.store.list_jobs(&query)).await?;
+        if positions.is_empty() {
+            break None;
+        }
+        let mut jobs = stream::iter(positions)
+            .map(|position| read_job(&state, &query, position))
+            .buffered(READ_AT_ONCE);
+        let mut last = query.after;
+        while let Some((position, job)) = jobs.try_next().await? {
+            read += 1;
+            last = Some(position);
+            if let Some(job) = job.filter(|job| is_requested(&request, job)) {
+                shown.push(job);
+            }
+            if shown.len() >= request.limit || read >= READ_MAX {
+                break 'pages last;
+            }
+        }
+        drop(jobs);
+        query.after = last;
+    };
+    let next_cursor = next.map(list_query::write_cursor);
+    let json = view::list(&state, &caller, &shown, next_cursor)?;
+    let mut response = view::respond(StatusCode::OK, Vec::new());
+    *response.body_mut() = reserved_body(vec![json], Some(reserved));
+    Ok(response)
+}
+
+/// The times by the store's clock. Users see times of another clock if the system's clock was set.
+fn created(state: &ApiState, request: &ListRequest) -> RangeInclusive<TimeMs> {
+    let now = state.member.store.now();
+    let shown_now = state.member.store.to_utc(now);
+    let stored = |time: TimeMs| TimeMs((time.0.saturating_add(now.0)).saturating_sub(shown_now.0));
+    // Both bounds are exclusive.
+    let first = request.created_after.map(|time| stored(time).plus_ms(1));
+    let last = request
+        .created_before
+        .map(|time| TimeMs(stored(time).0.saturating_sub(1)));
+    first.unwrap_or_default()..=last.unwrap_or(TimeMs(TIME_MAX))
+}
+
+/// The last time with 14 digits.
+const TIME_MAX: u64 = 99_999_999_999_999;
+
+async fn read_job(
+    state: &ApiState,
+    query: &ListQuery,
+    position: ListPosition,
+) -> Result<(ListPosition, Option<FoundJob>), Problem> {
+    let store = &state.member.store;
+    let found = store.find_job(&query.tenant, position.job, OUTCOME_BYTES_MAX);
+    Ok((position, store_call::with_timeout(found).await?))
+}
+
+fn is_requested(request: &ListRequest, job: &FoundJob) -> bool {
+    let (meta, status) = meta_and_status(job);
+    let is_in_session = request
+        .session
+        .as_ref()
+        .is_none_or(|session| meta.session.as_ref() == Some(session));
+    is_in_session && (request.statuses.is_empty() || request.statuses.contains(&status))
+}
+
+fn meta_and_status(job: &FoundJob) -> (&JobMeta, Status) {
+    match job {
+        FoundJob::LargeOutcome { meta, status, .. } => (meta, *status),
+        FoundJob::Record(record) => {
+            let status = match &record.state {
+                JobState::Ended(outcome) => outcome.status,
+                JobState::Live(live) => match live.entry.state {
+                    lane::State::Running { .. } => Status::InProgress,
+                    lane::State::Queued { .. } | lane::State::Deferred(_) => Status::Queued,
+                },
+            };
+            (&record.meta, status)
+        }
+    }
+}
