@@ -89,6 +89,8 @@ pub(crate) struct JobRow {
 pub(crate) struct RepairedRow {
     /// The job.
     pub(crate) job: JobId,
+    /// When the job was created.
+    pub(crate) created_at: TimeMs,
     /// The fence of the outcome to delete.
     pub(crate) fence: u64,
     /// The job's new [`JobMeta`](forebay_shared::job::JobMeta) as JSON.
@@ -158,12 +160,21 @@ pub(crate) struct CountRow {
 #[error("a commit sets a timer for {0}, which is not in the lane")]
 struct TimerWithoutEntry(JobId);
 
+/// A commit must not store a job as live and as ended. No worker could run it or end it.
+#[derive(Debug, thiserror::Error)]
+#[error("the commit has {0} as live and as ended")]
+struct LiveAndEnded(JobId);
+
 impl CommitRows {
     /// Derives the rows of a commit.
     ///
     /// # Errors
     /// [`StoreError::Broken`] if a document cannot be written as JSON, or a timer belongs to no live job.
     pub(crate) fn of(commit: &Commit) -> Result<Self, StoreError> {
+        let lives_and_ended = |ended: &&EndedJob| commit.next.find(ended.job).is_some();
+        if let Some(ended) = commit.ended.iter().find(lives_and_ended) {
+            return Err(broken_data(LiveAndEnded(ended.job)));
+        }
         // The lane of a job without a session has no session row.
         let session = commit.session.as_ref();
         let session = session.filter(|_| commit.lane.session().is_some());
@@ -220,6 +231,7 @@ impl RepairedRow {
     fn of(repaired: &RepairedJob) -> Result<Self, StoreError> {
         Ok(Self {
             job: repaired.meta.id,
+            created_at: repaired.meta.created_at,
             fence: repaired.fence,
             meta: json(&*repaired.meta)?,
         })

@@ -10,7 +10,10 @@ use forebay_shared::{
     store::{Counts, FoundJob, INLINE_BYTES_MAX, JobRecord},
     time::TimeMs,
 };
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -23,7 +26,9 @@ use crate::{
 /// is unavailable.
 const COUNTS_AGE_MAX: Duration = Duration::from_secs(3);
 
-/// How long a request may wait for the memory of its response.
+/// How many lists of jobs a gateway reads at the same time. Each may read 500 jobs.
+const LISTS_AT_ONCE: usize = 2;
+/// How long a request may wait for the memory of its response, or for a permit to read a list.
 const READ_WAIT: Duration = Duration::from_secs(5);
 
 /// How many bytes a response takes for each stored byte of an outcome: the text, its values, and the response.
@@ -51,6 +56,8 @@ pub(crate) struct ApiState {
     pub(crate) bodies: BodyReader,
     /// One permit for each request that may wait for a job to end.
     pub(crate) wait_permits: Semaphore,
+    /// One permit for each list of jobs that is being read.
+    list_permits: Semaphore,
     /// Limits the reads of requests that wait without notices.
     pub(crate) read_pacer: ReadPacer,
     /// Cancelled when the gateway stops. Waiting requests then answer at once.
@@ -67,6 +74,7 @@ impl ApiState {
             admission: Admission::new(settings.backlog_max),
             bodies: BodyReader::new(member.memory.clone(), &settings),
             wait_permits: Semaphore::new(settings.waits_max.min(Semaphore::MAX_PERMITS)),
+            list_permits: Semaphore::new(LISTS_AT_ONCE),
             read_pacer: ReadPacer::default(),
             member,
             settings,
@@ -121,6 +129,15 @@ impl ApiState {
             record,
             reserved: Some(reserved),
         }))
+    }
+
+    /// A permit to read a list of jobs. Waits for a short time.
+    pub(crate) async fn list_permit(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        let permit = timeout(READ_WAIT, self.list_permits.acquire()).await;
+        permit.ok().and_then(Result::ok).ok_or_else(|| {
+            let detail = "too many lists of jobs are read at once";
+            Problem::new(ProblemCode::Overloaded, detail).retry_after(2)
+        })
     }
 
     /// Reserves memory for a large response. Waits for a short time.

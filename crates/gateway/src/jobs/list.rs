@@ -3,7 +3,7 @@
 //! The store lists positions. This module reads the jobs there, and shows those that the request asks for. A page ends after a
 //! bounded number of jobs, also if few of them are shown.
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use axum::{
     extract::{RawQuery, State},
@@ -17,6 +17,7 @@ use forebay_shared::{
     time::TimeMs,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::time::Instant;
 
 use super::{
     list_query::{self, ListRequest},
@@ -29,9 +30,11 @@ use crate::{
 /// An outcome of more bytes is not in the list.
 const OUTCOME_BYTES_MAX: u64 = 4 * 1024;
 /// The memory of a listed job: its metadata and its outcome as text, parsed, and in the response.
-const BYTES_FOR_EACH_JOB: u64 = 48 * 1024;
+const BYTES_FOR_EACH_JOB: u64 = 128 * 1024;
 /// The most jobs that one page reads.
 const READ_MAX: usize = 500;
+/// After this time a page ends, also if it is short.
+const TIME_MAX_FOR_PAGE: Duration = Duration::from_secs(2);
 /// How many jobs are read at the same time.
 const READ_AT_ONCE: usize = 8;
 
@@ -42,6 +45,8 @@ pub(crate) async fn get(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let request = list_query::parse(query.as_deref())?;
+    // A list reads up to 500 jobs, so few are read at the same time.
+    let _permit = state.list_permit().await?;
     let jobs = u64::try_from(request.limit + READ_AT_ONCE).unwrap_or(u64::MAX);
     let reserved = state
         .reserve_read(jobs.saturating_mul(BYTES_FOR_EACH_JOB))
@@ -54,8 +59,16 @@ pub(crate) async fn get(
         after: request.cursor,
         limit: request.limit,
     };
+    let is_filtered = query.session.is_some() || !request.statuses.is_empty();
     let (mut shown, mut read) = (Vec::new(), 0);
+    let began = Instant::now();
     let next = 'pages: loop {
+        // Of many jobs that are read, few may be shown.
+        query.limit = if is_filtered {
+            READ_MAX - read
+        } else {
+            request.limit - shown.len()
+        };
         let positions = store_call::with_timeout(state.member.store.list_jobs(&query)).await?;
         if positions.is_empty() {
             break None;
@@ -70,7 +83,8 @@ pub(crate) async fn get(
             if let Some(job) = job.filter(|job| is_requested(&request, job)) {
                 shown.push(job);
             }
-            if shown.len() >= request.limit || read >= READ_MAX {
+            let is_late = began.elapsed() >= TIME_MAX_FOR_PAGE;
+            if shown.len() >= request.limit || read >= READ_MAX || is_late {
                 break 'pages last;
             }
         }
@@ -107,7 +121,15 @@ async fn read_job(
 ) -> Result<(ListPosition, Option<FoundJob>), Problem> {
     let store = &state.member.store;
     let found = store.find_job(&query.tenant, position.job, OUTCOME_BYTES_MAX);
-    Ok((position, store_call::with_timeout(found).await?))
+    match store_call::within_timeout(found).await {
+        Ok(found) => Ok((position, found)),
+        // One record that this release cannot read, for example of a newer one, must not hide all others.
+        Err(error) if !error.is_transient() => {
+            tracing::warn!(job_id = %position.job, %error, "a job is left out of a list, because its record is unreadable");
+            Ok((position, None))
+        }
+        Err(error) => Err(store_call::store_problem(&error)),
+    }
 }
 
 fn is_requested(request: &ListRequest, job: &FoundJob) -> bool {

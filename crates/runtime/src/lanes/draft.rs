@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{change::Action, change_data::AttemptOutput};
 use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId},
-    lane::{ClaimResult, Effects, Lane, LaneCounts, Refused, apply},
+    lane::{ClaimResult, Effects, Lane, LaneCounts, OutcomeSummary, Refused, apply},
     session::{SessionBounds, TokenMeasure},
     store::{
         Commit, DeferredChange, EndedJob, LaneVersion, LoadedLane, NewJob, RepairedJob,
@@ -111,7 +111,7 @@ impl<'a> CommitDraft<'a> {
 
     /// Applies one change. A refused change leaves the draft as it is.
     pub(super) fn apply(&mut self, action: &Action) -> Verdict {
-        let outcome = self.base.outcome(action.job());
+        let outcome = self.outcome(action.job());
         let permit = match action {
             Action::Resume { permit, .. } => Some(permit.clone()),
             _ => None,
@@ -150,6 +150,19 @@ impl<'a> CommitDraft<'a> {
         let claim = effects.claim;
         self.add_effects(action, effects, permit);
         Ok(claim.map_or(Decision::Made, Decision::Claim))
+    }
+
+    /// The outcome of a job that has ended: in an earlier change of the batch, or before the batch.
+    fn outcome(&self, job: JobId) -> Option<OutcomeSummary> {
+        let mut ended = self.ended.iter().rev();
+        match ended.find(|ended| ended.job == job) {
+            Some(ended) => Some(OutcomeSummary {
+                status: ended.outcome.status,
+                fence: ended.outcome.fence,
+                settled_fence: ended.outcome.settled_fence,
+            }),
+            None => self.base.outcome(job),
+        }
     }
 
     /// Adds the effects and the documents of a change to the draft.

@@ -37,8 +37,8 @@ pub use deferred::{BehindChange, DeferredChange, DeferredEntry};
 pub use listing::{ListPosition, ListQuery};
 pub use read::{
     FoundJob, Head, HeadFilter, HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, JobRecord,
-    JobRemoval, JobState, LiveJob, LoadedLane, LoadedRunInputs, REMOVED_JOB_MS, RunInputs,
-    SessionRemoval, SetKeyResult, Timer, TurnRange,
+    JobRemoval, JobState, LiveJob, LoadedLane, LoadedRunInputs, REMOVED_JOB_MS,
+    REMOVED_KEYED_JOB_MS, RunInputs, SessionRemoval, SetKeyResult, Timer, TurnRange,
 };
 pub use version::{AccountVersion, LaneVersion};
 pub use watch::{Notices, Topic};

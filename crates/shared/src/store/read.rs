@@ -215,6 +215,10 @@ pub enum SetKeyResult {
 /// How long the id of a removed job remains at least, in milliseconds. It is longer than a commit is repeated.
 pub const REMOVED_JOB_MS: u64 = 600_000;
 
+/// How long the id of a removed job with an idempotency key remains at least, in milliseconds: 25 hours. A gateway of an older release that
+/// does not know removed jobs keeps such a key for 24 hours more.
+pub const REMOVED_KEYED_JOB_MS: u64 = 90_000_000;
+
 /// The result of removing a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobRemoval {

@@ -47,7 +47,11 @@ pub(super) fn script_arguments(
     push_jobs(&mut args, &commit.lane, rows.jobs);
     args.push_text(rows.repaired.len());
     for job in rows.repaired {
-        args.push_text(job.job).push_text(job.fence).push(job.meta);
+        let listed = list_entry(commit.lane.tenant(), job.created_at, job.job);
+        args.push_text(job.job)
+            .push_text(job.fence)
+            .push(job.meta)
+            .push(listed);
     }
     push_deferred(&mut args, &commit.lane, &rows.deferred);
     push_timers(&mut args, &commit.lane, &rows.timers);

@@ -5,7 +5,8 @@ use forebay_shared::{
     job::Request,
     session::StoredTurn,
     store::{
-        FoundJob, INLINE_BYTES_MAX, JobRemoval, REMOVED_JOB_MS, RunInputs, StoreError, TurnRange,
+        FoundJob, INLINE_BYTES_MAX, JobRemoval, REMOVED_JOB_MS, REMOVED_KEYED_JOB_MS, RunInputs,
+        StoreError, TurnRange,
     },
     turn::Turn,
 };
@@ -109,7 +110,8 @@ impl RedisStore {
             .push_time(self.clock.now())
             .push_text(REMOVED_JOB_MS)
             .push_text(job)
-            .push(self.keys.partition_prefix(job.partition()));
+            .push(self.keys.partition_prefix(job.partition()))
+            .push_text(REMOVED_KEYED_JOB_MS);
         let key = self.keys.job(job);
         let script = &self.scripts.remove_job;
         let reply = self

@@ -17,6 +17,8 @@ use super::{
 };
 use crate::rejection::{OnStoreFull, broken_data};
 
+/// The fewest entries that are read of each partition at once.
+const PAGE_MIN: usize = 8;
 /// How many entries a call of the sweeper checks. With a million jobs, all entries are checked in about 17 minutes.
 const CHECKED_MAX: usize = 1_000;
 
@@ -55,10 +57,7 @@ impl RedisStore {
         let (wanted, page) = match query.partition() {
             Some(partition) => (vec![partition], query.limit),
             // The jobs are spread over all partitions, so a page of each rarely needs many entries.
-            None => (
-                partitions().collect(),
-                query.limit.min(query.limit / 32 + 4),
-            ),
+            None => (partitions().collect(), (query.limit / 32).max(PAGE_MIN)),
         };
         let (first, last) = bounds.into_inner();
         let tenant = &query.tenant;

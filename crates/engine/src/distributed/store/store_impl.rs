@@ -274,8 +274,9 @@ impl Store for RedisStore {
     }
 
     async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError> {
+        let deleted = self.delete_expired_sessions(limit).await?;
         self.prune_list().await?;
-        self.delete_expired_sessions(limit).await
+        Ok(deleted)
     }
 
     async fn renew_presence(

@@ -99,7 +99,11 @@ impl Node {
             if let Some(names) = &self.property_names
                 && !names.accepts_itself(&Value::String(name.clone()))
             {
-                errors.add(path.key(name), &names.must_be);
+                let must_be = names.must_be.trim_start_matches("must be ");
+                errors.add(
+                    path.key(name),
+                    format_args!("must have a key that is {must_be}"),
+                );
             }
             match self.properties.iter().find(|(known, _)| known == name) {
                 Some((_, property)) => property.check(value, path.key(name), errors),

@@ -5,10 +5,11 @@ use forebay_runtime::lanes::{LaneChange, LaneError};
 use forebay_shared::{
     ids::JobId,
     job::{JobMeta, Status},
-    lane::Refused,
+    lane::{IfBusy, Refused},
 };
+use futures_util::future::join_all;
 
-use crate::scene::{Scene, finish, lane, let_tasks_run};
+use crate::scene::{Scene, finish, lane, let_tasks_run, new_job_id};
 
 /// A cancelled job, and the fence of its outcome.
 async fn cancelled(scene: &Scene) -> (JobId, u64) {
@@ -80,4 +81,53 @@ async fn a_repair_whose_response_was_lost_is_made_once() {
     scene.apply(repair(&scene, job, fence)).await.unwrap();
     assert_eq!(scene.commits_made(), commits + 1);
     assert_eq!(scene.entry("s", job).fence, fence + 1);
+}
+
+/// The changes wait for the same lane, so one commit makes them. The second repair belongs to the outcome before the batch.
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_repairs_and_ends_a_job_does_not_repair_it_again() {
+    let scene = Scene::new();
+    let (job, fence) = cancelled(&scene).await;
+    let commits = scene.commits_made();
+    let newer = new_job_id("s");
+    let rollback = scene.admission_with("s", newer, "two", |admit| {
+        admit.if_busy = IfBusy::Rollback;
+    });
+    let changes = [
+        repair(&scene, job, fence),
+        rollback,
+        repair(&scene, job, fence),
+    ];
+    let mut results = join_all(changes.map(|change| scene.apply(change))).await;
+    assert_eq!(
+        scene.commits_made(),
+        commits + 1,
+        "they were not made together"
+    );
+    let last = results.pop().expect("three results");
+    assert_eq!(refusal(last), Refused::Exists);
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert_eq!(scene.ended_as(job), Some(Status::Cancelled));
+    assert_eq!(scene.jobs_in_order("s"), [newer]);
+}
+
+/// A repeated submit finds the job that an earlier change of the same batch has ended.
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_admits_and_ends_a_job_does_not_admit_it_again() {
+    let scene = Scene::new();
+    let (job, newer) = (new_job_id("s"), new_job_id("s"));
+    let rollback = scene.admission_with("s", newer, "two", |admit| {
+        admit.if_busy = IfBusy::Rollback;
+    });
+    let changes = [
+        scene.admission("s", job, "one"),
+        rollback,
+        scene.admission("s", job, "one"),
+    ];
+    let mut results = join_all(changes.map(|change| scene.apply(change))).await;
+    assert_eq!(scene.commits_made(), 1, "they were not made together");
+    let last = results.pop().expect("three results");
+    assert_eq!(refusal(last), Refused::Exists);
+    assert_eq!(scene.ended_as(job), Some(Status::Cancelled));
+    assert_eq!(scene.jobs_in_order("s"), [newer]);
 }

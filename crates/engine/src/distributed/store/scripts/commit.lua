@@ -28,9 +28,10 @@ local conflict = (old and string.sub(old, 1, 32) or '') ~= expected
 for index = 0, admitted - 1 do
   conflict = conflict or redis.call('EXISTS', prefix .. 'j:' .. ARGV[next_arg + 5 * index]) == 1
 end
--- The list of repaired jobs follows. It has three arguments for each job: the id, the fence of its outcome, its new metadata.
+-- The list of repaired jobs follows. It has four arguments for each job: the id, the fence of its outcome, its new metadata,
+-- its entry in the list of jobs.
 local repaired_arg = next_arg + 5 * admitted
-for index = repaired_arg + 1, repaired_arg + 3 * tonumber(ARGV[repaired_arg]), 3 do
+for index = repaired_arg + 1, repaired_arg + 4 * tonumber(ARGV[repaired_arg]), 4 do
   local record = redis.call('HMGET', prefix .. 'j:' .. ARGV[index], 'meta', 'mark')
   conflict = conflict or not record[1] or not record[2] or cjson.decode(record[2])[2] ~= tonumber(ARGV[index + 1])
 end
@@ -80,8 +81,10 @@ end
 
 -- Jobs that had ended and are live again.
 for _ = 1, tonumber(take()) do
-  local key, _fence, meta = prefix .. 'j:' .. take(), take(), take()
+  local key, _fence, meta, listed = prefix .. 'j:' .. take(), take(), take(), take()
   redis.call('HSET', key, 'meta', meta)
+  -- Releases without lists have not listed the job.
+  redis.call('ZADD', prefix .. 'jl', 0, listed)
   redis.call('HDEL', key, 'mark', 'outcome')
   redis.call('PERSIST', key)
 end
