@@ -12,7 +12,10 @@ use std::{
 
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 
 use super::{api_keys::ApiKeys, caller::Caller, keys_file};
 
@@ -116,12 +119,18 @@ impl ApiKeysFile {
 
     /// Reads the file. Returns the number of its keys if they are used from now on.
     async fn read_again(&self, reads: &mut Reads) -> Result<Option<usize>, ApiKeysFileError> {
-        let path = self.path.clone();
-        let reading = tokio::task::spawn_blocking(move || read(&path));
-        let text = match timeout(READ_TIMEOUT, reading).await {
+        // A read that hangs keeps its thread, so no other one is begun beside it.
+        let mut reading = reads.hanging.take().unwrap_or_else(|| {
+            let path = self.path.clone();
+            tokio::task::spawn_blocking(move || read(&path))
+        });
+        let text = match timeout(READ_TIMEOUT, &mut reading).await {
             Ok(Ok(text)) => text?,
             Ok(Err(error)) => return Err(io::Error::other(error).into()),
-            Err(_elapsed) => return Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+            Err(_elapsed) => {
+                reads.hanging = Some(reading);
+                return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+            }
         };
         if !reads.is_new(&text) {
             return Ok(None);
@@ -140,9 +149,11 @@ impl fmt::Debug for ApiKeysFile {
     }
 }
 
-/// The hashes of the last texts.
+/// The hashes of the last texts, and a read that hangs.
 #[derive(Default)]
 struct Reads {
+    /// A read that took longer than its time limit and has not ended.
+    hanging: Option<JoinHandle<Result<String, ApiKeysFileError>>>,
     /// The text of the keys in use. `None` at the start.
     used: Option<[u8; 32]>,
     /// The text of the last read.

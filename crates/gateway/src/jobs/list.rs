@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::{
     list_query::{self, ListRequest},
-    view,
+    list_view, view,
 };
 use crate::{
     auth::Caller, problem::Problem, reserved_body::reserved_body, state::ApiState, store_call,
@@ -92,7 +92,7 @@ pub(crate) async fn get(
         query.after = last;
     };
     let next_cursor = next.map(list_query::write_cursor);
-    let json = view::list(&state, &caller, &shown, next_cursor)?;
+    let json = list_view::list(&state, &caller, &shown, next_cursor)?;
     let mut response = view::respond(StatusCode::OK, Vec::new());
     *response.body_mut() = reserved_body(vec![json], Some(reserved));
     Ok(response)

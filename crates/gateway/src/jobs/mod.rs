@@ -7,6 +7,7 @@ pub(crate) mod get;
 mod job_changes;
 pub(crate) mod list;
 mod list_query;
+mod list_view;
 mod queue_position;
 pub(crate) mod retry;
 pub(crate) mod submit;
@@ -14,5 +15,6 @@ mod view;
 mod wait;
 
 pub(crate) use list_query::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, STATUSES};
-pub(crate) use view::{JobList, JobView};
+pub(crate) use list_view::JobList;
+pub(crate) use view::JobView;
 pub(crate) use wait::WAIT_S_MAX;

@@ -184,8 +184,8 @@ pub trait Store: Send + Sync {
 
     /// Erases a job of a tenant that has ended: its metadata, its request and its outcome. All reads then return nothing. Only the
     /// job's id and the summary of its outcome remain, with a fence that is higher by 1, until the `keep_until` of the job, and
-    /// for at least [`REMOVED_JOB_MS`]. So a repeated admission, a late attempt and a repair that was begun before do not bring the
-    /// job back.
+    /// for at least [`REMOVED_JOB_MS`]. So a repeated admission, a late attempt and a repair that was begun before do not make the
+    /// job live again.
     async fn remove_job(&self, tenant: &TenantId, job: JobId) -> Result<JobRemoval, StoreError>;
 
     /// Whether the job was removed, and its id remains.
