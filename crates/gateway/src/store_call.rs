@@ -71,6 +71,11 @@ pub(crate) fn store_problem(error: &StoreError) -> Problem {
             let detail = "the job is larger than the store accepts";
             Problem::new(ProblemCode::BodyTooLarge, detail)
         }
+        // Only the end of an attempt replaces turns, and no request waits for it.
+        StoreError::TurnGone => {
+            tracing::error!(%error, "a request failed");
+            Problem::new(ProblemCode::Internal, "the store returned an error")
+        }
         StoreError::Newer(document) => {
             tracing::warn!(%document, "a request failed: a newer release stored the document; upgrade this gateway");
             let detail = "a newer release of Forebay stored this; repeat the request, because a gateway of that release can answer it";

@@ -89,6 +89,7 @@ pub(crate) const fn error_kind(error: &StoreError) -> &'static str {
         StoreError::Unavailable(_) => "unavailable",
         StoreError::TooLarge => "too_large",
         StoreError::Full => "full",
+        StoreError::TurnGone => "turn_gone",
         StoreError::Newer(_) => "newer",
         StoreError::Broken(_) => "broken",
     }

@@ -33,6 +33,8 @@ pub struct TokenMeasure {
 pub struct Conversation {
     /// The turns, oldest first.
     pub turns: Vec<Turn>,
+    /// The number of each turn, in the same order.
+    pub numbers: Vec<u64>,
     /// The newest token count of an input of the session, if a provider has reported one.
     pub token_measure: Option<TokenMeasure>,
 }
@@ -40,7 +42,8 @@ pub struct Conversation {
 /// A turn of a session, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredTurn {
-    /// The position of the turn in its session. It never changes, also when older turns are dropped.
+    /// The number of the turn in its session, counted from 0. It never changes, also when older turns are dropped, and no later
+    /// turn gets it, also when turns are replaced. So numbers rise, with gaps after a replacement.
     pub number: u64,
     /// The turn as JSON.
     pub json: Vec<u8>,
@@ -59,10 +62,12 @@ impl StoredTurn {
 /// A session without its turns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionInfo {
-    /// How many turns the session has. Their numbers follow each other.
+    /// How many turns the session has.
     pub turn_count: u64,
-    /// The number of the oldest turn.
+    /// The number of the oldest turn; `next_turn` without turns.
     pub first_turn: u64,
+    /// The number that the next turn will get. It is higher than that of each turn.
+    pub next_turn: u64,
     /// The bytes of all turns as stored.
     pub turns_bytes: u64,
     /// All turns, oldest first, if they have at most [`INLINE_BYTES_MAX`](crate::store::INLINE_BYTES_MAX) bytes.

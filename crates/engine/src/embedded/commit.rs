@@ -35,6 +35,8 @@ pub(super) enum SqlCommitResult {
     Done(Option<RawRunInputs>),
     /// No rows are written. This is the lane as it is.
     Conflict(RawLane),
+    /// No rows are written. The session has no turn of the number from which turns are replaced.
+    TurnGone,
 }
 
 impl SqlCommitResult {
@@ -46,6 +48,7 @@ impl SqlCommitResult {
                 Ok(CommitResult::Done(run_inputs))
             }
             Self::Conflict(raw) => Ok(CommitResult::Conflict(Box::new(raw.parse()?))),
+            Self::TurnGone => Err(StoreError::TurnGone),
         }
     }
 }
@@ -90,6 +93,12 @@ impl SqlCommit {
             if run_inputs.is_none() {
                 return Ok(SqlCommitResult::Conflict(lane));
             }
+        }
+        let replaced = self.rows.session.as_ref();
+        if let Some(number) = replaced.and_then(|change| change.replace_from_turn)
+            && !sessions::has_turn(db, stored.session, number, self.at)?
+        {
+            return Ok(SqlCommitResult::TurnGone);
         }
         let lane = self.rows.lane.as_ref();
         let lane = lane_row::write(db, key, stored.lane, lane, self.version)?;

@@ -6,7 +6,7 @@ use forebay_shared::{
     ids::{JobId, LaneKey},
     job::Request,
     lane::OutcomeSummary,
-    session::{Conversation, TokenMeasure},
+    session::TokenMeasure,
     store::{INLINE_BYTES_MAX, LaneVersion, LoadedLane, LoadedRunInputs, RunInputs, StoreError},
     time::TimeMs,
 };
@@ -43,7 +43,8 @@ enum RawInputs {
 pub(super) struct RawRunInputs {
     meta: String,
     request: String,
-    turns: Vec<String>,
+    /// The turns of the session with their numbers.
+    turns: Vec<(u64, String)>,
     token_measure: Option<TokenMeasure>,
 }
 
@@ -328,10 +329,7 @@ impl RawRunInputs {
         Ok(RunInputs {
             meta: document::read(self.meta.as_bytes())?,
             request,
-            conversation: Conversation {
-                turns: sessions::parse_turns(self.turns)?,
-                token_measure: self.token_measure,
-            },
+            conversation: sessions::conversation(self.turns, self.token_measure)?,
         })
     }
 }

@@ -25,6 +25,7 @@ mod listing;
 mod notices;
 mod presence;
 mod queue;
+mod replaced_turns;
 mod restart;
 mod run_inputs;
 mod sessions;

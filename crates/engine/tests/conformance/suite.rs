@@ -72,6 +72,9 @@ macro_rules! conformance {
                     are_removed_when_idle,
                     are_removed_with_the_hold_of_their_lane,
                     have_ids_of_any_text;
+                replaced_turns: are_removed_in_the_commit_that_appends_others,
+                    that_are_gone_let_the_commit_fail,
+                    have_numbers_that_no_other_turn_gets;
                 keys: are_set_once,
                     are_set_once_by_concurrent_requests,
                     can_be_set_again_after_they_expired,

@@ -38,6 +38,8 @@ pub(crate) struct TestLane {
     /// The record of a job is kept at least until this time.
     pub(crate) keep_until: Option<TimeMs>,
     pub(crate) token_measure: Option<TokenMeasure>,
+    /// The turn from which the turns of each commit replace others.
+    pub(crate) replace_from_turn: Option<u64>,
 }
 
 /// User turns with these texts.
@@ -100,6 +102,7 @@ impl TestLane {
             keep_ms: LONG_MS,
             keep_until: None,
             token_measure: None,
+            replace_from_turn: None,
         }
     }
 
@@ -187,6 +190,7 @@ impl TestLane {
             repaired: repaired.into_iter().collect(),
             ended: ended.collect(),
             session: (session_changes && self.session.is_some()).then_some(SessionWrite {
+                replace_from_turn: self.replace_from_turn,
                 append,
                 token_measure: self.token_measure,
                 bounds: self.bounds,

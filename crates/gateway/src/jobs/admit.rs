@@ -27,7 +27,7 @@ use forebay_telemetry::task_context;
 
 use super::{
     queue_position::{ClassSpeed, QueuePosition},
-    view,
+    replaced_turn, view,
 };
 use crate::{
     admission::Reservation,
@@ -74,6 +74,19 @@ impl PreparedJob {
     ) -> Result<Accepted, AdmitError> {
         log_with(id);
         let (submission, caller) = (self.submission, self.caller);
+        if let (Some(number), Some(session)) =
+            (submission.request.replace_from_turn, &submission.session)
+            && !replaced_turn::may_exist(state, caller.tenant(), session, number).await?
+        {
+            // Another request with the same idempotency key may have admitted the job, and the job may have replaced the turn.
+            return match state.read_job(caller.tenant(), id).await? {
+                Some(job) => Ok(accepted_job(state, &caller, job)?),
+                None => Err(AdmitError {
+                    problem: replaced_turn::no_such_turn(number),
+                    is_refusal: true,
+                }),
+            };
+        }
         let meta = JobMeta {
             v: DocumentVersion::FIRST,
             id,

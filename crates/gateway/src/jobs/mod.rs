@@ -9,6 +9,7 @@ pub(crate) mod list;
 mod list_query;
 mod list_view;
 mod queue_position;
+mod replaced_turn;
 pub(crate) mod retry;
 pub(crate) mod submit;
 mod view;

@@ -90,10 +90,8 @@ fn access(method: &str, path: &str) -> Access {
 /// The schema of a submit, as this gateway validates it.
 fn submit(settings: &GatewaySettings) -> Value {
     let mut schema = schema::published().clone();
-    if settings.default_model.is_none()
-        && let Some(required) = schema["required"].as_array_mut()
-    {
-        required.push(json!("model"));
+    if settings.default_model.is_none() {
+        schema["required"] = json!(["model"]);
     }
     schema
 }

@@ -65,9 +65,19 @@ pub(crate) struct SessionView<'a> {
     #[serde(flatten)]
     before: FieldsBefore<'a>,
     /// The turns, oldest first.
-    turns: Vec<Turn>,
+    turns: Vec<NumberedTurn>,
     #[serde(flatten)]
     after: FieldsAfter,
+}
+
+/// A turn and its number.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only the schema is used")]
+struct NumberedTurn {
+    /// The number of the turn in its session, counted from 0. It never changes, and no other turn of the session ever has it.
+    number: u64,
+    #[serde(flatten)]
+    turn: Turn,
 }
 
 /// Shows a session.
@@ -160,10 +170,12 @@ fn to_json(
     for (index, turn) in turns.into_iter().enumerate() {
         document::check_version::<Turn>(&turn.json)
             .map_err(|error| store_call::store_problem(&StoreError::from(error)))?;
-        if index > 0 {
-            chunks.push(b",".to_vec());
-        }
-        chunks.push(turn.json);
+        let separator = if index > 0 { "," } else { "" };
+        // The turn is a JSON object with at least its role.
+        chunks.push(format!("{separator}{{\"number\":{},", turn.number).into_bytes());
+        let mut fields = turn.json;
+        fields.remove(0);
+        chunks.push(fields);
     }
     let mut end = b"],".to_vec();
     end.extend_from_slice(&after[1..]);

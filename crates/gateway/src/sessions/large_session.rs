@@ -50,42 +50,45 @@ pub(super) async fn read(
     info: &SessionInfo,
     page: Option<Page>,
 ) -> Result<Option<ReadTurns>, Problem> {
-    let end = info.first_turn + info.turn_count;
     let from = page.map_or(0, Page::from).max(info.first_turn);
-    let to = match page {
-        Some(page) => end.min(from.saturating_add(page.limit as u64)),
-        None => end,
-    };
     let bytes = match page {
         Some(_) => page_bytes(state, info),
         None => all_bytes(state, info)?,
     };
     let mut reserved = state.reserve_read(bytes).await?;
     let mut turns: Vec<StoredTurn> = Vec::new();
+    let turns_max = page.map_or(info.turn_count, |page| page.limit as u64);
     let (mut next, mut read_bytes) = (from, 0);
-    while next < to {
+    while next < info.next_turn && (turns.len() as u64) < turns_max {
+        let wanted = turns_max - turns.len() as u64;
         let range = TurnRange {
             from: next,
-            turns_max: usize::try_from(to - next).unwrap_or(usize::MAX),
+            turns_max: usize::try_from(wanted).unwrap_or(usize::MAX),
             bytes_max: PAGE_BYTES_MAX,
         };
         let read = state.member.store.session_turns(tenant, id, range);
         let mut read = store_call::with_long_timeout(read).await?;
+        // Turns that were added since are not shown.
+        read.retain(|turn| turn.number < info.next_turn);
+        let Some(last) = read.last() else { break };
+        next = last.number + 1;
         read_bytes += read.iter().map(|turn| turn.json.len() as u64).sum::<u64>();
-        // Older turns are dropped when new ones come, and all of them when the session is deleted.
-        let is_next = read.first().is_some_and(|turn| turn.number == next);
-        if !is_next || (page.is_none() && read_bytes > bytes) {
+        if page.is_none() && read_bytes > bytes {
             return Ok(None);
         }
         // A turn may be larger than expected if the workers or an earlier process have other limits.
         if !reserved.try_extend(read_bytes) {
             return Err(no_read_memory());
         }
-        next += read.len() as u64;
         turns.append(&mut read);
         if page.is_some() {
             break;
         }
+    }
+    // A number always stands for the same turn. So all turns were read as they were at the beginning if there are as many of them.
+    // Otherwise the oldest were dropped or the newest replaced, or the session was deleted.
+    if page.is_none() && turns.len() as u64 != info.turn_count {
+        return Ok(None);
     }
     // A session that was deleted and created again has turns with the same numbers.
     let is_same = match read_info(state, tenant, id).await? {
@@ -99,8 +102,13 @@ pub(super) async fn read(
         reserved.shrink(read_bytes);
     }
     Ok(Some(ReadTurns {
+        next_after: page.map(|_| {
+            turns
+                .last()
+                .filter(|_| next < info.next_turn)
+                .map(|turn| turn.number)
+        }),
         turns,
-        next_after: page.map(|_| (next < end).then(|| next - 1)),
         reserved: Some(reserved),
     }))
 }

@@ -18,8 +18,19 @@ pub(super) fn check(body: &Value, default_model: Option<&str>, errors: &mut Fiel
     };
     let root = FieldPath::Root;
     let given = |name: &str| fields.get(name).filter(|value| !value.is_null());
+    if given("input").is_none() && given("replace_from_turn").is_none() {
+        errors.add(root.key("input"), "is required");
+    }
+    if given("replace_from_turn").is_some() && given("session_id").is_none() {
+        let error_message = "is required with replace_from_turn";
+        errors.add(root.key("session_id"), error_message);
+    }
     if let Some(messages) = given("input").and_then(Value::as_array) {
         message_rules::check(messages, root.key("input"), errors);
+        if message_rules::is_tool_results(messages) && given("replace_from_turn").is_some() {
+            let error_message = "must be absent when the input consists of tool results";
+            errors.add(root.key("replace_from_turn"), error_message);
+        }
         if message_rules::is_tool_results(messages) && given("session_id").is_none() {
             let error_message = "is required when the input consists of tool results";
             errors.add(root.key("session_id"), error_message);

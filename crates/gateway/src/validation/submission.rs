@@ -2,7 +2,7 @@
 
 use forebay_shared::{
     class::Class,
-    document::{DocumentVersion, UnknownFields},
+    document::UnknownFields,
     ids::SessionId,
     job::{ContextBounds, Request},
     lane::IfBusy,
@@ -62,14 +62,17 @@ impl SubmitBody {
         let session = self.session_id.as_deref().map(SessionId::parse);
         let session = session.transpose().map_err(|error| unreadable(&error))?;
         let model = self.model.or_else(|| default_model.map(str::to_owned));
-        let input = self.input.into_turns(values);
+        let input = self.input.map(|input| input.into_turns(values));
+        let input = input.unwrap_or_default();
+        let replace_from_turn = self.replace_from_turn.map(u64::from);
         let context = self.context.unwrap_or_default();
         let tools = self.tools.unwrap_or_default();
         Ok(Submission {
             is_tool_results: input.first().is_some_and(|turn| turn.role == Role::Tool),
             request: Request {
-                v: DocumentVersion::FIRST,
+                v: Request::version_for(replace_from_turn),
                 input,
+                replace_from_turn,
                 instructions: self.instructions,
                 tools: tools.into_iter().map(|tool| tool.stored(values)).collect(),
                 tool_choice: self.tool_choice.map(Into::into),

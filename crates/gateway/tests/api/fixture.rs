@@ -335,6 +335,7 @@ impl Fixture {
                 unknown: UnknownFields::NONE,
             },
             provider: Some(String::from("test worker")),
+            replace_from_turn: None,
             turns: vec![
                 Turn::text(Role::User, "asked"),
                 Turn::text(Role::Assistant, text),

@@ -18,6 +18,7 @@ mod openapi;
 mod providers;
 mod raw_http;
 mod refused_submits;
+mod replacements;
 mod request_ids;
 mod retries;
 mod sessions;

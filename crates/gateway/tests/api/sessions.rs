@@ -54,7 +54,7 @@ async fn a_session_shows_its_turns_and_its_live_jobs() {
     );
     assert_eq!(
         idle["turns"][1],
-        json!({"role": "assistant", "content": "Hello."})
+        json!({"number": 1, "role": "assistant", "content": "Hello."})
     );
     for time in ["created_at", "updated_at", "expires_at"] {
         assert!(
@@ -123,7 +123,7 @@ async fn a_large_session_is_shown_as_stored_and_gives_its_memory_back() {
     let first = gateway.get("/v1/sessions/s?limit=1").await.expect(200);
     assert_eq!(
         first["turns"],
-        json!([{"role": "user", "content": "asked"}])
+        json!([{"number": 0, "role": "user", "content": "asked"}])
     );
     assert_eq!(first["next_after"], 0);
     let last = gateway.get("/v1/sessions/s?after=0").await.expect(200);

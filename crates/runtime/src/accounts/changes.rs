@@ -193,6 +193,7 @@ fn clone_error(error: &StoreError) -> StoreError {
     match error {
         StoreError::Full => StoreError::Full,
         StoreError::TooLarge => StoreError::TooLarge,
+        StoreError::TurnGone => StoreError::TurnGone,
         StoreError::Newer(newer) => StoreError::Newer(*newer),
         StoreError::Unavailable(source) => {
             tracing::debug!(

@@ -18,6 +18,7 @@ use crate::byte_budget::{ByteBudget, ReservedBytes};
 use forebay_metrics::lanes::LaneMetrics;
 use forebay_shared::{
     ids::{JobId, LaneKey},
+    job::Request,
     lane::{ClaimResult, Lane, State},
     store::{INLINE_BYTES_MAX, LoadedLane, LoadedRunInputs, Store, StoreError},
     time::TimeMs,
@@ -116,10 +117,15 @@ impl Committer {
             batch = others;
             result = self.commit(key, &mut batch, INPUTS_WAIT).await;
         }
-        if let Err(LaneError::Store(StoreError::TooLarge) | LaneError::NoMemory) = &result
-            && batch.len() > 1
-        {
-            // Only some of the changes may be too large, or only all of them together. They do not wait for memory again.
+        let concerns_some = matches!(
+            &result,
+            Err(
+                LaneError::Store(StoreError::TooLarge | StoreError::TurnGone) | LaneError::NoMemory
+            )
+        );
+        if concerns_some && batch.len() > 1 {
+            // Only some of the changes may be too large, or only all of them together, or one replaces a turn that is gone. They do
+            // not wait for memory again.
             for pending in batch.into_iter().filter(Pending::is_awaited) {
                 let mut alone = [pending];
                 let result = self.commit(key, &mut alone, Duration::ZERO).await;
@@ -286,7 +292,8 @@ impl Committer {
             if sum.exceeds(bounds) {
                 break;
             }
-            if let Some(request) = with_retry(deadline, || self.store.request(job)).await? {
+            let request = with_retry(deadline, || self.store.request(job)).await?;
+            if let Some(request) = request.filter(Request::keeps_input) {
                 request.input.iter().for_each(|turn| sum.add(turn));
                 read.inputs.insert(job, request.input);
             }

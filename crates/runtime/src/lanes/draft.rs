@@ -242,12 +242,23 @@ impl<'a> CommitDraft<'a> {
         run_inputs_of: Option<JobId>,
     ) -> Commit {
         let mut append = Vec::new();
+        let mut replace_from_turn = None;
         for turns in &self.append {
             match turns {
-                Append::Output(output) => append.extend_from_slice(&output.turns),
+                Append::Output(output) => {
+                    if output.replace_from_turn.is_some() {
+                        // Earlier turns of this commit come after the turn, so they are replaced too.
+                        append.clear();
+                        replace_from_turn = output.replace_from_turn;
+                    }
+                    append.extend_from_slice(&output.turns);
+                }
                 Append::InputOf(job) => {
                     match self.admitted.iter().find(|new| new.meta.id == *job) {
-                        Some(new) => append.extend_from_slice(&new.request.input),
+                        Some(new) if new.request.keeps_input() => {
+                            append.extend_from_slice(&new.request.input);
+                        }
+                        Some(_) => {}
                         None => append.extend(inputs.remove(job).unwrap_or_default()),
                     }
                 }
@@ -262,6 +273,7 @@ impl<'a> CommitDraft<'a> {
             || !self.repaired.is_empty()
             || self.lane.entries.is_empty() != self.base.lane.entries.is_empty();
         let session = (is_session_changed && key.session().is_some()).then_some(SessionWrite {
+            replace_from_turn,
             append,
             token_measure: self.token_measure,
             bounds: session,

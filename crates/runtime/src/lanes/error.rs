@@ -38,6 +38,7 @@ impl LaneError {
             Self::NoMemory => Self::NoMemory,
             Self::Store(StoreError::TooLarge) => Self::Store(StoreError::TooLarge),
             Self::Store(StoreError::Full) => Self::Store(StoreError::Full),
+            Self::Store(StoreError::TurnGone) => Self::Store(StoreError::TurnGone),
             Self::Store(StoreError::Unavailable(source)) => {
                 tracing::debug!(?source, "the store did not confirm a change");
                 Self::Store(StoreError::Unavailable(None))

@@ -350,6 +350,17 @@ pub(crate) fn claim_change(session: &str, job: JobId, worker: &str) -> LaneChang
 
 /// Completes a job with a reply whose text is `text`. Only the reply is appended to the session.
 pub(crate) fn finish(session: &str, job: JobId, fence: u64, text: &str) -> LaneChange {
+    finish_and_replace(session, job, fence, text, None)
+}
+
+/// The end of an attempt whose reply replaces the turns from a number on.
+pub(crate) fn finish_and_replace(
+    session: &str,
+    job: JobId,
+    fence: u64,
+    text: &str,
+    replace_from_turn: Option<u64>,
+) -> LaneChange {
     let reply = Reply {
         text: Some(text.to_owned()),
         reasoning: None,
@@ -363,6 +374,7 @@ pub(crate) fn finish(session: &str, job: JobId, fence: u64, text: &str) -> LaneC
     let output = AttemptOutput {
         reply,
         provider: Some(String::from("provider")),
+        replace_from_turn,
         turns: vec![Turn::text(Role::Assistant, text)],
         token_measure: None,
     };

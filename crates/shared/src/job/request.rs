@@ -16,6 +16,10 @@ pub struct Request {
     pub v: DocumentVersion,
     /// The turns that this job adds to its session.
     pub input: Vec<Turn>,
+    /// The number of the first turn of the session that the job replaces. The input and the reply replace this turn and all later
+    /// ones. A request with this field has version 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replace_from_turn: Option<u64>,
     /// Instructions to the model for this job only; not kept in the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
@@ -56,8 +60,27 @@ pub struct Request {
     pub unknown: UnknownFields,
 }
 
+impl Request {
+    /// The version of a request that replaces turns, or does not. A release that does not know replacements must not run such a job.
+    #[must_use]
+    pub const fn version_for(replace_from_turn: Option<u64>) -> DocumentVersion {
+        match replace_from_turn {
+            Some(_) => Self::KNOWN,
+            None => DocumentVersion::FIRST,
+        }
+    }
+
+    /// Whether the session keeps the input if a newer message interrupts the job. A job that was to replace turns leaves the session as
+    /// it is unless it completes.
+    #[must_use]
+    pub const fn keeps_input(&self) -> bool {
+        self.replace_from_turn.is_none()
+    }
+}
+
 impl Document for Request {
     const NAME: &'static str = "request of a job";
+    const KNOWN: DocumentVersion = DocumentVersion(2);
 
     fn version(&self) -> DocumentVersion {
         self.v

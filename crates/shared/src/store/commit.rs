@@ -94,6 +94,9 @@ pub struct EndedJob {
 /// What a commit changes in the session of its lane. Every such commit counts as a use of the session.
 #[derive(Clone, Debug)]
 pub struct SessionWrite {
+    /// The number of the first turn to remove, with all later ones, before `append`. Without a turn of this number the commit fails
+    /// with [`StoreError::TurnGone`](super::StoreError::TurnGone).
+    pub replace_from_turn: Option<u64>,
     /// The turns to append, in order.
     pub append: Vec<Turn>,
     /// A newer token measure, if there is one.

@@ -55,6 +55,9 @@ pub enum StoreError {
     /// The store has no space for new jobs. Nothing was written. Jobs that were accepted before can still finish.
     #[error("the store has no space for new jobs")]
     Full,
+    /// The session has no turn of the number that a commit replaces. Nothing was written.
+    #[error("the session no longer has the turn to replace")]
+    TurnGone,
     /// The store holds a document that only a newer release may act on. A process of that release can make the call.
     #[error("a newer release wrote a document in the store")]
     Newer(#[source] NewerDocument),

@@ -27,6 +27,7 @@ mod input_memory;
 mod out_of_files;
 mod permit;
 mod prepared_call;
+mod replaced_turns;
 mod results_wait;
 mod run;
 mod settle;

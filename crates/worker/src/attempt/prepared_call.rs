@@ -211,6 +211,7 @@ impl PreparedCall {
             turns_dropped: self.context.turns_dropped,
             input_bytes: self.context.sent_bytes + overhead_bytes(&self.request),
             input_size: self.input_size(),
+            replace_from_turn: self.request.replace_from_turn,
             turns_before_reply: self.context.into_turns_before_reply(),
             tool_wait_s: self.request.tool_wait_s,
         }

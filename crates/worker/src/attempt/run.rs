@@ -15,6 +15,7 @@ use super::{
     claimed_job::ClaimedJob,
     input_memory,
     permit::{self, Permission},
+    replaced_turns,
     results_wait::ResultsWait,
     settle::settle,
     wake_end::WakeEnd,
@@ -98,7 +99,9 @@ fn run_in_context(
         let (call_report, needed) = match Box::pin(begin).await {
             Ok(call_report) => {
                 let now = worker.member.store.now();
-                (call_report, ResultsWait::needed(&mut run_inputs, now))
+                let needed = replaced_turns::leave_out(&mut run_inputs)
+                    .and_then(|()| ResultsWait::needed(&mut run_inputs, now));
+                (call_report, needed)
             }
             Err(deferral) => (None, Err(deferral)),
         };

@@ -20,6 +20,7 @@ use super::{
     attempt_spans::{self, CommitSpan},
     call_outcome::{CallOutcome, CallResult},
     claimed_job::ClaimedJob,
+    replaced_turns,
 };
 use crate::{
     provider::{Failure, Retry},
@@ -102,15 +103,21 @@ async fn complete(
     let output = Arc::new(AttemptOutput {
         reply,
         provider: Some(result.provider),
+        replace_from_turn: result.replace_from_turn,
         turns,
         token_measure,
     });
     let complete = || LaneChange::complete(job.claim_key(), hold_ms, Arc::clone(&output));
     match try_commit(worker, job, complete).await {
         Ok(committed) => committed.map(|_| AttemptEnd::completed("completed")),
-        Err(TooLarge) => {
-            let message = "the reply and the input are larger than the store accepts";
-            let error = JobError::new("result_too_large", message);
+        Err(not_stored) => {
+            let error = match (not_stored, output.replace_from_turn) {
+                (NotStored::TurnGone, Some(number)) => replaced_turns::turn_gone(number).error,
+                _ => {
+                    let message = "the reply and the input are larger than the store accepts";
+                    JobError::new("result_too_large", message)
+                }
+            };
             let provider = output.provider.clone();
             let fail = || LaneChange::fail(job.claim_key(), error.clone(), provider.clone());
             let committed = commit(worker, job, fail).await;
@@ -138,6 +145,7 @@ async fn store_results(
             unknown: UnknownFields::NONE,
         },
         provider: None,
+        replace_from_turn: None,
         turns: results,
         token_measure: None,
     });
@@ -207,8 +215,13 @@ async fn try_again(
         })
 }
 
-/// The store never accepts the change, because of its size.
-struct TooLarge;
+/// Why the store never accepts a change.
+enum NotStored {
+    /// The change is too large.
+    TooLarge,
+    /// The session no longer has the turn from which the change replaces turns.
+    TurnGone,
+}
 
 /// Commits a change, and repeats it while the store does not respond, until the time limit of the claim has passed.
 /// Returns `None` if the change was not committed.
@@ -220,17 +233,18 @@ async fn commit(
     try_commit(worker, job, change).await.unwrap_or(None)
 }
 
-/// Like [`commit`], for a change that may be too large for the store.
+/// Like [`commit`], for a change that the store may never accept.
 async fn try_commit(
     worker: &WorkerContext,
     job: &ClaimedJob,
     change: impl Fn() -> LaneChange,
-) -> Result<Option<Applied>, TooLarge> {
+) -> Result<Option<Applied>, NotStored> {
     let (job_id, attempt) = (job.job, job.attempt);
     loop {
         let error = match worker.member.lanes.apply(change(), COMMIT_TIMEOUT).await {
             Ok(applied) => return Ok(Some(applied)),
-            Err(LaneError::Store(StoreError::TooLarge)) => return Err(TooLarge),
+            Err(LaneError::Store(StoreError::TooLarge)) => return Err(NotStored::TooLarge),
+            Err(LaneError::Store(StoreError::TurnGone)) => return Err(NotStored::TurnGone),
             Err(LaneError::Refused(refused)) => {
                 tracing::debug!(
                     %job_id,

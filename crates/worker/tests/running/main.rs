@@ -11,6 +11,7 @@ mod harness;
 mod large_inputs;
 mod limiting;
 mod outages;
+mod replacing;
 mod results_one_by_one;
 mod retrying;
 mod sharing;

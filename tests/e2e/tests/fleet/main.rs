@@ -13,6 +13,7 @@ mod metrics;
 mod no_workers;
 mod openapi;
 mod refused_submits;
+mod replace_turns;
 mod retry_and_delete;
 mod scaling;
 mod start;

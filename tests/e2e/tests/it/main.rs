@@ -36,6 +36,7 @@ mod priority;
 mod providers_file;
 mod reasoning;
 mod recipes;
+mod replace_turns;
 mod retry_and_delete;
 mod session_life;
 mod slow_clients;

@@ -107,7 +107,8 @@ async fn assert_all_jobs_end(client: &Client, saved: &Value) {
     for name in scenario::SESSIONS {
         let turns = |view: &Value| {
             let turns = view["sessions"][name]["turns"].as_array();
-            turns.expect("the session has turns").clone()
+            let turns = turns.expect("the session has turns").clone();
+            turns.into_iter().map(without_number).collect::<Vec<_>>()
         };
         let (before, after) = (turns(saved), turns(&now));
         assert_eq!(after[..before.len()], before[..], "{name}");
@@ -120,6 +121,14 @@ async fn assert_all_jobs_end(client: &Client, saved: &Value) {
         assert_eq!(answer.header("idempotency-replayed"), Some("true"), "{key}");
         assert_eq!(id_of(&answer.expect(202)), ids[key], "{key}");
     }
+}
+
+/// A turn as clients see it, without its number, which the release of the fixture did not show.
+fn without_number(mut turn: Value) -> Value {
+    turn.as_object_mut()
+        .expect("a turn is an object")
+        .remove("number");
+    turn
 }
 
 /// A job as clients see it, without its times. The times differ, because the fixture is loaded with moved times.

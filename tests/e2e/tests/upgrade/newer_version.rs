@@ -37,10 +37,10 @@ async fn start_second_job(installation: &Installation, llm: &ScriptedLlm) -> (St
     (job, gate)
 }
 
-/// Sets the version of all documents of a kind to 2, and returns the documents.
+/// Sets the version of all documents of a kind to 3, which no kind has, and returns the documents.
 async fn make_newer(installation: &Installation, kind: &'static str) -> Vec<Value> {
     let stored = installation.stored();
-    stored.set_version(kind, 2).await;
+    stored.set_version(kind, 3).await;
     stored.documents(kind).await
 }
 
@@ -82,7 +82,7 @@ async fn a_worker_does_not_claim_a_job_whose_lane_or_request_is_newer() {
         let fleet = Fleet::builder().openai(&llm).gateways(1).workers(0);
         let mut fleet = fleet.env("FOREBAY_LOG", "debug").start().await;
         let job = fleet.client.submit_ok(&submission(0)).await;
-        Stored::Redis(&fleet.redis).set_version(kind, 2).await;
+        Stored::Redis(&fleet.redis).set_version(kind, 3).await;
         let worker = fleet.add_worker().await;
         worker.wait_for_log(NOT_CLAIMED, TIMEOUT).await;
         Stored::Redis(&fleet.redis).set_version(kind, 1).await;

@@ -44,6 +44,11 @@ pub(super) fn script_arguments(
         commit.run_inputs_of,
     );
     args.push(if commit.needs_run_inputs { "1" } else { "" });
+    let session = rows.session.as_ref();
+    match session.and_then(|session| session.replace_from_turn) {
+        Some(number) => args.push_text(number),
+        None => args.push(""),
+    };
     push_jobs(&mut args, &commit.lane, rows.jobs);
     args.push_text(rows.repaired.len());
     for job in rows.repaired {
@@ -203,10 +208,10 @@ mod tests {
         let job = JobId::fresh(&TenantId::default(), None);
         let partition = format!("fb:{{{:02x}}}:", job.partition());
         // Prefix, expected version, document, code of the head, time, session, number of outcomes to read, the job whose
-        // `RunInputs` are read, and whether the commit needs them; then the lengths of nine lists.
+        // `RunInputs` are read, whether the commit needs them, and the first turn to replace; then the lengths of nine lists.
         let expected = [
-            &partition, "", "", "-", "5", "", "0", "", "", "0", "0", "0", "0", "0", "0", "0", "0",
-            "0",
+            &partition, "", "", "-", "5", "", "0", "", "", "", "0", "0", "0", "0", "0", "0", "0",
+            "0", "0",
         ];
         assert_eq!(argument_texts(&empty_commit(job)), expected);
     }

@@ -57,6 +57,8 @@ impl RedisStore {
                 return Ok(Some(run_inputs));
             };
             range.from = last.number + 1;
+            let numbers = page.iter().map(|turn| turn.number);
+            run_inputs.conversation.numbers.extend(numbers);
             let turns = off_async_threads(|| parse(page))?;
             run_inputs.conversation.turns.extend(turns);
         }

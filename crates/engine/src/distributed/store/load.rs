@@ -9,7 +9,10 @@ use forebay_shared::{
     turn::Turn,
 };
 
-use super::{arguments::Arguments, keys, lane_document, outcome_summary, reply_part::ReplyPart};
+use super::{
+    arguments::Arguments, keys, lane_document, outcome_summary, reply_part::ReplyPart,
+    turn_numbers::TurnNumbers,
+};
 use crate::record;
 
 /// Appends the session, the jobs whose outcomes are read, and the job whose run inputs are read.
@@ -72,9 +75,20 @@ pub(super) fn read(
 
 /// Reads run inputs that a script returned with its reply.
 pub(super) fn read_inline(reply: ReplyPart) -> Result<RunInputs, StoreError> {
-    let [meta, request, sent_bytes, input_tokens, turns] = reply.parts()?;
+    let [
+        meta,
+        request,
+        sent_bytes,
+        input_tokens,
+        turns,
+        dropped,
+        gaps,
+    ] = reply.parts()?;
     let turns = read_turns(turns)?;
-    read_run_inputs([meta, request, sent_bytes, input_tokens], turns)
+    let mut run_inputs = read_run_inputs([meta, request, sent_bytes, input_tokens], turns)?;
+    let numbers = TurnNumbers::read(dropped, gaps)?.take(run_inputs.conversation.turns.len());
+    run_inputs.conversation.numbers = numbers.collect();
+    Ok(run_inputs)
 }
 
 /// Reads the parts that `run_inputs.lua` returns. The turns are read separately.
@@ -94,6 +108,7 @@ pub(super) fn read_run_inputs(
         request: request.document()?,
         conversation: Conversation {
             turns,
+            numbers: Vec::new(),
             token_measure,
         },
     })

@@ -44,6 +44,7 @@ mod shared_connection;
 mod store_impl;
 mod subscriber;
 mod timers;
+mod turn_numbers;
 
 pub use redis_store::RedisStore;
 pub use settings::{ConnectError, RedisSettings, UnsuitableServer};

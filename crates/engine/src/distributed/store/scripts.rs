@@ -75,6 +75,8 @@ fn eval_command(name: &str, script: &str, keys: &[impl AsRef<str>], args: &Argum
 
 /// Functions that several scripts share. Each of these scripts begins with them.
 const LANE: &str = include_str!("scripts/lane.lua");
+/// Functions for the numbers of turns.
+const TURN_NUMBERS: &str = include_str!("scripts/turn_numbers.lua");
 /// Functions that change the index of deferred heads.
 const DEFERRED: &str = include_str!("scripts/deferred.lua");
 
@@ -99,14 +101,14 @@ macro_rules! scripts {
 }
 
 scripts! {
-    commit_with_new_jobs: StoresJobs, [LANE, DEFERRED, include_str!("scripts/commit.lua")];
-    commit_without_new_jobs: Writes, [LANE, DEFERRED, include_str!("scripts/commit.lua")];
+    commit_with_new_jobs: StoresJobs, [LANE, TURN_NUMBERS, DEFERRED, include_str!("scripts/commit.lua")];
+    commit_without_new_jobs: Writes, [LANE, TURN_NUMBERS, DEFERRED, include_str!("scripts/commit.lua")];
     load: Reads, [LANE, include_str!("scripts/load.lua")];
     job: Reads, [include_str!("scripts/job.lua")];
     remove_job: Writes, [include_str!("scripts/remove_job.lua")];
     prune_list: Writes, [include_str!("scripts/prune_list.lua")];
     run_inputs: Reads, [include_str!("scripts/run_inputs.lua")];
-    session_turns: Reads, [include_str!("scripts/session_turns.lua")];
+    session_turns: Reads, [TURN_NUMBERS, include_str!("scripts/session_turns.lua")];
     read_and_renew_session: Writes, [LANE, include_str!("scripts/read_and_renew_session.lua")];
     remove_sessions: Writes, [LANE, include_str!("scripts/remove_sessions.lua")];
     delete_expired: Writes, [include_str!("scripts/delete_expired.lua")];

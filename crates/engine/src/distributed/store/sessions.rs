@@ -17,6 +17,7 @@ use super::{
     redis_error::UnexpectedReply,
     redis_store::RedisStore,
     reply_part::ReplyPart,
+    turn_numbers::TurnNumbers,
 };
 use crate::rejection::{OnStoreFull, broken_data};
 
@@ -56,17 +57,20 @@ impl RedisStore {
             turn_count,
             bytes,
             first,
+            gaps,
             turns,
         ] = reply.parts()?;
-        let first = first.u64_or_zero()?;
+        let turn_count = turn_count.u64_or_zero()?;
+        let numbers = TurnNumbers::read(first, gaps)?;
         let turns = match turns.non_nil() {
-            Some(turns) => Some(stored_turns(first, turns.list()?)?),
+            Some(turns) => Some(stored_turns(numbers.clone(), turns.list()?)?),
             None => None,
         };
         let live_jobs = usize::try_from(live_jobs.u64_or_zero()?).unwrap_or(usize::MAX);
         Ok(Some(SessionInfo {
-            turn_count: turn_count.u64_or_zero()?,
-            first_turn: first,
+            turn_count,
+            first_turn: numbers.at(0),
+            next_turn: numbers.after(turn_count),
             turns_bytes: bytes.u64_or_zero()?,
             turns,
             created_at: TimeMs(created_at.u64_or_zero()?),
@@ -103,9 +107,10 @@ impl RedisStore {
                 .await
         };
         let mut parts = reply?.list()?;
-        let first = parts.next();
-        let first = first.ok_or_else(|| broken_data(UnexpectedReply("session_turns")))?;
-        stored_turns(first.u64_or_zero()?, parts)
+        let (Some(first), Some(gaps)) = (parts.next(), parts.next()) else {
+            return Err(broken_data(UnexpectedReply("session_turns")));
+        };
+        stored_turns(TurnNumbers::read(first, gaps)?, parts)
     }
 
     /// Deletes a session without live jobs.
@@ -239,12 +244,12 @@ impl RedisStore {
     }
 }
 
-/// The turns of a reply, the first of which has the number `first`.
+/// The turns of a reply with their numbers.
 fn stored_turns(
-    first: u64,
+    numbers: TurnNumbers,
     turns: impl Iterator<Item = ReplyPart>,
 ) -> Result<Vec<StoredTurn>, StoreError> {
-    let turns = (first..).zip(turns);
+    let turns = numbers.zip(turns);
     turns
         .map(|(number, turn)| {
             Ok(StoredTurn {

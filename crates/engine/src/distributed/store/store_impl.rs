@@ -28,6 +28,9 @@ use crate::{
     rows::CommitRows,
 };
 
+/// The reply of `commit.lua` if the session has no turn of the number from which turns are replaced.
+const TURN_GONE: u64 = 2;
+
 /// The most bytes of a commit. Redis accepts arguments of 512 MiB each and 1 GiB together, unless it is configured otherwise.
 const COMMAND_BYTES_MAX: usize = 400 * 1024 * 1024;
 
@@ -91,6 +94,9 @@ impl Store for RedisStore {
             .await?;
         if reply.is_done() {
             return Ok(CommitResult::Done(None));
+        }
+        if reply.size() == Some(TURN_GONE) {
+            return Err(StoreError::TurnGone);
         }
         // A conflict has three parts.
         if reply.has_parts(2) {

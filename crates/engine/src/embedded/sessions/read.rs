@@ -2,10 +2,9 @@
 
 use forebay_shared::{
     document,
-    session::{SessionInfo, StoredTurn},
+    session::{Conversation, SessionInfo, StoredTurn, TokenMeasure},
     store::{INLINE_BYTES_MAX, StoreError, TurnRange},
     time::TimeMs,
-    turn::Turn,
 };
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
@@ -42,7 +41,8 @@ pub(in crate::embedded) fn info(
     let found = db
         .prepare_cached(
             "SELECT n, created_at, updated_at, expires_at,
-                 coalesce((SELECT entries FROM lanes WHERE lanes.n = sessions.lane), 0), turns, turns_bytes, next_seq - turns
+                 coalesce((SELECT entries FROM lanes WHERE lanes.n = sessions.lane), 0), turns, turns_bytes,
+                 (SELECT min(seq) FROM turns WHERE turns.session = sessions.n), next_seq
              FROM sessions WHERE tenant = :tenant AND session = :session
                AND (expires_at IS NULL OR expires_at > :now)",
         )?
@@ -54,9 +54,11 @@ pub(in crate::embedded) fn info(
                 let (TimeColumn(created_at), TimeColumn(updated_at)) = (row.get(1)?, row.get(2)?);
                 let expires_at: Option<TimeColumn> = row.get(3)?;
                 let live_jobs = u64_or_zero(row.get(4)?);
+                let (oldest, next): (Option<i64>, i64) = (row.get(7)?, row.get(8)?);
                 let info = SessionInfo {
                     turn_count: u64_or_zero(row.get(5)?),
-                    first_turn: u64_or_zero(row.get(7)?),
+                    first_turn: u64_or_zero(oldest.unwrap_or(next)),
+                    next_turn: u64_or_zero(next),
                     turns_bytes: u64_or_zero(row.get(6)?),
                     turns: None,
                     created_at,
@@ -130,19 +132,31 @@ fn stored_turns(
     Ok(turns)
 }
 
-/// Reads the turns of a session as JSON, oldest first. `row_number` is the session's column `n`.
+/// Reads the turns of a session as JSON with their numbers, oldest first. `row_number` is the session's column `n`.
 pub(in crate::embedded) fn turns(
     db: &Connection,
     row_number: i64,
-) -> rusqlite::Result<Vec<String>> {
-    db.prepare_cached("SELECT doc FROM turns WHERE session = ?1 ORDER BY seq")?
-        .query_map([row_number], |row| row.get(0))?
+) -> rusqlite::Result<Vec<(u64, String)>> {
+    db.prepare_cached("SELECT seq, doc FROM turns WHERE session = ?1 ORDER BY seq")?
+        .query_map([row_number], |row| {
+            Ok((u64_or_zero(row.get(0)?), row.get(1)?))
+        })?
         .collect()
 }
 
 /// Parses turns. The text of each turn is dropped as soon as it is parsed.
-pub(in crate::embedded) fn parse_turns(docs: Vec<String>) -> Result<Vec<Turn>, StoreError> {
-    docs.into_iter()
-        .map(|doc| Ok(document::read(doc.as_bytes())?))
-        .collect()
+pub(in crate::embedded) fn conversation(
+    docs: Vec<(u64, String)>,
+    token_measure: Option<TokenMeasure>,
+) -> Result<Conversation, StoreError> {
+    let mut conversation = Conversation {
+        turns: Vec::with_capacity(docs.len()),
+        numbers: Vec::with_capacity(docs.len()),
+        token_measure,
+    };
+    for (number, doc) in docs {
+        conversation.turns.push(document::read(doc.as_bytes())?);
+        conversation.numbers.push(number);
+    }
+    Ok(conversation)
 }

@@ -3,7 +3,7 @@
 use forebay_shared::{session::SessionBounds, time::TimeMs};
 use rusqlite::Connection;
 
-use super::{SessionKey, StoredSession, delete};
+use super::{SessionKey, StoredSession, delete, replace};
 use crate::{
     embedded::columns::{TimeColumn, int, size},
     rows::SessionRow,
@@ -33,6 +33,9 @@ pub(in crate::embedded) fn write(
             session
         }
     };
+    if let Some(number) = change.replace_from_turn {
+        replace::remove_from(db, &mut session, number)?;
+    }
     for doc in &change.append {
         db.prepare_cached("INSERT INTO turns (session, seq, bytes, doc) VALUES (?1, ?2, ?3, ?4)")?
             .execute((session.row_number, session.next_seq, size(doc.len()), doc))?;

@@ -90,6 +90,9 @@ struct Message {
     annotations: Ignored,
     #[serde(default)]
     index: Ignored,
+    /// The number of the turn, as `GET /v1/sessions/{id}` shows it. It is accepted and not kept.
+    #[serde(default)]
+    number: Ignored,
     #[serde(default)]
     parsed: Ignored,
     #[serde(default)]

@@ -55,8 +55,8 @@ const METADATA_VALUE_CHARS_MAX: usize = 512;
 #[schemars(rename = "Submit")]
 pub(super) struct SubmitBody {
     /// The new messages: one text from the user, or messages in the form of OpenAI's chat messages. If the first message
-    /// has the role `tool`, all must have it, and `session_id` is required.
-    pub(super) input: Input,
+    /// has the role `tool`, all must have it, and `session_id` is required. Required, except with `replace_from_turn`.
+    pub(super) input: Option<Input>,
     /// The conversation that the job belongs to. At most 200 bytes of UTF-8. Required if the input consists of tool results.
     #[schemars(
         length(min = 1, max = SESSION_ID_BYTES_MAX),
@@ -64,6 +64,13 @@ pub(super) struct SubmitBody {
         extend("not" = {"enum": [".", ".."]}, "x-allowed" = SESSION_ID_ALLOWED)
     )]
     pub(super) session_id: Option<String>,
+    /// The number of a turn of the session, as `GET /v1/sessions/{id}` shows it. The input and the reply replace this turn and all later
+    /// ones once the job completes; if it fails, the session stays as it is. With an `input` this edits a message. Without one, the model
+    /// answers the turn before again. Needs a `session_id`; not allowed with tool results. If the last reply calls tools, the job
+    /// waits for them like other messages, except with `if_busy` `rollback`.
+    #[serde(default, deserialize_with = "whole_number")]
+    #[schemars(range(min = 0, max = u32::MAX))]
+    pub(super) replace_from_turn: Option<u32>,
     /// The model's name, as the providers file routes it. Required if the gateway has no default model (`FOREBAY_MODEL`).
     #[schemars(
         length(min = 1, max = MODEL_CHARS_MAX),

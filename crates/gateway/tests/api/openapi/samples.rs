@@ -85,6 +85,8 @@ pub(super) fn submit_with(mut body: Value, index: usize) -> Value {
     fields
         .entry("session_id")
         .or_insert_with(|| json!(format!("s{index}")));
+    // It may only be absent with `replace_from_turn`.
+    fields.entry("input").or_insert_with(|| json!("x"));
     let messages = fields.get_mut("input").and_then(Value::as_array_mut);
     for message in messages
         .into_iter()

@@ -217,8 +217,12 @@ async fn every_bound_of_the_published_schema_is_enforced() {
         let is_valid = validator.is_valid(&body);
         // JSON Schema has no keyword for a depth.
         let library_agrees = is_valid == (expected == 202) || bound.ends_with(DEPTH);
-        if response.status != expected || !library_agrees {
-            let errors = response.body["errors"].to_string();
+        let errors = response.body["errors"].to_string();
+        // The new sessions have no turns to replace, whatever the number.
+        let is_accepted_number = expected == 202
+            && bound.starts_with("/replace_from_turn")
+            && errors.contains("has no turn");
+        if (response.status != expected && !is_accepted_number) || !library_agrees {
             let body: String = body.to_string().chars().take(300).collect();
             faults.push(format!(
                 "{bound}: {} {errors}, {is_valid}: {body}",

@@ -11,7 +11,8 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use crate::scene::{
-    Scene, TIMEOUT, claim_change, finish, lane, let_tasks_run, new_job_id, process, retry, texts,
+    Scene, TIMEOUT, claim_change, finish, finish_and_replace, lane, let_tasks_run, new_job_id,
+    process, retry, texts,
 };
 
 #[tokio::test(start_paused = true)]
@@ -104,6 +105,37 @@ async fn a_claim_behind_a_completion_gets_the_turns_of_that_completion() {
     assert_eq!(texts(&run_inputs.request.input), ["two"]);
     assert_eq!(texts(&run_inputs.conversation.turns), ["reply to one"]);
     assert_eq!((attempt, tries), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_whose_turn_is_gone_does_not_stop_the_changes_beside_it() {
+    let scene = Scene::new();
+    let first = scene.admit("s", "one").await;
+    let fence = scene.claim("s", first).await;
+    scene
+        .apply(finish("s", first, fence, "reply"))
+        .await
+        .expect("the reply is stored");
+    let job = scene.admit("s", "two").await;
+    let fence = scene.claim("s", job).await;
+    let replacing = |from| finish_and_replace("s", job, fence, "new", Some(from));
+    let other = new_job_id("s");
+    let (replaced, admitted) = tokio::join!(
+        scene.apply(replacing(5)),
+        scene.apply(scene.admission("s", other, "three")),
+    );
+    assert!(
+        matches!(replaced, Err(LaneError::Store(StoreError::TurnGone))),
+        "{replaced:?}"
+    );
+    assert!(
+        matches!(admitted, Ok(Applied::Admitted { ahead: 1, .. })),
+        "{admitted:?}"
+    );
+    assert_eq!(scene.turns("s"), ["reply"]);
+    let replaced = scene.apply(replacing(0)).await;
+    assert!(matches!(replaced, Ok(Applied::Done)), "{replaced:?}");
+    assert_eq!(scene.turns("s"), ["new"]);
 }
 
 #[tokio::test(start_paused = true)]

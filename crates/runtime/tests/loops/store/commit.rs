@@ -7,15 +7,15 @@ use forebay_shared::{
     ids::TenantId,
     lane::{ClassCounts, LaneCounts},
     store::{
-        Commit, CommitResult, DeferredChange, LoadedRunInputs, NewJob, RepairedJob, Timer,
-        TimerMove,
+        Commit, CommitResult, DeferredChange, LoadedRunInputs, NewJob, RepairedJob, StoreError,
+        Timer, TimerMove,
     },
 };
 
 use super::State;
 
 impl State {
-    pub(super) fn commit(&mut self, commit: &Commit) -> CommitResult {
+    pub(super) fn commit(&mut self, commit: &Commit) -> Result<CommitResult, StoreError> {
         let version = self.lanes.get(&commit.lane).map(|(_, version)| *version);
         let exists = |new_job: &Arc<NewJob>| self.jobs.contains_key(&new_job.meta.id);
         let has_outcome = |repaired: &RepairedJob| {
@@ -28,7 +28,10 @@ impl State {
             || commit.repaired.iter().any(is_changed)
         {
             let newer = self.load(&commit.lane, &commit.outcomes_of, commit.run_inputs_of);
-            return CommitResult::Conflict(Box::new(newer));
+            return Ok(CommitResult::Conflict(Box::new(newer)));
+        }
+        if self.is_turn_gone(commit) {
+            return Err(StoreError::TurnGone);
         }
         let needed = commit.run_inputs_of.filter(|_| commit.needs_run_inputs);
         let run_inputs =
@@ -72,7 +75,17 @@ impl State {
         if let (Some(write), Some(session)) = (&commit.session, commit.lane.session()) {
             let key = (commit.lane.tenant().clone(), session.clone());
             let conversation = self.sessions.entry(key).or_default();
-            conversation.turns.extend(write.append.iter().cloned());
+            let mut next = conversation.numbers.last().map_or(0, |last| last + 1);
+            if let Some(number) = write.replace_from_turn {
+                let index = conversation.numbers.binary_search(&number).unwrap();
+                conversation.turns.truncate(index);
+                conversation.numbers.truncate(index);
+            }
+            for turn in &write.append {
+                conversation.turns.push(turn.clone());
+                conversation.numbers.push(next);
+                next += 1;
+            }
             conversation.token_measure = write.token_measure.or(conversation.token_measure);
         }
         for class in Class::ALL {
@@ -86,7 +99,19 @@ impl State {
         }
         self.commits.push(commit.clone());
         self.check(commit);
-        CommitResult::Done(run_inputs)
+        Ok(CommitResult::Done(run_inputs))
+    }
+
+    /// Whether the commit replaces turns from a number on that the session does not have.
+    fn is_turn_gone(&self, commit: &Commit) -> bool {
+        let replaced = commit.session.as_ref();
+        let Some(number) = replaced.and_then(|write| write.replace_from_turn) else {
+            return false;
+        };
+        let tenant = commit.lane.tenant().clone();
+        let session = commit.lane.session().cloned();
+        let stored = session.and_then(|session| self.sessions.get(&(tenant, session)));
+        !stored.is_some_and(|conversation| conversation.numbers.contains(&number))
     }
 
     fn count(&mut self, tenant: &TenantId, class: Class, delta: ClassCounts, ended: u64) {

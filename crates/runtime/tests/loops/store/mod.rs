@@ -161,7 +161,7 @@ impl Store for MemoryStore {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
-        Ok(self.state().commit(commit))
+        self.state().commit(commit)
     }
 
     async fn heads(

@@ -106,7 +106,8 @@ impl State {
         let turns = self.turns(tenant, session)?;
         Some(SessionInfo {
             turn_count: turns.len() as u64,
-            first_turn: 0,
+            first_turn: turns.first().map_or(0, |turn| turn.number),
+            next_turn: turns.last().map_or(0, |turn| turn.number + 1),
             turns_bytes: turns.iter().map(|turn| turn.json.len() as u64).sum(),
             turns: Some(turns),
             created_at: TimeMs(0),
@@ -118,9 +119,9 @@ impl State {
 
     pub(super) fn turns(&self, tenant: &TenantId, session: &SessionId) -> Option<Vec<StoredTurn>> {
         let conversation = self.sessions.get(&(tenant.clone(), session.clone()))?;
-        let turns = (0..).zip(&conversation.turns);
+        let turns = conversation.numbers.iter().zip(&conversation.turns);
         let turns = turns.map(|(number, turn)| StoredTurn {
-            number,
+            number: *number,
             json: serde_json::to_vec(turn).unwrap(),
         });
         Some(turns.collect())

@@ -1,8 +1,8 @@
 -- Writes a change of a lane: all of it, or nothing. KEYS: the lane.
 -- ARGV: prefix, expected version or '', document or '', code of the head, time of the change; then the arguments of
--- `load.lua` after its prefix; '1' if the change needs the run inputs; then the lists of `commit.rs`, each preceded by its length.
+-- `load.lua` after its prefix; '1' if the change needs the run inputs; the number of the first turn that the change replaces, or ''; then the lists of `commit.rs`, each preceded by its length.
 -- Returns 1 if the change is written, with the run inputs that it needs: {1, run inputs}. On a conflict, writes nothing and
--- returns the reply of `load.lua`, which has three parts.
+-- returns the reply of `load.lua`, which has three parts. Returns 2, and writes nothing, if the session has no turn of that number.
 --
 -- An error does not undo earlier writes of a script. So every check comes before the first write, and no
 -- later write can fail because of an argument.
@@ -10,8 +10,9 @@ local prefix, expected, document, head_code, at, session = unpack(ARGV, 1, 6)
 local outcome_count = tonumber(ARGV[7])
 local run_inputs_of = ARGV[8 + outcome_count]
 local needs_run_inputs = ARGV[9 + outcome_count] ~= ''
+local replace_from = ARGV[10 + outcome_count]
 local old = redis.call('GET', KEYS[1])
-local next_arg = 10 + outcome_count
+local next_arg = 11 + outcome_count
 local function take()
   next_arg = next_arg + 1
   return ARGV[next_arg - 1]
@@ -52,6 +53,17 @@ if needs_run_inputs and not conflict then
   conflict = type(needed) ~= 'table' or not all_of_first_version(needed)
 end
 if conflict then return lane_reply(prefix, old, session, 8, outcome_count, run_inputs_of) end
+
+-- The position of the first turn that is replaced; nil if no turn is.
+local replaced_position
+if replace_from ~= '' then
+  local dropped, gaps, stored_bytes = unpack(redis.call('HMGET', prefix .. 's:' .. session, 'dropped', 'gaps', 'bytes'))
+  gaps = read_gaps(gaps)
+  replaced_position = position_from(gaps, tonumber(replace_from))
+  local index = replaced_position - tonumber(dropped or 0)
+  local is_there = stored_bytes and stored_bytes ~= '0' and index >= 0 and index < redis.call('LLEN', prefix .. 'u:' .. session)
+  if not is_there or turn_number(gaps, replaced_position) ~= tonumber(replace_from) then return 2 end
+end
 
 local was_live = live_job_count(old) > 0
 -- The job that ran before the commit; nil if none did.
@@ -155,12 +167,22 @@ for _ = 1, tonumber(take()) do
   local indexed_expiry = not was_live and redis.call('ZSCORE', prefix .. 'sx', session)
   -- A new job does not continue an expired session.
   if indexed_expiry and tonumber(indexed_expiry) <= tonumber(at) then redis.call('DEL', session_key, turns_key) end
-  local updated_at, bytes = unpack(redis.call('HMGET', session_key, 'updated_at', 'bytes'))
+  local updated_at, bytes, first_position, gaps = unpack(redis.call('HMGET', session_key, 'updated_at', 'bytes', 'dropped', 'gaps'))
   local is_new = not updated_at
   -- A list of turns may be left of a session whose hash is gone. It may have an expiry. Reads ignore it, because the new session has
   -- 0 bytes of turns.
   local has_turns = not is_new and bytes ~= '0'
-  bytes = tonumber(bytes or 0)
+  bytes, first_position = tonumber(bytes or 0), tonumber(first_position or 0)
+  gaps = gaps and read_gaps(gaps)
+  if replaced_position then
+    gaps = gaps or {}
+    local index = replaced_position - first_position
+    for _, turn in ipairs(redis.call('LRANGE', turns_key, index, -1)) do bytes = bytes - #turn end
+    local next_number = turn_number(gaps, first_position + redis.call('LLEN', turns_key) - 1) + 1
+    if index == 0 then redis.call('DEL', turns_key) else redis.call('LTRIM', turns_key, 0, index - 1) end
+    while #gaps > 0 and gaps[#gaps][1] >= replaced_position do gaps[#gaps] = nil end
+    gaps[#gaps + 1] = {replaced_position, next_number - replaced_position}
+  end
   if is_new and indexed_expiry then redis.call('DEL', turns_key) end
   local appended, turns = {}, 0
   for index = 1, tonumber(take()) do
@@ -186,6 +208,9 @@ for _ = 1, tonumber(take()) do
   end
   -- So the number of a turn does not change when older turns are dropped.
   if dropped > 0 then redis.call('HINCRBY', session_key, 'dropped', dropped) end
+  if gaps and (replaced_position or dropped > 0) then
+    redis.call('HSET', session_key, 'gaps', write_gaps(gaps, first_position + dropped))
+  end
   if is_new or tonumber(updated_at) < tonumber(at) then updated_at = at end
   local fields = {'updated_at', updated_at, 'bytes', bytes}
   if is_new then fields[5], fields[6] = 'created_at', at end

@@ -1,0 +1,45 @@
+-- Functions for the numbers of turns.
+--
+-- The position of a turn is its index in the list plus the number of turns that were dropped before it (`dropped`). The number of
+-- a turn is its position plus a shift. When turns are replaced, later turns get the same positions and higher numbers. The field
+-- `gaps` of a session holds where the shift changes, as `position:shift,...`, both ascending. Without the field, the shift is 0.
+
+local function read_gaps(text)
+  local gaps = {}
+  for position, shift in string.gmatch(text or '', '(%d+):(%d+)') do
+    gaps[#gaps + 1] = {tonumber(position), tonumber(shift)}
+  end
+  return gaps
+end
+
+-- The number of the turn at a position.
+local function turn_number(gaps, position)
+  local shift = 0
+  for _, gap in ipairs(gaps) do
+    if gap[1] > position then break end
+    shift = gap[2]
+  end
+  return position + shift
+end
+
+-- The position of the first turn whose number is at least `number`.
+local function position_from(gaps, number)
+  local first, shift = 0, 0
+  for _, gap in ipairs(gaps) do
+    if number < gap[1] + shift then break end
+    first, shift = gap[1], gap[2]
+  end
+  return math.max(number - shift, first)
+end
+
+-- The gaps as text, without those that only turns before `dropped` needed.
+local function write_gaps(gaps, dropped)
+  local texts = {}
+  for index, gap in ipairs(gaps) do
+    local following = gaps[index + 1]
+    if not following or following[1] > dropped then
+      texts[#texts + 1] = string.format('%d:%d', gap[1], gap[2])
+    end
+  end
+  return table.concat(texts, ',')
+end
