@@ -75,17 +75,15 @@ impl State {
         if let (Some(write), Some(session)) = (&commit.session, commit.lane.session()) {
             let key = (commit.lane.tenant().clone(), session.clone());
             let conversation = self.sessions.entry(key).or_default();
-            let mut next = conversation.numbers.last().map_or(0, |last| last + 1);
+            let next = conversation.numbers.last().map_or(0, |last| last + 1);
             if let Some(number) = write.replace_from_turn {
                 let index = conversation.numbers.binary_search(&number).unwrap();
                 conversation.turns.truncate(index);
                 conversation.numbers.truncate(index);
             }
-            for turn in &write.append {
-                conversation.turns.push(turn.clone());
-                conversation.numbers.push(next);
-                next += 1;
-            }
+            let numbers = next..next + write.append.len() as u64;
+            conversation.turns.extend(write.append.iter().cloned());
+            conversation.numbers.extend(numbers);
             conversation.token_measure = write.token_measure.or(conversation.token_measure);
         }
         for class in Class::ALL {
