@@ -4,7 +4,7 @@ use forebay_shared::{
     document::{DocumentVersion, UnknownFields},
     ids::{LaneKey, TenantId},
     job::Outcome,
-    lane::LaneCounts,
+    lane::{self, LaneCounts},
     store::LaneVersion,
 };
 
@@ -96,4 +96,28 @@ fn a_timer_for_a_job_that_is_not_in_the_lane_is_an_error() {
     commit.timers = vec![(job, Some(TimeMs(7)))];
     let error = CommitRows::of(&commit).unwrap_err();
     assert!(matches!(error, StoreError::Broken(_)));
+}
+
+#[test]
+fn a_job_that_is_live_and_ended_is_an_error() {
+    let job = job();
+    let mut commit = ending_commit(job);
+    let admission = lane::Admit {
+        job,
+        class: Class::Batch,
+        model: None,
+        deadline: TimeMs(9),
+        is_tool_results: false,
+        if_busy: lane::IfBusy::Enqueue,
+        is_repair: false,
+    };
+    let admitted = lane::apply(
+        &mut commit.next,
+        None,
+        &lane::Event::Admit(admission),
+        TimeMs(5),
+    );
+    admitted.expect("the job is admitted");
+    let error = CommitRows::of(&commit).expect_err("both states");
+    assert!(matches!(error, StoreError::Broken(_)), "{error}");
 }

@@ -66,7 +66,20 @@ pub(super) fn parse(query: Option<&str>, headers: &HeaderMap) -> Result<WaitTime
 fn preferences(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let values = headers.get_all("prefer").iter();
     let texts = values.filter_map(|value| value.to_str().ok());
-    texts.flat_map(|text| text.split(','))
+    texts.flat_map(split_unquoted)
+}
+
+/// Splits a text at its commas that are not in a quoted string.
+fn split_unquoted(text: &str) -> impl Iterator<Item = &str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    text.split(move |character| {
+        let escapes = is_quoted && !is_escaped && character == '\\';
+        if character == '"' && !is_escaped {
+            is_quoted = !is_quoted;
+        }
+        is_escaped = escapes;
+        character == ',' && !is_quoted
+    })
 }
 
 fn is_respond_async(preference: &str) -> bool {
@@ -179,6 +192,20 @@ mod tests {
             from_prefer_header,
             is_async_preferred: false,
         })
+    }
+
+    #[test]
+    fn a_comma_in_a_quoted_value_separates_nothing() {
+        assert_eq!(parsed(None, &[r#"x="a, wait=9", wait=5"#]), wait(5, true));
+        assert_eq!(
+            parsed(None, &[r#"x="a\", wait=9", wait="5""#]),
+            wait(5, true)
+        );
+        assert_eq!(parsed(None, &[r#"x="a\\", wait=9"#]), wait(9, true));
+        assert_eq!(
+            parsed(None, &[r#"x="never closed, wait=9"#]),
+            wait(0, false)
+        );
     }
 
     #[test]
