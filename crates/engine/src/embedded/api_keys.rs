@@ -76,8 +76,7 @@ fn read(
     db: &Connection,
     known: Option<ApiKeysVersion>,
 ) -> rusqlite::Result<Option<(ApiKeysVersion, Vec<Row>)>> {
-    // Between the two statements, a write may change the set. Then the rows are newer than the version, and the next read finds
-    // another version.
+    // Both statements read the same snapshot, so the rows are those of the version.
     let version = db
         .prepare_cached("SELECT version FROM api_keys_version")?
         .query_row([], |row| row.get(0))

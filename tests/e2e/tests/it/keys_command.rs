@@ -46,7 +46,7 @@ async fn keys_are_made_rotated_and_revoked_and_are_in_no_log_and_no_file() {
         .env("FOREBAY_MODEL", "simulated")
         .env("FOREBAY_SIMULATED_LATENCY_MS", "1")
         .env("FOREBAY_API_KEYS_FILE", keys_file(&folder))
-        .env("FOREBAY_LOG", "trace")
+        .env("FOREBAY_LOG", "debug")
         .data_dir(data.path());
     let mut process = builder.start().await;
     let keys = command(&process);
@@ -84,9 +84,10 @@ async fn keys_are_made_rotated_and_revoked_and_are_in_no_log_and_no_file() {
     assert_eq!(again.code, Some(1), "{again:?}");
     assert!(again.stderr.contains("api_key_not_found"), "{again:?}");
 
+    let key_id = format!(" key_id={}", old.id);
+    process.wait_for_log(&key_id, TIMEOUT).await;
     process.kill9().await;
     let logs = process.logs();
-    assert!(logs.contains(&format!("key_id={}", old.id)), "{logs}");
     let process = builder.start().await;
     let client = Client::new(process.url());
     client.with_api_key(&new.key).queues().await.expect(200);
