@@ -44,7 +44,7 @@ pub(crate) fn run(listen: SocketAddr, variable: &str) -> anyhow::Result<SocketAd
 }
 
 /// The address to connect to. A process that listens on all addresses is asked on the loopback address.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

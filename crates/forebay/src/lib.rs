@@ -3,12 +3,13 @@
 //!
 //! In reading order: `settings` (the command line), `compose` (turns settings into a plan), `engine` (opens the
 //! store and the queue), `run` (runs the plan until the exit), `check` (the command `forebay check`), `health` (the command
-//! `forebay health`), `log`, `signals`, `traces`, `open_file_limit`, `process_metrics`.
+//! `forebay health`), `keys` (the command `forebay keys`), `log`, `signals`, `traces`, `open_file_limit`, `process_metrics`.
 
 mod check;
 mod compose;
 mod engine;
 mod health;
+mod keys;
 mod log;
 mod memory_limit;
 mod open_file_limit;
@@ -27,6 +28,7 @@ use std::{
 use anyhow::Context;
 use forebay_worker::provider::http::ReplyBudgets;
 
+pub use keys::{KeysAction, KeysCommand};
 pub use settings::{Cli, Command, Role, Settings};
 
 /// The exit code of a process that could not start: invalid settings, or a port or data folder in use.
@@ -47,6 +49,7 @@ pub fn main(role: Option<Role>) -> ExitCode {
         Some(Command::Worker) => Some(Role::Worker),
         Some(Command::Check { checked_model }) => return check_model(checked_model, &cli.settings),
         Some(Command::Health) => return check_health(&cli.settings),
+        Some(Command::Keys(command)) => return manage_keys(&command, &cli.settings),
     };
     if let (Some(role), Some(requested)) = (role, requested)
         && role != requested
@@ -129,6 +132,24 @@ fn check_health(settings: &Settings) -> ExitCode {
             let _ = writeln!(io::stdout(), "http://{address}/healthz answered 200");
             ExitCode::SUCCESS
         }
+        Err(error) => {
+            log::print_error(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Manages the API keys of a running process. Exits with 0, with 1 if the process cannot be reached or refuses, and with 2 without
+/// an admin key or a valid URL.
+fn manage_keys(command: &KeysCommand, settings: &Settings) -> ExitCode {
+    let client = settings::secret_variable(keys::ADMIN_KEY)
+        .and_then(|admin_key| keys::client(command, settings.listen, admin_key));
+    let client = match client {
+        Ok(client) => client,
+        Err(error) => return not_started(&error),
+    };
+    match client.run() {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::print_error(&format!("{error:#}"));
             ExitCode::FAILURE

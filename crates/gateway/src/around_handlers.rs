@@ -12,7 +12,7 @@ use forebay_metrics::gateway::GatewayMetrics;
 use futures_util::FutureExt;
 
 use crate::{
-    auth::{ApiKeysFile, authorize},
+    auth::{ValidKeys, authorize},
     panic_response::panic_response,
     query_parameters, request_body, request_context, unread_body,
     web_guard::{self, WebGuard},
@@ -22,7 +22,7 @@ use crate::{
 pub(crate) struct AroundHandlers {
     pub(crate) metrics: GatewayMetrics,
     pub(crate) web_guard: WebGuard,
-    pub(crate) api_keys: Option<Arc<ApiKeysFile>>,
+    pub(crate) api_keys: Option<ValidKeys>,
     pub(crate) body_bytes_max: usize,
 }
 

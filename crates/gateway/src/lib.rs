@@ -17,7 +17,7 @@
 //! - `welcome`: `GET /`, what this is and where to look. `openapi`: the OpenAPI document of all routes.
 //!   `swagger_ui`: the page that shows it.
 //! - `state`: what all handlers share.
-//! - `jobs`, `sessions`, `queues`, `providers`, `health`: the handlers, one file for each route. `path_ids`: the ids
+//! - `jobs`, `sessions`, `queues`, `providers`, `admin_keys`, `health`: the handlers, one file for each route. `path_ids`: the ids
 //!   in a path.
 //! - `request_body`: reads a body within its limits; `json_size`: how much memory it takes when it is parsed. `content_headers`: which
 //!   bodies are accepted. `reserved_body`: the body of a large response. `validation`: checks a submit's fields.
@@ -30,6 +30,7 @@
 
 mod access_log;
 mod admin;
+mod admin_keys;
 mod admission;
 mod admitted_jobs;
 mod around_handlers;

@@ -1,7 +1,10 @@
 //! The ids in a request's path. Text that is not a valid id gets 404. Valid ids are in the log lines of the request.
 
 use axum::extract::{Path, rejection::PathRejection};
-use forebay_shared::ids::{JobId, SessionId};
+use forebay_shared::{
+    api_key::ApiKeyId,
+    ids::{JobId, SessionId},
+};
 use forebay_telemetry::task_context;
 
 use crate::problem::Problem;
@@ -20,4 +23,10 @@ pub(crate) fn session_id(path: Result<Path<String>, PathRejection>) -> Result<Se
     let session = SessionId::parse(&text).map_err(|_| Problem::session_not_found())?;
     task_context::update(|context| context.session = Some(session.clone()));
     Ok(session)
+}
+
+/// The id of an API key in a path. It is not in the request's log lines as `key_id`, which is the id of the caller's own key.
+pub(crate) fn api_key_id(path: Result<Path<String>, PathRejection>) -> Result<ApiKeyId, Problem> {
+    let Path(text) = path.map_err(|_| Problem::api_key_not_found())?;
+    ApiKeyId::parse(&text).map_err(|_| Problem::api_key_not_found())
 }

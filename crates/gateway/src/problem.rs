@@ -145,6 +145,11 @@ impl Problem {
         Self::new(ProblemCode::JobDeleted, detail)
     }
 
+    pub(crate) fn api_key_not_found() -> Self {
+        let detail = "the store has no API key with this id; keys of a file are not in the store";
+        Self::new(ProblemCode::ApiKeyNotFound, detail)
+    }
+
     pub(crate) fn session_not_found() -> Self {
         let detail = "no session has this id, or it has expired";
         Self::new(ProblemCode::SessionNotFound, detail)

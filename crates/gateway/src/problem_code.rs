@@ -23,6 +23,8 @@ pub(crate) enum ProblemCode {
     JobNotFound,
     /// No session has this id, it has expired, or the text is not a session id.
     SessionNotFound,
+    /// No API key of the store has this id.
+    ApiKeyNotFound,
     /// The route does not accept this method.
     MethodNotAllowed,
     /// The headers did not arrive within their time limit.
@@ -35,6 +37,10 @@ pub(crate) enum ProblemCode {
     JobLive,
     /// The session has live jobs.
     SessionBusy,
+    /// This gateway requires no API keys, so it has none to manage.
+    ApiKeysNotRequired,
+    /// The store has as many API keys as it may have.
+    TooManyApiKeys,
     /// The job of the idempotency key was deleted.
     JobDeleted,
     /// The body has too many bytes.
@@ -99,11 +105,14 @@ impl ProblemCode {
             Self::NotFound             => (S::NOT_FOUND, "not_found", "There is no such route"),
             Self::JobNotFound          => (S::NOT_FOUND, "job_not_found", "There is no such job"),
             Self::SessionNotFound      => (S::NOT_FOUND, "session_not_found", "There is no such session"),
+            Self::ApiKeyNotFound       => (S::NOT_FOUND, "api_key_not_found", "There is no such API key"),
             Self::MethodNotAllowed     => (S::METHOD_NOT_ALLOWED, "method_not_allowed", "The route does not accept this method"),
             Self::RequestTimeout       => (S::REQUEST_TIMEOUT, "request_timeout", "The request did not arrive in time"),
             Self::BodyTimeout          => (S::REQUEST_TIMEOUT, "body_timeout", "The body did not arrive in time"),
             Self::JobFinished          => (S::CONFLICT, "job_finished", "The job has already ended"),
             Self::JobLive              => (S::CONFLICT, "job_live", "The job has not ended"),
+            Self::ApiKeysNotRequired   => (S::CONFLICT, "api_keys_not_required", "This gateway requires no API keys"),
+            Self::TooManyApiKeys       => (S::CONFLICT, "too_many_api_keys", "There are too many API keys"),
             Self::JobDeleted           => (S::GONE, "job_deleted", "The job was deleted"),
             Self::SessionBusy          => (S::CONFLICT, "session_busy", "The session has live jobs"),
             Self::BodyTooLarge         => (S::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large"),

@@ -29,6 +29,9 @@ fn parameters_of(method: &Method, route: &str) -> Option<&'static [&'static str]
         "/v1/jobs" if *method == Method::POST => Some(&["wait_s"]),
         // The route does not have the method.
         "/v1/jobs" => None,
+        "/v1/admin/keys" if matches!(*method, Method::GET | Method::HEAD) => {
+            Some(&["tenant", "limit", "cursor"])
+        }
         "/v1/jobs/{id}" => Some(&["wait_s"]),
         "/v1/sessions/{id}" => Some(&["limit", "after"]),
         _ if route.starts_with("/v1/") => Some(&[]),

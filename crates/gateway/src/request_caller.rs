@@ -17,7 +17,7 @@ impl FromRequestParts<Arc<ApiState>> for Caller {
             return Ok(caller.clone());
         }
         // `authorize` sets the caller before the handlers run. A route that it left open has none.
-        if state.settings.api_keys.is_some() {
+        if state.keys.is_some() {
             let detail = "the gateway does not know who makes this request";
             return Err(Problem::new(ProblemCode::Internal, detail));
         }

@@ -10,6 +10,7 @@ use axum::{
 };
 
 use crate::{
+    admin_keys,
     around_handlers::{AroundHandlers, around_handlers},
     health, jobs,
     openapi::{self, Describe, DocumentResponse},
@@ -27,7 +28,7 @@ pub(crate) fn router(state: Arc<ApiState>, web_guard: WebGuard) -> Router {
     let around = AroundHandlers {
         metrics: state.member.metrics.gateway.clone(),
         web_guard,
-        api_keys: state.settings.api_keys.clone(),
+        api_keys: state.keys.clone(),
         body_bytes_max: state.settings.body_bytes_max,
     };
     let routes = routes();
@@ -69,6 +70,9 @@ fn routes() -> Vec<Route> {
         route("delete", "/v1/sessions/{id}", delete(sessions::delete::delete), openapi::delete_session),
         route("get", "/v1/queues", get(queues::get), openapi::get_queues),
         route("get", "/v1/providers", get(providers::get), openapi::get_providers),
+        route("get", "/v1/admin/keys", get(admin_keys::list::get), openapi::list_keys),
+        route("post", "/v1/admin/keys", post(admin_keys::create::post), openapi::create_key),
+        route("delete", "/v1/admin/keys/{key_id}", delete(admin_keys::revoke::delete), openapi::revoke_key),
         route("get", "/healthz", get(health::healthz), openapi::healthz),
         route("get", "/readyz", get(health::readyz), openapi::readyz),
         route("get", "/readyz/submits", get(health::readyz_submits), openapi::readyz_submits),

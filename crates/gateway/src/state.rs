@@ -17,8 +17,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admission::Admission, auth::Caller, problem::Problem, problem_code::ProblemCode,
-    read_pacer::ReadPacer, request_body::BodyReader, retry_after, settings::GatewaySettings,
+    admission::Admission,
+    auth::{Caller, ValidKeys},
+    problem::Problem,
+    problem_code::ProblemCode,
+    read_pacer::ReadPacer,
+    request_body::BodyReader,
+    retry_after,
+    settings::GatewaySettings,
     store_call,
 };
 
@@ -60,6 +66,8 @@ pub(crate) struct ApiState {
     list_permits: Semaphore,
     /// Limits the reads of requests that wait without notices.
     pub(crate) read_pacer: ReadPacer,
+    /// The API keys. `None` if requests need none.
+    pub(crate) keys: Option<ValidKeys>,
     /// Cancelled when the gateway stops. Waiting requests then answer at once.
     pub(crate) stop: CancellationToken,
 }
@@ -70,7 +78,9 @@ impl ApiState {
         settings: GatewaySettings,
         stop: CancellationToken,
     ) -> Self {
+        let keys_file = settings.api_keys.clone();
         Self {
+            keys: keys_file.map(|file| ValidKeys::new(file, Arc::clone(&member.store))),
             admission: Admission::new(settings.backlog_max),
             bodies: BodyReader::new(member.memory.clone(), &settings),
             wait_permits: Semaphore::new(settings.waits_max.min(Semaphore::MAX_PERMITS)),
@@ -84,7 +94,7 @@ impl ApiState {
 
     /// Whether the caller's key is still valid. It may have been revoked while the request waited.
     pub(crate) fn is_valid(&self, caller: &Caller) -> bool {
-        let keys = self.settings.api_keys.as_ref();
+        let keys = self.keys.as_ref();
         keys.is_none_or(|keys| keys.has(caller))
     }
 

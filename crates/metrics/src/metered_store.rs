@@ -2,6 +2,8 @@
 //!
 //! A process without an admin listener does not use it, so it then costs nothing.
 
+mod api_keys;
+
 use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;

@@ -90,7 +90,7 @@ macro_rules! name {
 }
 
 name! {
-    /// The owner of jobs and sessions. It is always `default`, because there are no API keys yet.
+    /// The owner of jobs and sessions. An API key belongs to one; without keys, it is always `default`.
     ///
     /// It has 1 to 128 characters from `A-Z a-z 0-9 . _ : @ -`.
     TenantId, "tenant", is_name, NAME_ALLOWED

@@ -7,10 +7,12 @@
 //! - [`document`]: the versions of stored documents, and the fields that a release does not know.
 //! - [`lane`]: the rules, as pure functions.
 //! - [`account`]: who may call a provider now.
+//! - [`api_key`]: the API keys that the store holds.
 //! - [`wake`], [`queue`], [`store`]: the job message, and the traits of the queue and of the store, which engines implement.
 //! - [`backoff`]: the delay before an operation that failed is repeated.
 
 pub mod account;
+pub mod api_key;
 pub mod backoff;
 pub mod class;
 pub mod document;

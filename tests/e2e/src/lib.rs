@@ -7,6 +7,7 @@
 //! - [`fleet`]: gateways and workers over real RabbitMQ and Redis servers
 //! - [`fake_clock`]: a system clock that a test sets while processes run
 //! - [`files`]: a search in the files of a folder
+//! - [`keys_command`]: `forebay keys`
 //! - [`slowdown`]: how busy the machine is, for bounds on times
 //! - [`metrics`]: the metrics of a process, and promtool
 //! - [`python`]: the Python interpreter with the packages that tests need
@@ -22,6 +23,7 @@ pub mod collector;
 pub mod fake_clock;
 pub mod files;
 pub mod fleet;
+pub mod keys_command;
 pub mod metrics;
 pub mod open_files;
 pub mod order;

@@ -17,6 +17,20 @@ const TIMEOUT: Duration = Duration::from_secs(1_800);
 /// # Panics
 /// If an answer is a 5xx, or the document does not describe it. The message has the request and the seed.
 pub async fn assert_described(url: &str) {
+    run(url, &[]).await;
+}
+
+/// Sends the same to the routes of API keys, with an admin key.
+///
+/// # Panics
+/// As [`assert_described`].
+pub async fn assert_keys_described(url: &str, admin_key: &str) {
+    let header = format!("Authorization: Bearer {admin_key}");
+    let routes = "^/v1/admin/keys";
+    run(url, &["--header", &header, "--include-path-regex", routes]).await;
+}
+
+async fn run(url: &str, further_args: &[&str]) {
     let examples = match std::env::var_os("FOREBAY_TEST_LONG") {
         Some(_) => "1000",
         None => "50",
@@ -27,6 +41,7 @@ pub async fn assert_described(url: &str) {
         .args(["run", &format!("{url}/openapi.json"), "--no-color"])
         .args(["--max-examples", examples, "--checks", "all"])
         .args(["--exclude-checks", "positive_data_acceptance"])
+        .args(further_args)
         .current_dir(folder.path())
         .kill_on_drop(true);
     if let Ok(seed) = std::env::var("FOREBAY_TEST_SEED") {

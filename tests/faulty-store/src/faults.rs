@@ -17,6 +17,14 @@ pub enum StoreCall {
     Accounts,
     /// `swap_account`.
     SwapAccount,
+    /// `api_keys`.
+    ApiKeys,
+    /// `add_api_key`.
+    AddApiKey,
+    /// `remove_api_key`.
+    RemoveApiKey,
+    /// `record_api_key_uses`.
+    RecordApiKeyUses,
     /// `deferred_heads`.
     DeferredHeads,
     /// `due_timers`.

@@ -3,6 +3,7 @@
 //! A test sets the [`StoreMode`], which applies to all calls. It can also plan a [`Fault`] for each of the next calls of one
 //! method.
 
+mod api_keys;
 mod faults;
 mod store;
 

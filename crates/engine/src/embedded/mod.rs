@@ -16,6 +16,7 @@
 //! the accounts of providers (`accounts`), notices (`watchers`) and the queue are in memory and end with the process.
 
 mod accounts;
+mod api_keys;
 mod checkpointer;
 mod closeable_sender;
 mod columns;

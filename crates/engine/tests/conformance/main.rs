@@ -15,6 +15,7 @@ mod test_lane;
 mod suite;
 
 mod accounts;
+mod api_keys;
 mod commit;
 mod counts;
 mod deferred;

@@ -52,6 +52,12 @@ macro_rules! conformance {
                     accept_one_of_several_concurrent_swaps,
                     are_limited_in_number,
                     send_a_notice_for_each_swap;
+                api_keys: are_added_and_removed,
+                    have_a_version_that_each_change_replaces,
+                    record_their_last_use,
+                    are_limited_in_number,
+                    keep_what_a_newer_release_wrote,
+                    survive_a_restart;
                 timers: every_live_job_has_one,
                     of_many_partitions_move_in_one_call,
                     come_due_in_order_and_within_the_limit,

@@ -14,7 +14,7 @@ const PREFIX: &str = "FOREBAY_";
 /// The start of the names that tests use.
 const TEST_PREFIX: &str = "FOREBAY_TEST_";
 /// Variables of Forebay's clients.
-const OF_CLIENTS: [&str; 1] = ["FOREBAY_URL"];
+const OF_CLIENTS: [&str; 3] = ["FOREBAY_URL", "FOREBAY_ADMIN_KEY", "FOREBAY_ADMIN_KEY_FILE"];
 /// The most changed characters between an unknown name and a similar one. It is lower for short names.
 const CHANGES_MAX: usize = 5;
 

@@ -14,7 +14,7 @@ use forebay_gateway::{AllowedHosts, AllowedOrigins};
 use forebay_shared::secret::Secret;
 use forebay_worker::provider::simulated::Latency;
 
-use crate::log::LogFormat;
+use crate::{keys::KeysCommand, log::LogFormat};
 pub(crate) use environment::UnknownVariable;
 use parse::{integer_in, printable_word};
 pub(crate) use secret_files::secret_variable;
@@ -67,6 +67,9 @@ pub enum Command {
     },
     /// Ask the process at FOREBAY_ADMIN_LISTEN, or at FOREBAY_LISTEN without it, whether it is healthy. Exits with 0 or 1.
     Health,
+    /// Make, list or revoke API keys: asks the running process at FOREBAY_LISTEN, with the admin key in FOREBAY_ADMIN_KEY or in the
+    /// file that FOREBAY_ADMIN_KEY_FILE names. Exits with 0, 1 or 2.
+    Keys(KeysCommand),
 }
 
 /// What a process of a fleet does.

@@ -1,26 +1,20 @@
-//! The valid API keys, found by their hashes.
-
-use std::collections::HashMap;
+//! The keys of a file, found by their hashes.
 
 use forebay_shared::ids::TenantId;
 
-use super::{caller::Caller, key_hash::KeyHash, scopes::Scopes};
+use super::{caller::Caller, hash_index::HashIndex, key_hash::KeyHash, scopes::Scopes};
 
 /// A set of keys, with what each may do.
 #[derive(Default)]
 pub(super) struct ApiKeys {
-    by_prefix: HashMap<u64, Vec<(KeyHash, Caller)>>,
+    callers: HashIndex<Caller>,
 }
 
 impl ApiKeys {
     /// Adds a key. `false` if the set has the key already.
     pub(super) fn add(&mut self, hash: KeyHash, tenant: TenantId, scopes: Scopes) -> bool {
-        let same_prefix = self.by_prefix.entry(hash.prefix()).or_default();
-        if same_prefix.iter().any(|(known, _)| known.equals(hash)) {
-            return false;
-        }
-        same_prefix.push((hash, Caller::with_key(tenant, hash, scopes)));
-        true
+        let caller = Caller::with_key(tenant, hash, hash.key_id(), scopes);
+        self.callers.add(hash, caller)
     }
 
     /// The caller with this key.
@@ -30,13 +24,11 @@ impl ApiKeys {
 
     /// The caller whose key has this hash.
     pub(super) fn find_hash(&self, hash: KeyHash) -> Option<&Caller> {
-        let same_prefix = self.by_prefix.get(&hash.prefix())?;
-        let (_, caller) = same_prefix.iter().find(|(known, _)| known.equals(hash))?;
-        Some(caller)
+        self.callers.find(hash)
     }
 
     /// The number of keys.
     pub(super) fn len(&self) -> usize {
-        self.by_prefix.values().map(Vec::len).sum()
+        self.callers.len()
     }
 }

@@ -11,9 +11,10 @@ use axum::{
 use forebay_telemetry::task_context;
 
 use super::{
-    ApiKeysFile,
+    ValidKeys,
     caller::Caller,
     scopes::Scope::{self, Admin, Read, Submit},
+    stored_keys::FoundKey,
 };
 use crate::{problem::Problem, problem_code::ProblemCode};
 
@@ -34,7 +35,9 @@ impl Access {
         match route {
             Some("/" | "/healthz" | "/readyz" | "/readyz/submits") => Self::Open,
             Some("/openapi.json" | "/docs" | "/docs/{file}") => Self::Open,
-            Some("/v1/providers") => Self::OneOf(&[Admin]),
+            Some("/v1/providers" | "/v1/admin/keys" | "/v1/admin/keys/{key_id}") => {
+                Self::OneOf(&[Admin])
+            }
             Some("/v1/queues") => Self::OneOf(&[Read, Admin]),
             Some(_) if is_read => Self::OneOf(&[Read]),
             Some(_) => Self::OneOf(&[Submit]),
@@ -48,14 +51,18 @@ impl Access {
     clippy::result_large_err,
     reason = "the response is passed on as it is"
 )]
-pub(crate) fn authorize(keys: &ApiKeysFile, mut request: Request) -> Result<Request, Response> {
+pub(crate) fn authorize(keys: &ValidKeys, mut request: Request) -> Result<Request, Response> {
     let route = request.extensions().get::<MatchedPath>();
     let access = Access::of(request.method(), route.map(MatchedPath::as_str));
     if matches!(access, Access::Open) {
         return Ok(request);
     }
     let caller = match bearer_key(request.headers()) {
-        Ok(key) => keys.find(key).ok_or(Refusal::UnknownKey),
+        Ok(key) => match keys.find(key) {
+            FoundKey::Caller(caller) => Ok(caller),
+            FoundKey::Unknown => Err(Refusal::UnknownKey),
+            FoundKey::NotRead => Err(Refusal::KeysNotRead),
+        },
         Err(refusal) => Err(refusal),
     };
     let caller = caller.map_err(Refusal::into_response)?;
@@ -101,6 +108,8 @@ enum Refusal {
     NotBearer,
     /// No key is equal to the one of the request.
     UnknownKey,
+    /// The keys of the store were not read yet, so the key may be one of them.
+    KeysNotRead,
     /// The key has none of these scopes.
     MissingScope(&'static [Scope]),
 }
@@ -121,9 +130,16 @@ impl Refusal {
             ),
             Self::UnknownKey => (
                 ProblemCode::Unauthorized,
-                String::from("the API key is unknown or was revoked"),
+                String::from("the API key is unknown, was revoked or has expired"),
                 String::from("Bearer realm=\"forebay\", error=\"invalid_token\""),
             ),
+            // A client takes 401 as final, so a key that may be valid gets 503.
+            Self::KeysNotRead => {
+                let detail =
+                    "the gateway has just started and has not read the API keys from the store yet";
+                let problem = Problem::new(ProblemCode::StoreUnavailable, detail);
+                return problem.retry_after(2).into_response();
+            }
             Self::MissingScope(scopes) => {
                 let names = scopes.iter().map(|scope| scope.as_str());
                 let names = names.collect::<Vec<_>>().join(" or ");

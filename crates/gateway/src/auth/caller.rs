@@ -35,9 +35,8 @@ impl Caller {
         }
     }
 
-    /// The caller with a key.
-    pub(super) fn with_key(tenant: TenantId, hash: KeyHash, scopes: Scopes) -> Self {
-        let id = hash.key_id();
+    /// The caller with a key. The id is not secret.
+    pub(super) fn with_key(tenant: TenantId, hash: KeyHash, id: Arc<str>, scopes: Scopes) -> Self {
         Self {
             tenant,
             key: Some(CallerKey { id, hash }),

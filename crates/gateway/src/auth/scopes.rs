@@ -1,13 +1,17 @@
 //! What an API key may do.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// One permission of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Scope {
     /// Submit and cancel jobs, and delete sessions.
     Submit,
     /// Read jobs, sessions and the tenant's own counts.
     Read,
-    /// Read the providers, and the counts of all tenants.
+    /// Read the providers and the counts of all tenants; make, list and revoke API keys.
     Admin,
 }
 
@@ -51,6 +55,16 @@ impl Scopes {
         Some(Self(bits))
     }
 
+    /// The scopes of these names. A name that this release does not know adds none.
+    pub(super) fn of_names<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let known = |name| Scope::ALL.into_iter().find(|scope| scope.as_str() == name);
+        Self(
+            names
+                .filter_map(known)
+                .fold(0, |bits, scope| bits | scope.bit()),
+        )
+    }
+
     /// Whether the scope is one of these.
     pub(crate) const fn has(self, scope: Scope) -> bool {
         self.0 & scope.bit() != 0
@@ -67,6 +81,8 @@ mod tests {
         assert!(admin.has(Scope::Admin) && !admin.has(Scope::Read) && !admin.has(Scope::Submit));
         assert_eq!(Scopes::parse("read, submit"), Some(Scopes::DEFAULT));
         assert_eq!(Scopes::parse("submit,read,admin"), Some(Scopes::ALL));
+        let of_names = Scopes::of_names(["read", "of a newer release", "submit"].into_iter());
+        assert_eq!(of_names, Scopes::DEFAULT);
         for text in ["", "Read", "read,", "read;submit", "write"] {
             assert_eq!(Scopes::parse(text), None, "{text}");
         }

@@ -135,7 +135,7 @@ fn time(text: &str) -> Option<TimeMs> {
 }
 
 /// Decodes a text of a query (`application/x-www-form-urlencoded`). `None` if it is not UTF-8.
-fn decode(text: &str) -> Option<String> {
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {

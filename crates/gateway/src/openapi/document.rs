@@ -33,6 +33,10 @@ pub(crate) fn document<'a>(
     generator.subschema_for::<ProblemDetails<'_>>();
     let mut schemas = generator.take_definitions(true);
     schemas.insert(String::from("Submit"), submit(settings));
+    schemas.insert(
+        String::from("NewApiKey"),
+        schema::published_new_key().clone(),
+    );
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -51,6 +55,7 @@ pub(crate) fn document<'a>(
         "tags": [
             {"name": "jobs", "description": "Submit, show, cancel, retry and delete jobs."},
             {"name": "sessions", "description": "Conversations that jobs continue."},
+            {"name": "keys", "description": "Make, list and revoke API keys. Needs an admin key."},
             {"name": "status", "description": "The state of the queues, the providers and this process."},
         ],
         "paths": paths,

@@ -110,7 +110,11 @@ impl Operation {
         }
         let security = json!([{answers::SECURITY_SCHEME: []}]);
         self.fields.insert(String::from("security"), security);
-        self.problems(&[ProblemCode::Unauthorized, ProblemCode::InsufficientScope])
+        self.problems(&[
+            ProblemCode::Unauthorized,
+            ProblemCode::InsufficientScope,
+            ProblemCode::StoreUnavailable,
+        ])
     }
 
     /// The operation as JSON.

@@ -50,11 +50,12 @@ pub async fn serve(
         is_loopback_listener: is_loopback(&listener),
     };
     let connections = member.metrics.gateway.connections.clone();
-    let key_reads = settings.api_keys.clone().map(|keys| {
-        let reads = tokio::spawn(keys.read_changes());
-        AbortOnDropHandle::new(reads)
-    });
     let state = Arc::new(ApiState::new(member, settings, stop.clone()));
+    let key_reads = state.keys.clone().map(|keys| {
+        let of_file = tokio::spawn(keys.file.read_changes());
+        let stored = tokio::spawn(keys.stored.read_changes());
+        [of_file, stored].map(AbortOnDropHandle::new)
+    });
     let router = router(state, web_guard);
     serve_router(listener, router, limits, Some(connections), stop).await;
     drop(key_reads);

@@ -54,6 +54,11 @@ pub(crate) fn empty_body() -> Problem {
     invalid("is empty; send a JSON object such as {\"input\": \"Hello\"}")
 }
 
+/// The problem for an empty body of a request for an API key.
+pub(crate) fn empty_key_body() -> Problem {
+    invalid("is empty; send a JSON object such as {\"tenant\": \"shop\"}")
+}
+
 fn invalid(message: &str) -> Problem {
     Problem::with_field_error(ProblemCode::InvalidJson, "body", message)
 }

@@ -1,4 +1,4 @@
-//! Validates the body of a submit. The error response names each invalid field and the values that it accepts.
+//! Validates the body of a submit, and of a request for an API key. The error response names each invalid field and the values that it accepts.
 //!
 //! What a body may hold is defined once, as the types of `submit_body` with their bounds. Their JSON Schema validates each
 //! body, and the OpenAPI document publishes the same schema. The body is parsed once into a JSON value, whose parts move into the
@@ -10,6 +10,7 @@
 //! - `schema`: derives the schema of these types, and checks bodies against it.
 //! - `rules`, `message_rules`: what a schema cannot express.
 //! - `field_path`, `field_errors`: the path of a field, and the invalid fields found so far.
+//! - `new_key`, `new_key_body`: the same for the body that makes an API key.
 //! - `submission`: the steps in order, and the job's request.
 
 mod field_errors;
@@ -17,6 +18,8 @@ mod field_hints;
 mod field_path;
 mod json_text;
 mod message_rules;
+mod new_key;
+mod new_key_body;
 mod rules;
 pub(crate) mod schema;
 mod submission;
@@ -24,5 +27,7 @@ mod submit_body;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use json_text::empty_body;
+pub(crate) use json_text::{empty_body, empty_key_body};
+pub(crate) use new_key::new_key;
+pub(crate) use new_key_body::TENANT_CHARS_MAX;
 pub(crate) use submission::{Submission, submission};

@@ -122,7 +122,7 @@ impl Fixture {
     }
 
     /// Starts a gateway over this store and the queue of this engine.
-    async fn over(
+    pub(crate) async fn over(
         store: Arc<dyn Store>,
         engine: &Embedded,
         folder: TempDir,

@@ -22,5 +22,6 @@ mod replacements;
 mod request_ids;
 mod retries;
 mod sessions;
+mod stored_keys;
 mod waits;
 mod web_pages;

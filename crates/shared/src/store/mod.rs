@@ -4,6 +4,7 @@
 //! [`Commit`], which is atomic and compares the lane's version first. All calls are safe to repeat.
 
 mod account;
+mod api_keys;
 mod commit;
 mod counts;
 mod deferred;
@@ -30,6 +31,9 @@ use crate::{
 pub use account::{
     ACCOUNTS_MAX, AccountSwap, DeferredCount, DeferredHead, StoredAccount, StoredAccounts,
     UnreadableAccount,
+};
+pub use api_keys::{
+    API_KEYS_MAX, ApiKeyStore, ApiKeysVersion, StoredApiKey, StoredApiKeys, UnreadableApiKey,
 };
 pub use commit::{Commit, CommitResult, EndedJob, NewJob, RepairedJob, SessionWrite, TimerMove};
 pub use counts::{ClassTotals, Counts, RECENT_COUNTS_MS, RecentCounts, TenantClassCounts};
@@ -83,9 +87,9 @@ impl StoreError {
     }
 }
 
-/// Holds lanes, jobs, sessions, timers, idempotency keys and the presence of processes.
+/// Holds lanes, jobs, sessions, timers, idempotency keys and the presence of processes, and through [`ApiKeyStore`] API keys.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: ApiKeyStore {
     /// The store's clock, as this process knows it. It never goes back, and it advances as fast as a monotonic clock: a step
     /// of the system's clock does not change it. All times that are stored or compared are times of this clock.
     ///

@@ -8,6 +8,7 @@ mod backlog;
 mod connections;
 mod drain;
 mod idempotency;
+mod keys_command;
 mod load;
 mod metrics;
 mod no_workers;

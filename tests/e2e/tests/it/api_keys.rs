@@ -112,6 +112,7 @@ async fn keys_are_in_no_log_and_in_no_file_and_prompts_in_no_log() {
     shop.submit(&json!({ "input": PROMPT, "unknown": API_KEY }))
         .await
         .expect(422);
+    process.wait_for_log("key_id=", TIMEOUT).await;
     process.kill9().await;
 
     let logs = process.logs();

@@ -22,6 +22,7 @@ mod faults_gemini;
 mod faults_openai;
 mod full_disk;
 mod if_busy;
+mod keys_command;
 mod kill9;
 mod load;
 mod local_server;

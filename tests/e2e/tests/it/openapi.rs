@@ -30,3 +30,16 @@ async fn random_requests_get_only_answers_that_the_document_describes() {
         .await;
     random_requests::assert_described(forebay.url()).await;
 }
+
+#[tokio::test]
+async fn random_requests_for_api_keys_get_only_answers_that_the_document_describes() {
+    const ADMIN: &str = "admin-0123456789-0123456789-01234";
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
+    let keys = folder.path().join("keys");
+    fs::write(&keys, format!("ops:{ADMIN}:admin\n")).expect("the file is written");
+    let forebay = Forebay::builder()
+        .env("FOREBAY_API_KEYS_FILE", keys.display().to_string())
+        .start()
+        .await;
+    random_requests::assert_keys_described(forebay.url(), ADMIN).await;
+}

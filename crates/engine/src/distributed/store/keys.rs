@@ -18,6 +18,7 @@
 //! | `fb:{p}:su`, `fb:{p}:sx` | zset | idle sessions (those without live jobs), by last use and by expiry |
 //! | `fb:k:TENANT/KEY` | string | an idempotency key |
 //! | `fb:accounts` | hash | the accounts of providers |
+//! | `fb:{api-keys}` | hash | the API keys: documents by id. `fb:{api-keys}:used` has the times of their last uses, `fb:{api-keys}:version` the version of the set |
 //! | `fb:fleet:counts` | hash | the counts of the fleet: `counts` (JSON), `at` (the time of the sum), and `turn` (when a process last began to sum) |
 //! | `fb:fleet:presence`, `fb:fleet:sweeper` | zset, string | presence: processes by the time of their last renewal; the elected sweeper |
 //! | `fb:fleet:clock:{fb:fleet:presence}` | hash | the store's clock: `time`, the latest known time, and `shift`, the server's clock minus the store's clock |
@@ -117,6 +118,16 @@ impl Keys {
     /// The accounts of providers.
     pub(super) fn accounts(&self) -> String {
         format!("{}:accounts", self.prefix)
+    }
+
+    /// The API keys. The scripts add `:used` and `:version` to this name.
+    pub(super) fn api_keys(&self) -> String {
+        format!("{}:{{api-keys}}", self.prefix)
+    }
+
+    /// The version of the set of API keys.
+    pub(super) fn api_keys_version(&self) -> String {
+        format!("{}:version", self.api_keys())
     }
 
     /// The counts that one process has summed for all.

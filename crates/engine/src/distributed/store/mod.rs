@@ -14,6 +14,7 @@
 //! then `store_impl`, which calls them.
 
 mod accounts;
+mod api_keys;
 mod arguments;
 mod bulk_connections;
 mod commit;

@@ -118,6 +118,10 @@ scripts! {
     deferred_heads: Reads, [include_str!("scripts/deferred_heads.lua")];
     remove_deferred: Writes, [LANE, DEFERRED, include_str!("scripts/remove_deferred.lua")];
     swap_account: Writes, [include_str!("scripts/swap_account.lua")];
+    api_keys: Reads, [include_str!("scripts/api_keys.lua")];
+    add_api_key: Writes, [include_str!("scripts/add_api_key.lua")];
+    remove_api_key: Writes, [include_str!("scripts/remove_api_key.lua")];
+    record_api_key_uses: Writes, [include_str!("scripts/record_api_key_uses.lua")];
     swap_idempotency_key: Writes, [include_str!("scripts/swap_idempotency_key.lua")];
     counts: Reads, [include_str!("scripts/counts.lua")];
     recent_counts: Writes, [include_str!("scripts/recent_counts.lua")];

@@ -1,5 +1,5 @@
 //! The JSON Schema of a submit's body: derived from [`SubmitBody`], published in the OpenAPI document, and the rule by which each
-//! body is validated.
+//! body is validated. The same for the body that makes an API key ([`NewKeyBody`]).
 //!
 //! - `compile`: turns the published schema into a form that is fast to check.
 //! - `check`: checks a body, and names each fault.
@@ -19,35 +19,53 @@ mod tests;
 
 use std::sync::LazyLock;
 
-use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
 use self::compile::Node;
 use super::{
     field_errors::FieldErrors,
     field_path::FieldPath,
+    new_key_body::NewKeyBody,
     submit_body::{OpaqueValues, SubmitBody},
 };
 
-static PUBLISHED: LazyLock<Value> = LazyLock::new(|| {
+static PUBLISHED: LazyLock<Value> = LazyLock::new(derive::<SubmitBody>);
+static PUBLISHED_NEW_KEY: LazyLock<Value> = LazyLock::new(derive::<NewKeyBody>);
+
+fn derive<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
     });
     settings
         .into_generator()
-        .into_root_schema_for::<SubmitBody>()
+        .into_root_schema_for::<T>()
         .to_value()
-});
+}
 
 /// A schema of this process cannot be invalid at run time: a test compiles the same schema.
 static COMPILED: LazyLock<Node> = LazyLock::new(|| {
     Node::compile(published()).expect("the schema of a submit uses only known keywords")
 });
 
+static COMPILED_NEW_KEY: LazyLock<Node> = LazyLock::new(|| {
+    Node::compile(published_new_key()).expect("the schema of a new key uses only known keywords")
+});
+
 /// The schema as it is published.
 pub(crate) fn published() -> &'static Value {
     &PUBLISHED
+}
+
+/// The schema of the body that makes an API key, as it is published.
+pub(crate) fn published_new_key() -> &'static Value {
+    &PUBLISHED_NEW_KEY
+}
+
+/// Adds an error for each field of a new key that its schema refuses.
+pub(super) fn check_new_key(body: &Value, errors: &mut FieldErrors) {
+    COMPILED_NEW_KEY.check(body, FieldPath::Root, errors);
 }
 
 /// Adds an error for each field that the schema refuses.

@@ -22,13 +22,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+pub(super) use self::whole_number::whole_number;
 pub(super) use self::{content::PARTS_MAX, message::MESSAGES_MAX, opaque::OpaqueValues};
 use self::{
     message::Input,
     opaque::Opaque,
     reply::{ReasoningEffort, ResponseFormat, Stop},
     tool::{Tool, ToolChoice},
-    whole_number::whole_number,
 };
 
 /// The default of `tool_wait_s`: how long a session waits for tool results, in seconds.

@@ -108,6 +108,13 @@ async fn each_route_has_its_own_label() {
         (Method::DELETE, "/v1/sessions/s", "/v1/sessions/{id}"),
         (Method::GET, "/v1/queues", "/v1/queues"),
         (Method::GET, "/v1/providers", "/v1/providers"),
+        (Method::GET, "/v1/admin/keys", "/v1/admin/keys"),
+        (Method::POST, "/v1/admin/keys", "/v1/admin/keys"),
+        (
+            Method::DELETE,
+            "/v1/admin/keys/key_1",
+            "/v1/admin/keys/{key_id}",
+        ),
         (Method::GET, "/healthz", "/healthz"),
         (Method::GET, "/readyz", "/readyz"),
         (Method::GET, "/readyz/submits", "/readyz/submits"),

@@ -7,6 +7,7 @@
 //! The tests do not use the embedded store, because its threads and its clock do not follow the paused clock.
 
 mod accounts;
+mod api_keys;
 mod commit;
 mod read;
 

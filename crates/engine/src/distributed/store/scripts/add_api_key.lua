@@ -1,0 +1,10 @@
+-- Adds an API key. KEYS: the keys. ARGV: id, document, the next version of the set, the maximum number of keys. Returns 1 if the set
+-- has this key now.
+local id, doc, version, keys_max = unpack(ARGV)
+local stored = redis.call('HGET', KEYS[1], id)
+-- An earlier request took effect, and its response was lost.
+if stored then return stored == doc and 1 or 0 end
+if redis.call('HLEN', KEYS[1]) >= tonumber(keys_max) then return 0 end
+redis.call('HSET', KEYS[1], id, doc)
+redis.call('SET', KEYS[1] .. ':version', version)
+return 1

@@ -1,0 +1,3 @@
+-- Reads all API keys. KEYS: the keys. Returns the version of the set or '', the ids and documents, and the ids and times of last uses.
+local version = redis.call('GET', KEYS[1] .. ':version') or ''
+return {version, redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[1] .. ':used')}

@@ -1,0 +1,24 @@
+//! The handlers of API keys: make, list, revoke. They need an admin key, and show the keys of all tenants. The keys of the file are
+//! not among them.
+//!
+//! Without a keys file, requests need no key, so there are none to manage.
+
+pub(crate) mod create;
+pub(crate) mod list;
+mod list_query;
+pub(crate) mod revoke;
+mod view;
+
+pub(crate) use list_query::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX};
+pub(crate) use view::{ApiKeyList, CreatedApiKey};
+
+use crate::{auth::ValidKeys, problem::Problem, problem_code::ProblemCode, state::ApiState};
+
+/// The keys of this gateway. An error if it requires none.
+fn required_keys(state: &ApiState) -> Result<&ValidKeys, Problem> {
+    state.keys.as_ref().ok_or_else(|| {
+        let detail = "requests to this gateway need no API key, so a key would protect nothing; set FOREBAY_API_KEYS_FILE to a \
+                      file with an admin key and restart it";
+        Problem::new(ProblemCode::ApiKeysNotRequired, detail)
+    })
+}
