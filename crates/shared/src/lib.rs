@@ -7,6 +7,7 @@
 //! - [`document`]: the versions of stored documents, and the fields that a release does not know.
 //! - [`lane`]: the rules, as pure functions.
 //! - [`account`]: who may call a provider now.
+//! - [`tenant_limit`]: what a tenant may submit now.
 //! - [`wake`], [`queue`], [`store`]: the job message, and the traits of the queue and of the store, which engines implement.
 //! - [`backoff`]: the delay before an operation that failed is repeated.
 
@@ -21,6 +22,7 @@ pub mod queue;
 pub mod secret;
 pub mod session;
 pub mod store;
+pub mod tenant_limit;
 pub mod time;
 pub mod turn;
 pub mod wake;

@@ -4,6 +4,7 @@
 //! method.
 
 mod faults;
+mod limit_store;
 mod store;
 
 pub use faults::{Fault, StoreCall, StoreMode};

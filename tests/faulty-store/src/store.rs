@@ -30,7 +30,7 @@ use crate::faults::{Fault, StoreCall, StoreMode};
 
 /// A store that fails on a test's command and otherwise forwards its calls to a working store.
 pub struct FaultyStore {
-    inner: Arc<dyn Store>,
+    pub(crate) inner: Arc<dyn Store>,
     mode: watch::Sender<StoreMode>,
     faults: Mutex<HashMap<StoreCall, VecDeque<Fault>>>,
     calls: watch::Sender<Vec<(StoreCall, Instant)>>,
@@ -106,7 +106,7 @@ impl FaultyStore {
     }
 
     /// Records the call, and applies the mode and the call's fault. `inner_call` is the same call to the working store.
-    async fn forward<T>(
+    pub(crate) async fn forward<T>(
         &self,
         call: StoreCall,
         inner_call: impl Future<Output = Result<T, StoreError>> + Send,

@@ -28,6 +28,7 @@ mod queue;
 mod restart;
 mod run_inputs;
 mod sessions;
+mod tenant_limits;
 mod timers;
 
 conformance!(on_embedded, crate::embedded::EmbeddedHarness);

@@ -117,6 +117,9 @@ scripts! {
     remove_deferred: Writes, [LANE, DEFERRED, include_str!("scripts/remove_deferred.lua")];
     swap_account: Writes, [include_str!("scripts/swap_account.lua")];
     swap_idempotency_key: Writes, [include_str!("scripts/swap_idempotency_key.lua")];
+    swap_tenant_usage: Writes, [include_str!("scripts/swap_tenant_usage.lua")];
+    set_tenant_limits: Writes, [include_str!("scripts/set_tenant_limits.lua")];
+    live_jobs_of: Reads, [include_str!("scripts/live_jobs_of.lua")];
     counts: Reads, [include_str!("scripts/counts.lua")];
     recent_counts: Writes, [include_str!("scripts/recent_counts.lua")];
     store_counts: Writes, [include_str!("scripts/store_counts.lua")];

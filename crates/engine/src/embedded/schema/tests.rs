@@ -17,7 +17,7 @@ fn a_database_of_a_newer_release_is_refused() {
     let OpenError::Newer { found, known, .. } = error else {
         panic!("{error:?}");
     };
-    assert_eq!((found, known), (99, 9));
+    assert_eq!((found, known), (99, 10));
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn a_second_open_migrates_nothing_and_syncs_each_commit() {
         let version: i64 = db
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .unwrap();
-        assert_eq!(version, 9);
+        assert_eq!(version, 10);
     }
 }
 
@@ -353,7 +353,7 @@ fn a_migration_that_was_interrupted_begins_again() {
         let version: i64 = db
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .unwrap();
-        assert_eq!(version, 9);
+        assert_eq!(version, 10);
         let counts = ["lanes", "timers", "sessions", "deferred"].map(|table| count(&db, table));
         assert_eq!(counts, [2_000; 4]);
     }

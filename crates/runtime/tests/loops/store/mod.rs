@@ -9,6 +9,7 @@
 mod accounts;
 mod commit;
 mod read;
+mod tenant_limits;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
