@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::{idempotency, problem_code::ProblemCode};
 
 /// The patterns of the routes. The test `each_route_has_its_own_label` compares them with the routes of the API.
-const ROUTES: [&str; 14] = [
+const ROUTES: [&str; 15] = [
     "/v1/jobs",
     "/v1/jobs/{id}",
     "/v1/jobs/{id}/cancel",
@@ -21,6 +21,7 @@ const ROUTES: [&str; 14] = [
     "/v1/sessions/{id}",
     "/v1/queues",
     "/v1/providers",
+    "/v1/admin/tenants/{tenant}/limits",
     "/healthz",
     "/readyz",
     "/readyz/submits",
@@ -88,6 +89,7 @@ fn method_label(method: &Method) -> &'static str {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
         Method::POST => "POST",
+        Method::PUT => "PUT",
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
         _ => OTHER,

@@ -6,12 +6,12 @@ use axum::{
     Router,
     http::{HeaderMap, Method, Uri},
     middleware,
-    routing::{MethodRouter, delete, get, post},
+    routing::{MethodRouter, delete, get, post, put},
 };
 
 use crate::{
     around_handlers::{AroundHandlers, around_handlers},
-    health, jobs,
+    health, jobs, limits,
     openapi::{self, Describe, DocumentResponse},
     problem::Problem,
     problem_code::ProblemCode,
@@ -28,6 +28,7 @@ pub(crate) fn router(state: Arc<ApiState>, web_guard: WebGuard) -> Router {
         metrics: state.member.metrics.gateway.clone(),
         web_guard,
         api_keys: state.settings.api_keys.clone(),
+        limiter: state.limiter.clone(),
         body_bytes_max: state.settings.body_bytes_max,
     };
     let routes = routes();
@@ -69,6 +70,9 @@ fn routes() -> Vec<Route> {
         route("delete", "/v1/sessions/{id}", delete(sessions::delete::delete), openapi::delete_session),
         route("get", "/v1/queues", get(queues::get), openapi::get_queues),
         route("get", "/v1/providers", get(providers::get), openapi::get_providers),
+        route("get", "/v1/admin/tenants/{tenant}/limits", get(limits::get), openapi::get_limits),
+        route("put", "/v1/admin/tenants/{tenant}/limits", put(limits::put), openapi::put_limits),
+        route("delete", "/v1/admin/tenants/{tenant}/limits", delete(limits::delete), openapi::delete_limits),
         route("get", "/healthz", get(health::healthz), openapi::healthz),
         route("get", "/readyz", get(health::readyz), openapi::readyz),
         route("get", "/readyz/submits", get(health::readyz_submits), openapi::readyz_submits),

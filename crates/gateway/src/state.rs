@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admission::Admission, auth::Caller, problem::Problem, problem_code::ProblemCode,
     read_pacer::ReadPacer, request_body::BodyReader, retry_after, settings::GatewaySettings,
-    store_call,
+    store_call, tenant_limits::Limiter,
 };
 
 /// Counts of this age or older are not shown. Then they are read from the store, so the client gets an error if the store
@@ -60,6 +60,8 @@ pub(crate) struct ApiState {
     list_permits: Semaphore,
     /// Limits the reads of requests that wait without notices.
     pub(crate) read_pacer: ReadPacer,
+    /// The limits of tenants. `None` without API keys.
+    pub(crate) limiter: Option<Arc<Limiter>>,
     /// Cancelled when the gateway stops. Waiting requests then answer at once.
     pub(crate) stop: CancellationToken,
 }
@@ -76,6 +78,10 @@ impl ApiState {
             wait_permits: Semaphore::new(settings.waits_max.min(Semaphore::MAX_PERMITS)),
             list_permits: Semaphore::new(LISTS_AT_ONCE),
             read_pacer: ReadPacer::default(),
+            limiter: settings
+                .api_keys
+                .clone()
+                .map(|keys| Arc::new(Limiter::new(keys, Arc::clone(&member)))),
             member,
             settings,
             stop,

@@ -47,6 +47,18 @@ fn routes() -> Map<String, Value> {
         ("delete a session", "DELETE /v1/sessions/{id}"),
         ("show the queues", "GET /v1/queues"),
         ("show the providers", "GET /v1/providers"),
+        (
+            "show the limits of a tenant",
+            "GET /v1/admin/tenants/{tenant}/limits",
+        ),
+        (
+            "set the limits of a tenant",
+            "PUT /v1/admin/tenants/{tenant}/limits",
+        ),
+        (
+            "remove the limits of a tenant",
+            "DELETE /v1/admin/tenants/{tenant}/limits",
+        ),
         ("check the process", "GET /healthz"),
         ("check whether it serves requests", "GET /readyz"),
         ("check whether it accepts jobs", "GET /readyz/submits"),

@@ -25,4 +25,5 @@ mod submit_body;
 mod tests;
 
 pub(crate) use json_text::empty_body;
+pub(crate) use schema::BodySchema;
 pub(crate) use submission::{Submission, submission};

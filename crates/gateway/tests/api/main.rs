@@ -21,5 +21,6 @@ mod refused_submits;
 mod request_ids;
 mod retries;
 mod sessions;
+mod tenant_limits;
 mod waits;
 mod web_pages;

@@ -108,6 +108,11 @@ async fn each_route_has_its_own_label() {
         (Method::DELETE, "/v1/sessions/s", "/v1/sessions/{id}"),
         (Method::GET, "/v1/queues", "/v1/queues"),
         (Method::GET, "/v1/providers", "/v1/providers"),
+        (
+            Method::GET,
+            "/v1/admin/tenants/shop/limits",
+            "/v1/admin/tenants/{tenant}/limits",
+        ),
         (Method::GET, "/healthz", "/healthz"),
         (Method::GET, "/readyz", "/readyz"),
         (Method::GET, "/readyz/submits", "/readyz/submits"),
