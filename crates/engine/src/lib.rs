@@ -19,3 +19,4 @@ mod off_async_threads;
 mod record;
 mod rejection;
 mod rows;
+mod stored_limits;

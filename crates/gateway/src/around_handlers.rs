@@ -14,7 +14,9 @@ use futures_util::FutureExt;
 use crate::{
     auth::{ValidKeys, authorize},
     panic_response::panic_response,
-    query_parameters, request_body, request_context, unread_body,
+    query_parameters, request_body, request_context,
+    tenant_limits::{Limiter, within_limits},
+    unread_body,
     web_guard::{self, WebGuard},
 };
 
@@ -23,6 +25,8 @@ pub(crate) struct AroundHandlers {
     pub(crate) metrics: GatewayMetrics,
     pub(crate) web_guard: WebGuard,
     pub(crate) api_keys: Option<ValidKeys>,
+    /// Without keys there are no limits.
+    pub(crate) limiter: Option<Arc<Limiter>>,
     pub(crate) body_bytes_max: usize,
 }
 
@@ -43,13 +47,24 @@ pub(crate) fn around_handlers(
     })
 }
 
-async fn refuse_or_run(around: &AroundHandlers, mut request: Request, next: Next) -> Response {
-    if let Some(keys) = &around.api_keys {
-        request = match authorize(keys, request) {
-            Ok(request) => request,
-            Err(refusal) => return refusal,
-        };
+async fn refuse_or_run(around: &AroundHandlers, request: Request, next: Next) -> Response {
+    let run = async |request| {
+        let run = async |request| query_parameters::refuse_unknown(request, next).await;
+        request_body::refuse_too_large(around.body_bytes_max, request, run).await
+    };
+    let Some(keys) = &around.api_keys else {
+        return run(request).await;
+    };
+    let (request, refusal) = match authorize(keys, request) {
+        Ok(authorized) => authorized,
+        Err(refusal) => return refusal,
+    };
+    let run = async |request| match refusal {
+        Some(refusal) => refusal,
+        None => run(request).await,
+    };
+    match &around.limiter {
+        Some(limiter) => within_limits(limiter, request, run).await,
+        None => run(request).await,
     }
-    let run = async |request| query_parameters::refuse_unknown(request, next).await;
-    request_body::refuse_too_large(around.body_bytes_max, request, run).await
 }

@@ -23,6 +23,7 @@
 //!   bodies are accepted. `reserved_body`: the body of a large response. `validation`: checks a submit's fields.
 //! - `idempotency`: finds the job of a repeated submit. `admission`: decides whether new jobs are accepted now.
 //!   `admitted_jobs`: counts jobs until a sample of the counts has them.
+//! - `tenant_limits`: the limits of tenants. `limits`: the handlers that show and set them.
 //! - `waiting_jobs`: limits the jobs that wait for one provider. `model_accounts`: which provider a model is for.
 //! - `readiness`: whether the process is healthy and ready. `admin`: the admin listener.
 //! - `store_call`: time limits and errors of store calls. `read_pacer`: limits the reads of waiting requests.
@@ -41,6 +42,7 @@ mod idempotency;
 mod jobs;
 mod json_response;
 mod json_size;
+mod limits;
 mod model_accounts;
 mod openapi;
 mod panic_response;
@@ -67,6 +69,7 @@ pub mod settings;
 mod state;
 mod store_call;
 mod swagger_ui;
+mod tenant_limits;
 mod unread_body;
 mod validation;
 mod waiting_jobs;

@@ -1,6 +1,6 @@
 //! An error response, written as problem details (RFC 9457).
 //!
-//! `type` is `urn:forebay:problem:` followed by the code. Both are stable; `detail` is for people. The
+//! `type` is `urn:forebay:problem:` followed by the code, or a type of the registry of IANA. Both are stable; `detail` is for people. The
 //! codes are in [`problem_code`](crate::problem_code).
 
 use axum::{
@@ -34,13 +34,17 @@ pub(crate) struct Problem {
     closes_connection: bool,
     accepts_identity_only: bool,
     missing: Vec<&'static str>,
+    violated_policies: Vec<&'static str>,
 }
+
+/// The type of a problem whose cause is a limit (draft-ietf-httpapi-ratelimit-headers-11).
+const QUOTA_EXCEEDED_TYPE: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 
 /// Problem details (RFC 9457).
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Problem")]
 pub(crate) struct ProblemDetails<'a> {
-    /// `urn:forebay:problem:` and the code.
+    /// `urn:forebay:problem:` and the code. That of `quota_exceeded` is registered by IANA.
     r#type: String,
     title: &'a str,
     status: u16,
@@ -54,6 +58,9 @@ pub(crate) struct ProblemDetails<'a> {
     /// What the process lacks to be ready.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     missing: &'a [&'static str],
+    /// The limits of the tenant that are reached, by the names of their policies.
+    #[serde(rename = "violated-policies", skip_serializing_if = "<[_]>::is_empty")]
+    violated_policies: &'a [&'static str],
 }
 
 impl Problem {
@@ -66,6 +73,7 @@ impl Problem {
             closes_connection: false,
             accepts_identity_only: false,
             missing: Vec::new(),
+            violated_policies: Vec::new(),
         }
     }
 
@@ -135,6 +143,14 @@ impl Problem {
         &self.errors
     }
 
+    /// The response to a request beyond a limit of its tenant.
+    pub(crate) fn quota_exceeded(policy: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            violated_policies: vec![policy],
+            ..Self::new(ProblemCode::QuotaExceeded, detail)
+        }
+    }
+
     pub(crate) fn job_not_found() -> Self {
         let detail = "no job has this id, or its record has expired or was deleted";
         Self::new(ProblemCode::JobNotFound, detail)
@@ -160,13 +176,17 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, code, title) = self.code.row();
         let details = ProblemDetails {
-            r#type: format!("urn:forebay:problem:{code}"),
+            r#type: match self.code {
+                ProblemCode::QuotaExceeded => QUOTA_EXCEEDED_TYPE.to_owned(),
+                _ => format!("urn:forebay:problem:{code}"),
+            },
             title,
             status: status.as_u16(),
             detail: &self.detail,
             code,
             errors: &self.errors,
             missing: &self.missing,
+            violated_policies: &self.violated_policies,
         };
         // Strings, numbers and lists of them always serialise.
         let body = serde_json::to_vec(&details).unwrap_or_default();

@@ -61,6 +61,10 @@ pub(crate) enum ProblemCode {
     HeadersTooLarge,
     /// The session's lane is full. `Retry-After` estimates when one of its jobs has ended.
     SessionFull,
+    /// A limit of the tenant is reached. Its `type` is that of the IANA registry, and it has a `Retry-After`.
+    QuotaExceeded,
+    /// The tenant has no limits.
+    LimitsNotFound,
     /// A defect of the gateway or of the store.
     Internal,
     /// The number of live jobs has reached the limit. This problem and all below have a `Retry-After`.
@@ -124,6 +128,8 @@ impl ProblemCode {
             Self::IdempotencyKeyReused => (S::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "The idempotency key belongs to another request"),
             Self::HeadersTooLarge      => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", "The headers are too many or too large"),
             Self::SessionFull          => (S::TOO_MANY_REQUESTS, "session_full", "The session has too many live jobs"),
+            Self::QuotaExceeded        => (S::TOO_MANY_REQUESTS, "quota_exceeded", "A limit of the tenant is reached"),
+            Self::LimitsNotFound       => (S::NOT_FOUND, "limits_not_found", "The tenant has no limits"),
             Self::Internal             => (S::INTERNAL_SERVER_ERROR, "internal", "An internal error occurred"),
             Self::BacklogFull          => (S::SERVICE_UNAVAILABLE, "backlog_full", "Too many jobs are live"),
             Self::ProviderBacklogFull  => (S::SERVICE_UNAVAILABLE, "provider_backlog_full", "Too many jobs wait for the provider"),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::{idempotency, problem_code::ProblemCode};
 
 /// The patterns of the routes. The test `each_route_has_its_own_label` compares them with the routes of the API.
-const ROUTES: [&str; 16] = [
+const ROUTES: [&str; 17] = [
     "/v1/jobs",
     "/v1/jobs/{id}",
     "/v1/jobs/{id}/cancel",
@@ -23,6 +23,7 @@ const ROUTES: [&str; 16] = [
     "/v1/providers",
     "/v1/admin/keys",
     "/v1/admin/keys/{key_id}",
+    "/v1/admin/tenants/{tenant}/limits",
     "/healthz",
     "/readyz",
     "/readyz/submits",
@@ -90,6 +91,7 @@ fn method_label(method: &Method) -> &'static str {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
         Method::POST => "POST",
+        Method::PUT => "PUT",
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
         _ => OTHER,

@@ -6,13 +6,13 @@ use axum::{
     Router,
     http::{HeaderMap, Method, Uri},
     middleware,
-    routing::{MethodRouter, delete, get, post},
+    routing::{MethodRouter, delete, get, post, put},
 };
 
 use crate::{
     admin_keys,
     around_handlers::{AroundHandlers, around_handlers},
-    health, jobs,
+    health, jobs, limits,
     openapi::{self, Describe, DocumentResponse},
     problem::Problem,
     problem_code::ProblemCode,
@@ -29,6 +29,7 @@ pub(crate) fn router(state: Arc<ApiState>, web_guard: WebGuard) -> Router {
         metrics: state.member.metrics.gateway.clone(),
         web_guard,
         api_keys: state.keys.clone(),
+        limiter: state.limiter.clone(),
         body_bytes_max: state.settings.body_bytes_max,
     };
     let routes = routes();
@@ -73,6 +74,9 @@ fn routes() -> Vec<Route> {
         route("get", "/v1/admin/keys", get(admin_keys::list::get), openapi::list_keys),
         route("post", "/v1/admin/keys", post(admin_keys::create::post), openapi::create_key),
         route("delete", "/v1/admin/keys/{key_id}", delete(admin_keys::revoke::delete), openapi::revoke_key),
+        route("get", "/v1/admin/tenants/{tenant}/limits", get(limits::get), openapi::get_limits),
+        route("put", "/v1/admin/tenants/{tenant}/limits", put(limits::put), openapi::put_limits),
+        route("delete", "/v1/admin/tenants/{tenant}/limits", delete(limits::delete), openapi::delete_limits),
         route("get", "/healthz", get(health::healthz), openapi::healthz),
         route("get", "/readyz", get(health::readyz), openapi::readyz),
         route("get", "/readyz/submits", get(health::readyz_submits), openapi::readyz_submits),

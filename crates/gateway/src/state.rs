@@ -26,6 +26,7 @@ use crate::{
     retry_after,
     settings::GatewaySettings,
     store_call,
+    tenant_limits::Limiter,
 };
 
 /// Counts of this age or older are not shown. Then they are read from the store, so the client gets an error if the store
@@ -68,6 +69,8 @@ pub(crate) struct ApiState {
     pub(crate) read_pacer: ReadPacer,
     /// The API keys. `None` if requests need none.
     pub(crate) keys: Option<ValidKeys>,
+    /// The limits of tenants. `None` without API keys.
+    pub(crate) limiter: Option<Arc<Limiter>>,
     /// Cancelled when the gateway stops. Waiting requests then answer at once.
     pub(crate) stop: CancellationToken,
 }
@@ -86,6 +89,10 @@ impl ApiState {
             wait_permits: Semaphore::new(settings.waits_max.min(Semaphore::MAX_PERMITS)),
             list_permits: Semaphore::new(LISTS_AT_ONCE),
             read_pacer: ReadPacer::default(),
+            limiter: settings
+                .api_keys
+                .clone()
+                .map(|keys| Arc::new(Limiter::new(keys, Arc::clone(&member)))),
             member,
             settings,
             stop,

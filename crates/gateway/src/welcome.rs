@@ -50,6 +50,18 @@ fn routes() -> Map<String, Value> {
         ("list the API keys", "GET /v1/admin/keys"),
         ("make an API key", "POST /v1/admin/keys"),
         ("revoke an API key", "DELETE /v1/admin/keys/{key_id}"),
+        (
+            "show the limits of a tenant",
+            "GET /v1/admin/tenants/{tenant}/limits",
+        ),
+        (
+            "set the limits of a tenant",
+            "PUT /v1/admin/tenants/{tenant}/limits",
+        ),
+        (
+            "remove the limits of a tenant",
+            "DELETE /v1/admin/tenants/{tenant}/limits",
+        ),
         ("check the process", "GET /healthz"),
         ("check whether it serves requests", "GET /readyz"),
         ("check whether it accepts jobs", "GET /readyz/submits"),

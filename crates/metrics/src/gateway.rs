@@ -43,10 +43,21 @@ impl EncodeLabelSet for RequestLabels {
     }
 }
 
+/// The name of a limit of a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct PolicyLabel(&'static str);
+
+impl EncodeLabelSet for PolicyLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
+        [("policy", self.0)].encode(encoder)
+    }
+}
+
 /// The metrics of the HTTP API. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct GatewayMetrics {
     submits: Family<OutcomeLabel, Counter>,
+    quota_refusals: Family<PolicyLabel, Counter>,
     requests: Family<RequestLabels, Histogram, DurationHistogram>,
     /// The requests that are being handled.
     pub requests_in_flight: Gauge,
@@ -62,6 +73,7 @@ impl Default for GatewayMetrics {
         }
         Self {
             submits,
+            quota_refusals: Family::default(),
             requests: Family::new_with_constructor(DurationHistogram),
             requests_in_flight: Gauge::default(),
             connections: ConnectionGauge::default(),
@@ -75,6 +87,11 @@ impl GatewayMetrics {
             "forebay_submits",
             "Submits, by outcome: accepted, replayed, or the code of the refusal",
             self.submits.clone(),
+        );
+        registry.register(
+            "forebay_quota_refusals",
+            "Requests that were refused by a limit of their tenant, by the policy of the limit",
+            self.quota_refusals.clone(),
         );
         registry.register(
             "forebay_http_request_duration_seconds",
@@ -96,6 +113,13 @@ impl GatewayMetrics {
     /// Counts a submit. `outcome` is [`ACCEPTED`], [`REPLAYED`] or the code of a problem.
     pub fn count_submit(&self, outcome: &'static str) {
         self.submits.get_or_create(&OutcomeLabel(outcome)).inc();
+    }
+
+    /// Counts a request that a limit of its tenant refused. `policy` is the name of the limit.
+    pub fn count_quota_refusal(&self, policy: &'static str) {
+        self.quota_refusals
+            .get_or_create(&PolicyLabel(policy))
+            .inc();
     }
 
     /// Records a request.

@@ -17,6 +17,7 @@ pub mod calls;
 pub mod exposition;
 pub mod gateway;
 pub mod lanes;
+mod metered_limit_store;
 pub mod metered_store;
 pub mod metrics;
 pub mod model_label;

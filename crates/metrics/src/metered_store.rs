@@ -27,7 +27,7 @@ use crate::store::{ABANDONED, StoreMetrics, error_kind};
 
 /// A store that measures its calls.
 pub struct MeteredStore {
-    inner: Arc<dyn Store>,
+    pub(crate) inner: Arc<dyn Store>,
     metrics: StoreMetrics,
 }
 
@@ -39,7 +39,7 @@ impl MeteredStore {
     }
 
     /// Measures a call. If the caller stops waiting for it, it is recorded as abandoned.
-    async fn measure<T>(
+    pub(crate) async fn measure<T>(
         &self,
         operation: &'static str,
         call: impl Future<Output = Result<T, StoreError>> + Send,

@@ -8,6 +8,7 @@
 //! - [`lane`]: the rules, as pure functions.
 //! - [`account`]: who may call a provider now.
 //! - [`api_key`]: the API keys that the store holds.
+//! - [`tenant_limit`]: what a tenant may submit now.
 //! - [`wake`], [`queue`], [`store`]: the job message, and the traits of the queue and of the store, which engines implement.
 //! - [`backoff`]: the delay before an operation that failed is repeated.
 
@@ -23,6 +24,7 @@ pub mod queue;
 pub mod secret;
 pub mod session;
 pub mod store;
+pub mod tenant_limit;
 pub mod time;
 pub mod turn;
 pub mod wake;

@@ -5,6 +5,7 @@
 //! - [`collector`]: a collector of traces; [`trace_tree`]: the check that a job has one trace
 //! - [`order`]: the check that the turns of a session never race
 //! - [`fleet`]: gateways and workers over real RabbitMQ and Redis servers
+//! - [`flood`]: clients that submit as fast as they get answers
 //! - [`fake_clock`]: a system clock that a test sets while processes run
 //! - [`files`]: a search in the files of a folder
 //! - [`keys_command`]: `forebay keys`
@@ -24,6 +25,7 @@ pub mod fake_clock;
 pub mod files;
 pub mod fleet;
 pub mod keys_command;
+pub mod flood;
 pub mod metrics;
 pub mod open_files;
 pub mod order;

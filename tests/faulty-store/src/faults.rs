@@ -73,6 +73,16 @@ pub enum StoreCall {
     Counts,
     /// `watch`.
     Watch,
+    /// `tenant_usage`.
+    TenantUsage,
+    /// `swap_tenant_usage`.
+    SwapTenantUsage,
+    /// `live_jobs_of`.
+    LiveJobsOf,
+    /// `tenant_limits` and `tenant_limits_of`.
+    TenantLimits,
+    /// `set_tenant_limits`.
+    SetTenantLimits,
 }
 
 /// How the store handles all calls.

@@ -5,6 +5,7 @@
 
 mod api_keys;
 mod faults;
+mod limit_store;
 mod store;
 
 pub use faults::{Fault, StoreCall, StoreMode};

@@ -152,6 +152,16 @@ pub(super) fn read(db: &Connection, now: TimeMs) -> rusqlite::Result<Counts> {
     })
 }
 
+/// Counts the live jobs of a tenant.
+pub(super) fn live_of(db: &Connection, tenant: &str) -> rusqlite::Result<u64> {
+    db.prepare_cached(
+        "SELECT coalesce(sum(ready + in_flight + behind_session + retry_wait + provider_wait), 0)
+         FROM counts WHERE tenant = ?1",
+    )?
+    .query_row([tenant], |row| row.get(0))
+    .map(u64_or_zero)
+}
+
 fn read_deferred(db: &Connection) -> rusqlite::Result<Vec<DeferredCount>> {
     db.prepare_cached("SELECT account, class, heads, behind FROM deferred_counts")?
         .query_map([], |row| {

@@ -11,9 +11,9 @@
 //!
 //! ARCHITECTURE.md, "The threads around SQLite", explains why each thread exists.
 //!
-//! `store_impl` implements the trait `Store`. `commit` writes the rows of a commit; `lane_row`, `lanes`, `heads`, `jobs`,
-//! `timers`, `sessions`, `idempotency_keys`, `deferred` and `counts` each contain the statements of one part of the schema. Presence and the election (`fleet`),
-//! the accounts of providers (`accounts`), notices (`watchers`) and the queue are in memory and end with the process.
+//! `store_impl` implements the trait `Store`, and `limit_store_impl` the trait `LimitStore`. `commit` writes the rows of a commit; `lane_row`, `lanes`, `heads`, `jobs`,
+//! `timers`, `sessions`, `idempotency_keys`, `deferred`, `tenant_limits` and `counts` each contain the statements of one part of the schema. Presence and the election (`fleet`),
+//! the accounts of providers (`accounts`), the usage of tenants (`tenant_usage`), notices (`watchers`) and the queue are in memory and end with the process.
 
 mod accounts;
 mod api_keys;
@@ -33,6 +33,7 @@ mod idempotency_keys;
 mod jobs;
 mod lane_row;
 mod lanes;
+mod limit_store_impl;
 mod open_error;
 mod packed_wake;
 mod queue;
@@ -43,6 +44,8 @@ mod sqlite_error;
 mod sqlite_store;
 mod store_impl;
 mod system_clock;
+mod tenant_limits;
+mod tenant_usage;
 mod timers;
 mod transaction;
 mod watchers;
@@ -153,6 +156,7 @@ impl Embedded {
                 clock,
                 fleet: fleet::MemoryFleet::default(),
                 accounts: accounts::MemoryAccounts::default(),
+                tenant_usage: tenant_usage::MemoryUsage::default(),
                 watchers: Arc::default(),
             }),
             queue: Arc::default(),

@@ -13,6 +13,7 @@ use super::{
     fleet::MemoryFleet,
     readers::Readers,
     system_clock::SystemClock,
+    tenant_usage::MemoryUsage,
     watchers::Watchers,
     writer::Writer,
 };
@@ -27,6 +28,7 @@ pub(super) struct SqliteStore {
     pub(super) clock: Arc<SystemClock>,
     pub(super) fleet: MemoryFleet,
     pub(super) accounts: MemoryAccounts,
+    pub(super) tenant_usage: MemoryUsage,
     pub(super) watchers: Arc<Watchers>,
 }
 

@@ -191,6 +191,11 @@ async fn assert_consistent(
             "oldest waiting job of {key:?}"
         );
     }
+    for tenant in live.keys().map(|(tenant, _)| tenant) {
+        let classes = Class::ALL.map(|class| live[&(tenant.clone(), class)].live());
+        let found = store.live_jobs_of(tenant).await.unwrap();
+        assert_eq!(i64::try_from(found), Ok(classes.iter().sum()), "{tenant}");
+    }
 
     let after_all_timers = store.now().plus_ms(9 * LONG_MS);
     let timers = store.due_timers(after_all_timers, 1_000).await.unwrap();

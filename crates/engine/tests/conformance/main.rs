@@ -30,6 +30,7 @@ mod replaced_turns;
 mod restart;
 mod run_inputs;
 mod sessions;
+mod tenant_limits;
 mod timers;
 
 conformance!(on_embedded, crate::embedded::EmbeddedHarness);

@@ -90,6 +90,12 @@ macro_rules! conformance {
                     ends_on_request,
                     elects_one_sweeper,
                     ends_the_term_of_a_sweeper_that_does_not_renew_it;
+                tenant_limits: usage_is_replaced_only_if_it_has_the_expected_version,
+                    usage_is_replaced_by_one_of_several_concurrent_swaps,
+                    usage_expires,
+                    live_jobs_are_counted_by_tenant,
+                    limits_are_stored_and_removed_and_have_a_version,
+                    limits_are_stored_for_a_bounded_number_of_tenants;
                 counts: equal_the_sums_over_all_lanes,
                     that_are_recent_are_at_most_about_a_second_old,
                     include_the_oldest_waiting_job;

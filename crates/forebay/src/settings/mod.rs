@@ -98,8 +98,8 @@ pub struct Settings {
     pub listen: SocketAddr,
 
     /// A file of API keys, one in each line: `tenant:key`, or `tenant:key:scope,scope` with the scopes submit, read and admin.
-    /// Without scopes, a key may submit and read. A change is used within 4 seconds. Without this setting, the
-    /// API needs no key, and FOREBAY_LISTEN must be a loopback address.
+    /// Without scopes, a key may submit and read. A line `[tenant] requests=100/60 live=50` limits a tenant. A change is used within 4
+    /// seconds. Without this setting, the API needs no key, and FOREBAY_LISTEN must be a loopback address.
     #[arg(long, env = "FOREBAY_API_KEYS_FILE", global = true, value_parser = parse::file("FOREBAY_API_KEYS_FILE"))]
     pub api_keys_file: Option<PathBuf>,
 

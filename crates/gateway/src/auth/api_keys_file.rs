@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use forebay_shared::{ids::TenantId, tenant_limit::TenantLimits};
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use tokio::{
@@ -17,7 +18,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{api_keys::ApiKeys, caller::Caller, keys_file};
+use super::{
+    caller::Caller,
+    keys_file::{self, KeysFile},
+};
 
 /// How often the file is read. A changed file is used once two reads in a row are equal, because it may be read while it is written.
 /// So a removed key is refused at most 4 s after the change.
@@ -43,44 +47,53 @@ pub enum ApiKeysFileError {
 /// The API keys of a file.
 pub struct ApiKeysFile {
     path: PathBuf,
-    keys: RwLock<Arc<ApiKeys>>,
+    /// The keys and the limits.
+    content: RwLock<Arc<KeysFile>>,
 }
 
 impl ApiKeysFile {
     /// Reads a file: `tenant:key` or `tenant:key:scope,scope` in each line. A key is 32 to 512 characters long, a scope `submit`,
-    /// `read` or `admin`. Without scopes, a key may submit and read.
+    /// `read` or `admin`. Without scopes, a key may submit and read. A line `[tenant] requests=100/60 live=50` has the limits of a tenant:
+    /// the requests in a window of seconds that submit or retry a job, and the live jobs.
     ///
     /// # Errors
     /// [`ApiKeysFileError`] if the file cannot be read, is no regular file, has more than 8 MiB or 10,000 keys, has no key, or has a
     /// wrong line.
     pub fn open(path: &Path) -> Result<Self, ApiKeysFileError> {
-        let keys = parse(&read(path)?)?;
+        let content = parse(&read(path)?)?;
         Ok(Self {
             path: path.to_owned(),
-            keys: RwLock::new(Arc::new(keys)),
+            content: RwLock::new(Arc::new(content)),
         })
     }
 
     /// The number of keys.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.keys().len()
+        self.content().keys.len()
     }
 
     /// The caller with this key.
     pub(super) fn find(&self, key: &str) -> Option<Caller> {
-        self.keys().find(key).cloned()
+        self.content().keys.find(key).cloned()
     }
 
     /// Whether the key of this caller is still valid, with the same tenant and scopes.
     pub(crate) fn has(&self, caller: &Caller) -> bool {
-        let keys = self.keys();
-        let found = caller.key_hash().and_then(|hash| keys.find_hash(hash));
+        let content = self.content();
+        let found = caller
+            .key_hash()
+            .and_then(|hash| content.keys.find_hash(hash));
         found.is_some_and(|found| found.is_same(caller))
     }
 
-    fn keys(&self) -> Arc<ApiKeys> {
-        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    /// The limits of a tenant.
+    pub(crate) fn limits_of(&self, tenant: &TenantId) -> Option<Arc<TenantLimits>> {
+        self.content().limits.get(tenant).cloned()
+    }
+
+    fn content(&self) -> Arc<KeysFile> {
+        Arc::clone(&self.content.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads the file every two seconds, for as long as the future is polled. While the file is wrong, the earlier keys stay valid.
@@ -135,10 +148,10 @@ impl ApiKeysFile {
         if !reads.is_new(&text) {
             return Ok(None);
         }
-        let keys = parse(&text)?;
+        let content = parse(&text)?;
         reads.used();
-        let count = keys.len();
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        let count = content.keys.len();
+        *self.content.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(content);
         Ok(Some(count))
     }
 }
@@ -175,7 +188,7 @@ impl Reads {
     }
 }
 
-fn parse(text: &str) -> Result<ApiKeys, ApiKeysFileError> {
+fn parse(text: &str) -> Result<KeysFile, ApiKeysFileError> {
     keys_file::parse(text).map_err(ApiKeysFileError::Invalid)
 }
 

@@ -35,9 +35,12 @@ impl Access {
         match route {
             Some("/" | "/healthz" | "/readyz" | "/readyz/submits") => Self::Open,
             Some("/openapi.json" | "/docs" | "/docs/{file}") => Self::Open,
-            Some("/v1/providers" | "/v1/admin/keys" | "/v1/admin/keys/{key_id}") => {
-                Self::OneOf(&[Admin])
-            }
+            Some("/v1/providers") => Self::OneOf(&[Admin]),
+            Some(
+                "/v1/admin/keys"
+                | "/v1/admin/keys/{key_id}"
+                | "/v1/admin/tenants/{tenant}/limits",
+            ) => Self::OneOf(&[Admin]),
             Some("/v1/queues") => Self::OneOf(&[Read, Admin]),
             Some(_) if is_read => Self::OneOf(&[Read]),
             Some(_) => Self::OneOf(&[Submit]),
@@ -46,16 +49,20 @@ impl Access {
     }
 }
 
-/// Checks the key of a request. Returns the request with its [`Caller`], or the response that refuses it.
+/// Checks the key of a request. Returns the request with its [`Caller`], or the response that refuses it. If the key is valid and lacks
+/// the scope, returns both.
 #[expect(
     clippy::result_large_err,
     reason = "the response is passed on as it is"
 )]
-pub(crate) fn authorize(keys: &ValidKeys, mut request: Request) -> Result<Request, Response> {
+pub(crate) fn authorize(
+    keys: &ValidKeys,
+    mut request: Request,
+) -> Result<(Request, Option<Response>), Response> {
     let route = request.extensions().get::<MatchedPath>();
     let access = Access::of(request.method(), route.map(MatchedPath::as_str));
     if matches!(access, Access::Open) {
-        return Ok(request);
+        return Ok((request, None));
     }
     let caller = match bearer_key(request.headers()) {
         Ok(key) => match keys.find(key) {
@@ -67,13 +74,14 @@ pub(crate) fn authorize(keys: &ValidKeys, mut request: Request) -> Result<Reques
     };
     let caller = caller.map_err(Refusal::into_response)?;
     task_context::update(|context| context.key_id = caller.key_id());
-    if let Access::OneOf(scopes) = access
-        && !scopes.iter().any(|scope| caller.may(*scope))
-    {
-        return Err(Refusal::MissingScope(scopes).into_response());
-    }
+    let refusal = match access {
+        Access::OneOf(scopes) if !scopes.iter().any(|scope| caller.may(*scope)) => {
+            Some(Refusal::MissingScope(scopes).into_response())
+        }
+        _ => None,
+    };
     request.extensions_mut().insert::<Caller>(caller);
-    Ok(request)
+    Ok((request, refusal))
 }
 
 /// The response to a request whose key was revoked while it waited.

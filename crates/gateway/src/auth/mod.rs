@@ -3,7 +3,7 @@
 //! - `scopes`: what a key may do. `caller`: who makes a request.
 //! - `hash_index`: finds keys by their hashes (`key_hash`).
 //! - [`ApiKeysFile`]: the keys of a file, read again when it changes. `api_keys`: one state of them. `keys_file`: reads keys from the
-//!   text of a file.
+//!   text of a file, and limits of tenants; `limits_text`: one line of limits.
 //! - `stored_keys`: the keys of the store, which are made at run time. `generated_key`: their form. `key_uses`: when they were used.
 //! - `valid_keys`: the keys that the gateway accepts, those of the file and of the store.
 //! - `authorize`: decides which scope a request needs, and whether its key has it.
@@ -17,6 +17,7 @@ mod hash_index;
 mod key_hash;
 mod key_uses;
 mod keys_file;
+mod limits_text;
 mod scopes;
 mod stored_keys;
 mod valid_keys;

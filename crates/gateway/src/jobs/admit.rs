@@ -26,11 +26,11 @@ use forebay_shared::{
 use forebay_telemetry::task_context;
 
 use super::{
+    admission_permits::AdmissionPermits,
     queue_position::{ClassSpeed, QueuePosition},
     replaced_turn, view,
 };
 use crate::{
-    admission::Reservation,
     auth::Caller,
     idempotency,
     problem::Problem,
@@ -38,6 +38,7 @@ use crate::{
     retry_after::set_retry_after,
     state::{ApiState, ReadJob},
     store_call::lane_problem,
+    tenant_limits::Limited,
     validation::Submission,
 };
 
@@ -58,10 +59,13 @@ pub(super) struct PreparedJob {
 }
 
 impl PreparedJob {
-    /// Counts the job in the backlog, or returns why it is refused.
-    pub(super) fn reserve<'a>(&self, state: &'a ApiState) -> Result<Reservation<'a>, Problem> {
-        let accounts = || state.settings.model_accounts.of(&self.submission.model);
-        state.admission.reserve(&state.member, accounts)
+    /// Takes a permit of the tenant and counts the job in the backlog, or returns why it is refused.
+    pub(super) async fn reserve<'a>(
+        &self,
+        state: &'a ApiState,
+        limited: &Limited,
+    ) -> Result<AdmissionPermits<'a>, Problem> {
+        AdmissionPermits::take(state, limited, &self.submission.model).await
     }
 
     /// Admits the job and answers 202. `keep_until` is set for a job with an idempotency key.
@@ -70,7 +74,7 @@ impl PreparedJob {
         state: &ApiState,
         id: JobId,
         keep_until: Option<TimeMs>,
-        mut reservation: Reservation<'_>,
+        mut permits: AdmissionPermits<'_>,
     ) -> Result<Accepted, AdmitError> {
         log_with(id);
         let (submission, caller) = (self.submission, self.caller);
@@ -115,9 +119,9 @@ impl PreparedJob {
         if let Some(memory) = self.memory {
             change = change.with_reserved(memory);
         }
-        reservation.use_up();
+        permits.begin_commit();
         let applied = state.member.lanes.apply(change, self.timeout).await;
-        drop(reservation);
+        permits.commit_ended(&applied);
         match applied {
             Ok(applied) => {
                 state.admission.record_store_full(false);

@@ -1,5 +1,6 @@
 //! The handlers of jobs: submit, show, wait, list, cancel, retry, delete.
 
+mod admission_permits;
 mod admit;
 pub(crate) mod cancel;
 pub(crate) mod delete;

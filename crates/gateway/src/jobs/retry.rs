@@ -17,16 +17,20 @@ use forebay_shared::{
     store::{FoundJob, JobRecord, JobState},
 };
 
-use super::admit::{accepted_job, accepted_new, admit_error};
+use super::{
+    admission_permits::AdmissionPermits,
+    admit::{accepted_job, accepted_new, admit_error},
+};
 use crate::{
     auth::Caller, path_ids::job_id, problem::Problem, problem_code::ProblemCode, state::ApiState,
-    store_call::STORE_TIMEOUT,
+    store_call::STORE_TIMEOUT, tenant_limits::Limited,
 };
 
 /// Runs a job again.
 pub(crate) async fn post(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
+    limited: Limited,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = job_id(path)?;
@@ -38,8 +42,7 @@ pub(crate) async fn post(
     if outcome.status == Status::Completed {
         return Err(completed());
     }
-    let accounts = || state.settings.model_accounts.of(&record.meta.model);
-    let mut reservation = state.admission.reserve(&state.member, accounts)?;
+    let mut permits = AdmissionPermits::take(&state, &limited, &record.meta.model).await?;
 
     let (now, fence) = (state.member.store.now(), outcome.fence);
     let meta = JobMeta {
@@ -49,10 +52,10 @@ pub(crate) async fn post(
     };
     let class = meta.class;
     let meta = Arc::new(meta);
-    reservation.use_up();
+    permits.begin_commit();
     let repair = LaneChange::repair(Arc::clone(&meta), fence);
     let applied = state.member.lanes.apply(repair, STORE_TIMEOUT).await;
-    drop(reservation);
+    permits.commit_ended(&applied);
     match applied {
         Ok(applied) => {
             tracing::debug!(job_id = %id, %class, "job accepted again");

@@ -28,6 +28,7 @@ use crate::{
     problem::Problem,
     state::ApiState,
     store_call::{LARGE_STORE_TIMEOUT, STORE_TIMEOUT},
+    tenant_limits::Limited,
     validation,
 };
 
@@ -35,9 +36,10 @@ use crate::{
 pub(crate) async fn post(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
+    limited: Limited,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (accepted, wait_time) = submit(&state, &caller, request).await?;
+    let (accepted, wait_time) = submit(&state, &caller, &limited, request).await?;
     if accepted.has_ended && wait_time.seconds > 0 {
         return Ok(already_ended(accepted, wait_time));
     }
@@ -100,6 +102,7 @@ async fn wait_for_end(
 async fn submit(
     state: &ApiState,
     caller: &Caller,
+    limited: &Limited,
     request: Request,
 ) -> Result<(Accepted, WaitTime), Problem> {
     let (parts, body) = request.into_parts();
@@ -133,26 +136,27 @@ async fn submit(
         },
     };
     let Some(key) = key else {
-        let reservation = job.reserve(state)?;
+        let permits = job.reserve(state, limited).await?;
         drop(body);
-        let accepted = job.admit(state, new_id, None, reservation).await?;
+        let accepted = job.admit(state, new_id, None, permits).await?;
         return Ok((accepted, wait_time));
     };
     let key = SubmitKey::new(state, caller, key, &body, new_id, job.now);
     drop(body);
-    let accepted = submit_with_key(state, job, new_id, &key).await?;
+    let accepted = submit_with_key(state, limited, job, new_id, &key).await?;
     Ok((accepted, wait_time))
 }
 
 /// Accepts a job with an idempotency key, or shows the job of an earlier request with this key.
 async fn submit_with_key(
     state: &ApiState,
+    limited: &Limited,
     job: PreparedJob,
     new_id: JobId,
     key: &SubmitKey<'_>,
 ) -> Result<Accepted, Problem> {
-    let reservation = match job.reserve(state) {
-        Ok(reservation) => reservation,
+    let permits = match job.reserve(state, limited).await {
+        Ok(permits) => permits,
         // A repeated submit gets its job even while new jobs are refused. A refused submit writes nothing.
         Err(refusal) => {
             let job = key.admitted_job().await?.ok_or(refusal)?;
@@ -166,7 +170,7 @@ async fn submit_with_key(
     };
     let (id, lifetime_ms) = (entry.job, KEY_TTL_MS + RECORD_MARGIN_MS);
     let keep_until = job.now.plus_ms(lifetime_ms);
-    match job.admit(state, id, Some(keep_until), reservation).await {
+    match job.admit(state, id, Some(keep_until), permits).await {
         Ok(accepted) => {
             if !is_own {
                 key.keep(entry).await;

@@ -112,6 +112,16 @@ pub(super) fn header_components() -> Value {
             "What the API key lacks (RFC 6750, section 3). Absent if the request is refused for another reason.",
             json!({"type": "string", "pattern": "^Bearer "}),
         ),
+        "RateLimit-Policy": header(
+            "The limits of the tenant (draft-ietf-httpapi-ratelimit-headers-11): `requests`, with the quota `q` and the window of `w` \
+             seconds, and `live`, the live jobs. Absent if the tenant has none.",
+            json!({"type": "string"}),
+        ),
+        "RateLimit": header(
+            "What remains of these limits: `r`, and for `requests` the seconds `t` until the window ends. Other gateways may have used \
+             more of it meanwhile.",
+            json!({"type": "string"}),
+        ),
         "ETag": header("The version of the content.", json!({"type": "string"})),
     })
 }

@@ -5,7 +5,10 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::{answers, operation::Operation};
-use crate::{auth::Access, problem::ProblemDetails, settings::GatewaySettings, validation::schema};
+use crate::{
+    auth::Access, problem::ProblemDetails, settings::GatewaySettings, tenant_limits::is_limited,
+    validation::schema,
+};
 
 /// The description of a route, made when the document is made.
 pub(crate) type Describe = fn(&mut schemars::SchemaGenerator) -> Operation;
@@ -25,6 +28,9 @@ pub(crate) fn document<'a>(
         let mut operation = describe(&mut generator);
         if has_keys && let Access::OneOf(scopes) = access(method, path) {
             operation = operation.requires(scopes);
+        }
+        if has_keys && is_limited(&http_method(method), path) {
+            operation = operation.limited();
         }
         let operation = operation.into_value();
         let of_path = paths.entry(path).or_insert_with(|| json!({}));
@@ -56,6 +62,7 @@ pub(crate) fn document<'a>(
             {"name": "jobs", "description": "Submit, show, cancel, retry and delete jobs."},
             {"name": "sessions", "description": "Conversations that jobs continue."},
             {"name": "keys", "description": "Make, list and revoke API keys. Needs an admin key."},
+            {"name": "limits", "description": "Show and set the limits of tenants. Needs an admin key."},
             {"name": "status", "description": "The state of the queues, the providers and this process."},
         ],
         "paths": paths,
@@ -88,8 +95,12 @@ pub(crate) fn document<'a>(
 
 /// Who may use a route.
 fn access(method: &str, path: &str) -> Access {
-    let method = Method::from_bytes(method.to_uppercase().as_bytes());
-    Access::of(&method.unwrap_or_default(), Some(path))
+    Access::of(&http_method(method), Some(path))
+}
+
+fn http_method(lower_case: &str) -> Method {
+    let method = Method::from_bytes(lower_case.to_uppercase().as_bytes());
+    method.unwrap_or_default()
 }
 
 /// The schema of a submit, as this gateway validates it.

@@ -7,12 +7,13 @@
 //!
 //! - `operation`: the description of a route. `answers`: its error responses, from the table of problems.
 //! - `document`: puts the descriptions together. `response`: answers requests for the document.
-//! - `job_routes`, `session_routes`, `admin_key_routes`, `status_routes`: the descriptions.
+//! - `job_routes`, `session_routes`, `admin_key_routes`, `limit_routes`, `status_routes`: the descriptions.
 
 mod admin_key_routes;
 mod answers;
 mod document;
 mod job_routes;
+mod limit_routes;
 mod operation;
 mod response;
 mod session_routes;
@@ -21,6 +22,7 @@ mod status_routes;
 pub(crate) use admin_key_routes::{create_key, list_keys, revoke_key};
 pub(crate) use document::{Describe, document};
 pub(crate) use job_routes::{cancel_job, delete_job, get_job, list_jobs, retry_job, submit_job};
+pub(crate) use limit_routes::{delete_limits, get_limits, put_limits};
 pub(crate) use response::DocumentResponse;
 pub(crate) use session_routes::{delete_session, get_session};
 pub(crate) use status_routes::{

@@ -15,6 +15,8 @@ pub(crate) struct Operation {
     parameters: Vec<Value>,
     responses: Map<String, Value>,
     problems: Vec<ProblemCode>,
+    /// Headers that all responses may have.
+    headers: &'static [&'static str],
 }
 
 impl Operation {
@@ -31,6 +33,7 @@ impl Operation {
             parameters: vec![json!({"$ref": "#/components/parameters/X-Request-Id"})],
             responses: Map::new(),
             problems: Vec::new(),
+            headers: &[],
         }
     }
 
@@ -117,11 +120,25 @@ impl Operation {
         ])
     }
 
+    /// States that the route is within the limits of tenants.
+    pub(super) fn limited(mut self) -> Self {
+        self.headers = &["RateLimit-Policy", "RateLimit"];
+        self.problems(&[ProblemCode::QuotaExceeded])
+    }
+
     /// The operation as JSON.
     pub(super) fn into_value(mut self) -> Value {
         self.problems.extend(answers::OF_EVERY_ROUTE);
         for (status, response) in answers::of_problems(&self.problems) {
             self.responses.entry(status).or_insert(response);
+        }
+        for response in self.responses.values_mut() {
+            if let (Value::Object(all), Some(headers)) = (
+                answers::headers(self.headers),
+                response["headers"].as_object_mut(),
+            ) {
+                headers.extend(all);
+            }
         }
         let mut responses: Vec<(String, Value)> = self.responses.into_iter().collect();
         responses.sort_by(|left, right| left.0.cmp(&right.0));

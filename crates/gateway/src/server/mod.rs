@@ -56,9 +56,16 @@ pub async fn serve(
         let stored = tokio::spawn(keys.stored.read_changes());
         [of_file, stored].map(AbortOnDropHandle::new)
     });
+    let limit_reads = match state.limiter.clone() {
+        Some(limiter) => {
+            limiter.read_stored().await;
+            Some(AbortOnDropHandle::new(tokio::spawn(limiter.run())))
+        }
+        None => None,
+    };
     let router = router(state, web_guard);
     serve_router(listener, router, limits, Some(connections), stop).await;
-    drop(key_reads);
+    drop((key_reads, limit_reads));
 }
 
 /// Whether only this machine can reach the listener.

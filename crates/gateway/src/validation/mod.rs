@@ -30,4 +30,5 @@ mod tests;
 pub(crate) use json_text::{empty_body, empty_key_body};
 pub(crate) use new_key::new_key;
 pub(crate) use new_key_body::TENANT_CHARS_MAX;
+pub(crate) use schema::BodySchema;
 pub(crate) use submission::{Submission, submission};

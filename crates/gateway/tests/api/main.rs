@@ -23,5 +23,6 @@ mod request_ids;
 mod retries;
 mod sessions;
 mod stored_keys;
+mod tenant_limits;
 mod waits;
 mod web_pages;

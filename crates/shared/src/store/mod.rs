@@ -10,6 +10,7 @@ mod counts;
 mod deferred;
 mod listing;
 mod read;
+mod tenant_limits;
 mod version;
 mod watch;
 
@@ -44,7 +45,10 @@ pub use read::{
     JobRemoval, JobState, LiveJob, LoadedLane, LoadedRunInputs, REMOVED_JOB_MS,
     REMOVED_KEYED_JOB_MS, RunInputs, SessionRemoval, SetKeyResult, Timer, TurnRange,
 };
-pub use version::{AccountVersion, LaneVersion};
+pub use tenant_limits::{
+    LIMITED_TENANTS_MAX, LimitStore, StoredTenantLimits, StoredUsage, UsageSwap,
+};
+pub use version::{AccountVersion, LaneVersion, LimitsVersion, UsageVersion};
 pub use watch::{Notices, Topic};
 
 /// Why a call of the store failed.
@@ -87,9 +91,10 @@ impl StoreError {
     }
 }
 
-/// Holds lanes, jobs, sessions, timers, idempotency keys and the presence of processes, and through [`ApiKeyStore`] API keys.
+/// Holds lanes, jobs, sessions, timers, idempotency keys and the presence of processes, through [`ApiKeyStore`] API keys, and through
+/// [`LimitStore`] the limits of tenants.
 #[async_trait]
-pub trait Store: ApiKeyStore {
+pub trait Store: ApiKeyStore + LimitStore {
     /// The store's clock, as this process knows it. It never goes back, and it advances as fast as a monotonic clock: a step
     /// of the system's clock does not change it. All times that are stored or compared are times of this clock.
     ///

@@ -6,3 +6,9 @@ pub type LaneVersion = uuid::Uuid;
 
 /// The version of an account's document. Each swap chooses a random value, for the same reason.
 pub type AccountVersion = uuid::Uuid;
+
+/// The version of what a tenant has used of its limits. Each swap chooses a random value, for the same reason.
+pub type UsageVersion = uuid::Uuid;
+
+/// The version of the limits of all tenants.
+pub type LimitsVersion = uuid::Uuid;

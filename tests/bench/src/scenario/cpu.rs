@@ -37,6 +37,9 @@ pub(crate) struct Options {
     /// The gateway of this build requires an API key, and that of the other binary does not. All requests carry a key.
     #[arg(long)]
     api_keys: bool,
+    /// The tenant of the requests has high limits, which never refuse one.
+    #[arg(long, requires = "api_keys")]
+    limits: bool,
     /// What is measured.
     #[arg(long, value_enum, default_value_t = LoadKind::Backlog)]
     load: LoadKind,
@@ -86,7 +89,10 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         options.jobs(),
         options.run.sessions
     );
-    let keys_file = options.api_keys.then(keys_file).transpose()?;
+    let keys_file = options
+        .api_keys
+        .then(|| keys_file(options.limits))
+        .transpose()?;
     let keys = keys_file.as_ref().map(tempfile::NamedTempFile::path);
     let servers = Servers::default();
     let mut failures = Vec::new();
@@ -116,10 +122,13 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
 /// A binary, and its file of API keys.
 type Measurable<'a> = (&'a Path, Option<&'a Path>);
 
-/// A file with the key of all requests.
-fn keys_file() -> anyhow::Result<tempfile::NamedTempFile> {
+/// A file with the key of all requests, and high limits of its tenant.
+fn keys_file(has_limits: bool) -> anyhow::Result<tempfile::NamedTempFile> {
     let mut file = tempfile::NamedTempFile::new()?;
     writeln!(file, "bench:{API_KEY}:submit,read,admin")?;
+    if has_limits {
+        writeln!(file, "[bench] requests=1000000000/60 live=1000000")?;
+    }
     Ok(file)
 }
 

@@ -19,6 +19,7 @@ mod retry_and_delete;
 mod scaling;
 mod start;
 mod takeover;
+mod tenant_limits;
 mod test_lock;
 mod tls;
 mod traces;

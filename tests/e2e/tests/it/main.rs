@@ -43,6 +43,7 @@ mod session_life;
 mod slow_clients;
 mod start;
 mod strict_servers;
+mod tenant_limits;
 mod tls_provider;
 mod tools;
 mod traces;

@@ -19,6 +19,8 @@
 //! | `fb:k:TENANT/KEY` | string | an idempotency key |
 //! | `fb:accounts` | hash | the accounts of providers |
 //! | `fb:{api-keys}` | hash | the API keys: documents by id. `fb:{api-keys}:used` has the times of their last uses, `fb:{api-keys}:version` the version of the set |
+//! | `fb:tl` | hash | the limits of tenants, by tenant, and their version in the field `#` |
+//! | `fb:tu:TENANT` | string | the usage of a tenant: its version in 32 hex digits, a line feed, and the usage as JSON |
 //! | `fb:fleet:counts` | hash | the counts of the fleet: `counts` (JSON), `at` (the time of the sum), and `turn` (when a process last began to sum) |
 //! | `fb:fleet:presence`, `fb:fleet:sweeper` | zset, string | presence: processes by the time of their last renewal; the elected sweeper |
 //! | `fb:fleet:clock:{fb:fleet:presence}` | hash | the store's clock: `time`, the latest known time, and `shift`, the server's clock minus the store's clock |
@@ -128,6 +130,16 @@ impl Keys {
     /// The version of the set of API keys.
     pub(super) fn api_keys_version(&self) -> String {
         format!("{}:version", self.api_keys())
+    }
+
+    /// The limits of tenants.
+    pub(super) fn tenant_limits(&self) -> String {
+        format!("{}:tl", self.prefix)
+    }
+
+    /// What a tenant has used of its limits.
+    pub(super) fn tenant_usage(&self, tenant: &TenantId) -> String {
+        format!("{}:tu:{tenant}", self.prefix)
     }
 
     /// The counts that one process has summed for all.

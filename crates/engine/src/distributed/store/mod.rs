@@ -11,7 +11,7 @@
 //! `connections`; `keys`,
 //! `lane_document`, `scripts` and the Lua files, `commit`, `load`; then `redis_store`; then the files that each
 //! implement one part of the trait `Store` (`documents`, `heads`, `earliest`, `timers`, `deferred`, `accounts`, `sessions`, `counts`, `fleet`);
-//! then `store_impl`, which calls them.
+//! then `store_impl`, which calls them, and `tenant_limits`, which implements `LimitStore`.
 
 mod accounts;
 mod api_keys;
@@ -44,6 +44,7 @@ mod settings;
 mod shared_connection;
 mod store_impl;
 mod subscriber;
+mod tenant_limits;
 mod timers;
 mod turn_numbers;
 

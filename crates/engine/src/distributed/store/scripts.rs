@@ -123,6 +123,9 @@ scripts! {
     remove_api_key: Writes, [include_str!("scripts/remove_api_key.lua")];
     record_api_key_uses: Writes, [include_str!("scripts/record_api_key_uses.lua")];
     swap_idempotency_key: Writes, [include_str!("scripts/swap_idempotency_key.lua")];
+    swap_tenant_usage: Writes, [include_str!("scripts/swap_tenant_usage.lua")];
+    set_tenant_limits: Writes, [include_str!("scripts/set_tenant_limits.lua")];
+    live_jobs_of: Reads, [include_str!("scripts/live_jobs_of.lua")];
     counts: Reads, [include_str!("scripts/counts.lua")];
     recent_counts: Writes, [include_str!("scripts/recent_counts.lua")];
     store_counts: Writes, [include_str!("scripts/store_counts.lua")];

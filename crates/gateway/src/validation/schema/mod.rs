@@ -4,11 +4,13 @@
 //! - `compile`: turns the published schema into a form that is fast to check.
 //! - `check`: checks a body, and names each fault.
 //! - `move_opaque`: moves values out of a body that are not read.
+//! - `body_schema`: the same for other bodies.
 //! - `sentence`: what a value must be, in words.
 //!
 //! Why not a library: those for JSON Schema collect all faults before they return. A body of 10 MiB can have millions. They
 //! also name a fault by keyword, and not by what the field accepts. A test compares this one with such a library.
 
+mod body_schema;
 mod check;
 mod compile;
 mod kinds;
@@ -22,6 +24,7 @@ use std::sync::LazyLock;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
+pub(crate) use self::body_schema::BodySchema;
 use self::compile::Node;
 use super::{
     field_errors::FieldErrors,

@@ -115,6 +115,11 @@ async fn each_route_has_its_own_label() {
             "/v1/admin/keys/key_1",
             "/v1/admin/keys/{key_id}",
         ),
+        (
+            Method::GET,
+            "/v1/admin/tenants/shop/limits",
+            "/v1/admin/tenants/{tenant}/limits",
+        ),
         (Method::GET, "/healthz", "/healthz"),
         (Method::GET, "/readyz", "/readyz"),
         (Method::GET, "/readyz/submits", "/readyz/submits"),

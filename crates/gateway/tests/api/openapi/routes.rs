@@ -12,6 +12,7 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 fn example_path(path: &str) -> String {
     let job = format!("job_{}", "0".repeat(34));
     let path = path.replace("{file}", "start.js");
+    let path = path.replace("{tenant}", "shop");
     let path = path.replace("/jobs/{id}", &format!("/jobs/{job}"));
     path.replace("{id}", "no-such-session")
 }

@@ -10,6 +10,7 @@ mod accounts;
 mod api_keys;
 mod commit;
 mod read;
+mod tenant_limits;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -1,0 +1,26 @@
+//! Reads the stored limits of tenants. Limits that cannot be read do not hide the others.
+
+use forebay_shared::{document, ids::TenantId, store::StoredTenantLimits};
+use uuid::Uuid;
+
+/// The limits of these rows: a tenant, and its limits as JSON.
+pub(crate) fn parse(
+    version: Option<Uuid>,
+    rows: impl Iterator<Item = (String, Vec<u8>)>,
+) -> StoredTenantLimits {
+    let mut all = StoredTenantLimits {
+        version,
+        ..StoredTenantLimits::default()
+    };
+    for (tenant, json) in rows {
+        // Only checked ids are stored.
+        let Ok(tenant) = TenantId::parse(&tenant) else {
+            continue;
+        };
+        match document::read(&json) {
+            Ok(limits) => all.limits.push((tenant, limits)),
+            Err(_) => all.unreadable.push(tenant),
+        }
+    }
+    all
+}

@@ -1,0 +1,100 @@
+//! The handlers of `/v1/admin/tenants/{tenant}/limits`: show, set and remove the limits of a tenant.
+//!
+//! Limits that are set here win over those of the keys file. `tenant_limits` applies them.
+
+mod body;
+mod view;
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, Request, State, rejection::PathRejection},
+    http::StatusCode,
+};
+use forebay_shared::{ids::TenantId, store::LIMITED_TENANTS_MAX};
+
+pub(crate) use self::{body::published as body_schema, view::LimitsView};
+use crate::{
+    content_headers, json_response::Json, problem::Problem, problem_code::ProblemCode,
+    state::ApiState, store_call::with_timeout,
+};
+
+/// The most bytes of a body.
+const BODY_BYTES_MAX: usize = 4_096;
+
+/// Shows the limits of a tenant.
+pub(crate) async fn get(
+    State(state): State<Arc<ApiState>>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<LimitsView>, Problem> {
+    let tenant = tenant_id(path)?;
+    if let Some(stored) = with_timeout(state.member.store.tenant_limits_of(&tenant)).await? {
+        return Ok(Json(LimitsView::stored(tenant, &stored)));
+    }
+    let keys = state.settings.api_keys.as_ref();
+    let of_file = keys.and_then(|keys| keys.limits_of(&tenant));
+    let limits = of_file.ok_or_else(not_found)?;
+    Ok(Json(LimitsView::of_file(tenant, &limits)))
+}
+
+/// Sets the limits of a tenant.
+pub(crate) async fn put(
+    State(state): State<Arc<ApiState>>,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Json<LimitsView>, Problem> {
+    let (parts, body) = request.into_parts();
+    let body = state.bodies.read(&parts.headers, body).await?;
+    content_headers::check(&parts.headers)?;
+    let tenant = tenant_id(path)?;
+    if body.bytes.len() > BODY_BYTES_MAX {
+        let detail = format!("limits may have at most {BODY_BYTES_MAX} bytes");
+        return Err(Problem::new(ProblemCode::BodyTooLarge, detail));
+    }
+    let limits = body::parse(&body.bytes)?;
+    let set = state.member.store.set_tenant_limits(&tenant, Some(&limits));
+    if !with_timeout(set).await? {
+        let detail = format!("the store has limits of {LIMITED_TENANTS_MAX} tenants");
+        return Err(Problem::new(ProblemCode::StoreFull, detail).retry_after(60));
+    }
+    tracing::info!(%tenant, "the limits of a tenant were set");
+    apply(&state).await;
+    Ok(Json(LimitsView::stored(tenant, &limits)))
+}
+
+/// Removes the limits of a tenant. Those of the keys file apply again.
+pub(crate) async fn delete(
+    State(state): State<Arc<ApiState>>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, Problem> {
+    let tenant = tenant_id(path)?;
+    let removed = state.member.store.set_tenant_limits(&tenant, None);
+    if !with_timeout(removed).await? {
+        return Err(not_found());
+    }
+    tracing::info!(%tenant, "the limits of a tenant were removed");
+    apply(&state).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// This gateway applies the change at once. The others read it within two seconds.
+async fn apply(state: &ApiState) {
+    if let Some(limiter) = &state.limiter {
+        limiter.read_stored().await;
+    }
+}
+
+fn tenant_id(path: Result<Path<String>, PathRejection>) -> Result<TenantId, Problem> {
+    let tenant = path.ok().map(|Path(text)| TenantId::parse(&text));
+    tenant.and_then(Result::ok).ok_or_else(|| {
+        let allowed = "must be 1 to 128 characters from A-Z a-z 0-9 . _ : @ -";
+        Problem::invalid_field("tenant", allowed)
+    })
+}
+
+fn not_found() -> Problem {
+    Problem::new(
+        ProblemCode::LimitsNotFound,
+        "no limits are set for the tenant",
+    )
+}

@@ -1,0 +1,69 @@
+//! Limits a request that submits or retries a job.
+
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+
+use axum::{
+    extract::{FromRequestParts, MatchedPath, Request},
+    http::{Method, request::Parts},
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+
+use super::{limiter::Limiter, live_permit::LivePermit, policy::Policy, tenant::LimitedTenant};
+use crate::{auth::Caller, panic_response::panic_response, problem::Problem};
+
+/// Whether a route is limited: those that admit a job.
+pub(crate) fn is_limited(method: &Method, route: &str) -> bool {
+    *method == Method::POST && matches!(route, "/v1/jobs" | "/v1/jobs/{id}/retry")
+}
+
+/// Handles a request within the limits of its tenant. Its response has the headers about them, whatever it is.
+pub(crate) async fn within_limits(
+    limiter: &Limiter,
+    mut request: Request,
+    run: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
+    let Some(tenant) = tenant_of(limiter, &request) else {
+        return run(request).await;
+    };
+    let response = match tenant.take(Policy::Requests).await {
+        Ok(()) => {
+            request.extensions_mut().insert(Arc::clone(&tenant));
+            let response = AssertUnwindSafe(run(request)).catch_unwind().await;
+            response.unwrap_or_else(panic_response)
+        }
+        Err(problem) => problem.into_response(),
+    };
+    let mut response = response;
+    tenant.add_headers(response.headers_mut());
+    response
+}
+
+fn tenant_of(limiter: &Limiter, request: &Request) -> Option<Arc<LimitedTenant>> {
+    let route = request.extensions().get::<MatchedPath>()?;
+    if !is_limited(request.method(), route.as_str()) {
+        return None;
+    }
+    limiter.tenant(request.extensions().get::<Caller>()?.tenant())
+}
+
+/// The limits of the request's tenant, if it has any.
+pub(crate) struct Limited(Option<Arc<LimitedTenant>>);
+
+impl Limited {
+    /// Takes a permit for a live job. `None` if the tenant has no such limit.
+    pub(crate) async fn live_permit(&self) -> Result<Option<LivePermit>, Problem> {
+        match &self.0 {
+            Some(tenant) => LivePermit::take(tenant).await,
+            None => Ok(None),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Limited {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.extensions.get().cloned()))
+    }
+}

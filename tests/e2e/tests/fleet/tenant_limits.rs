@@ -1,0 +1,139 @@
+//! The limits of tenants over Redis: two gateways together let through what one would.
+
+use std::time::Duration;
+
+use e2e::{
+    fleet::Fleet,
+    flood::{assert_limited, flood, key_of, write_keys_file},
+};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::test_lock;
+
+/// Longer than a flood takes.
+const LONG: Duration = Duration::from_secs(120);
+const LIMITS: [u64; 3] = [40, 200, 1_000];
+
+/// A fleet with these limits of tenants. Without workers no job ends.
+async fn start(limits: &[(&str, &str)]) -> (Fleet, TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("keys");
+    write_keys_file(&keys, limits);
+    let fleet = Fleet::builder()
+        .workers(0)
+        .env("FOREBAY_API_KEYS_FILE", keys.display().to_string())
+        .start()
+        .await;
+    (fleet, folder)
+}
+
+fn urls(fleet: &Fleet) -> Vec<String> {
+    let urls = fleet
+        .gateways
+        .iter()
+        .map(|gateway| gateway.url().to_owned());
+    urls.collect()
+}
+
+/// Floods of one gateway, of both, and of one while the other has made a request before and is idle.
+async fn assert_each_flood_is_limited(kind: &str, limit_text: impl Fn(u64) -> String) {
+    let _guard = test_lock::shared().await;
+    let ways = ["one", "both", "idle"];
+    let tenants: Vec<(String, u64, &str, String)> = LIMITS
+        .iter()
+        .flat_map(|limit| ways.map(|way| (*limit, way)))
+        .map(|(limit, way)| {
+            (
+                format!("{kind}-{way}-{limit}"),
+                limit,
+                way,
+                limit_text(limit),
+            )
+        })
+        .collect();
+    let limits = tenants
+        .iter()
+        .map(|(tenant, _, _, text)| (tenant.as_str(), text.as_str()));
+    let (fleet, _folder) = start(&limits.collect::<Vec<_>>()).await;
+    let urls = urls(&fleet);
+    for (tenant, limit, way, _) in &tenants {
+        let mut accepted = 0;
+        if *way == "idle" {
+            let client = fleet.client_of(1).with_api_key(&key_of(tenant));
+            client
+                .submit(&json!({ "input": "hello" }))
+                .await
+                .expect(202);
+            accepted += 1;
+        }
+        let flooded = if *way == "both" {
+            &urls[..]
+        } else {
+            &urls[..1]
+        };
+        accepted += flood(flooded, tenant, LONG).await;
+        assert_limited(accepted, *limit, tenant);
+    }
+}
+
+#[tokio::test]
+async fn two_gateways_together_let_through_what_the_request_limit_allows() {
+    assert_each_flood_is_limited("rate", |limit| format!("requests={limit}/600")).await;
+}
+
+#[tokio::test]
+async fn two_gateways_together_let_through_what_the_live_limit_allows() {
+    assert_each_flood_is_limited("live", |limit| format!("live={limit}")).await;
+}
+
+/// Each window allows the same number of requests.
+#[tokio::test]
+async fn two_gateways_share_each_window() {
+    let _guard = test_lock::shared().await;
+    let (fleet, _folder) = start(&[("shop", "requests=200/4")]).await;
+    let began = Instant::now();
+    let accepted = flood(&urls(&fleet), "shop", Duration::from_secs(11)).await;
+    let elapsed_s = began.elapsed().as_secs();
+    println!("{accepted} in {elapsed_s} s");
+    assert!(
+        accepted <= 200 * (elapsed_s / 4 + 1),
+        "{accepted} in {elapsed_s} s"
+    );
+    // A window may begin a little late.
+    assert!(
+        accepted >= 190 * (elapsed_s / 4),
+        "{accepted} in {elapsed_s} s"
+    );
+}
+
+/// A setting of the API applies at every gateway.
+#[tokio::test]
+async fn a_limit_that_one_gateway_sets_applies_at_the_other() {
+    let _guard = test_lock::shared().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("keys");
+    let operator = "operator-0123456789-0123456789-01";
+    let text = format!("shop:{}\noperator:{operator}:admin\n", key_of("shop"));
+    std::fs::write(&keys, text).expect("the file is written");
+    let fleet = Fleet::builder()
+        .workers(0)
+        .env("FOREBAY_API_KEYS_FILE", keys.display().to_string())
+        .start()
+        .await;
+    let admin = fleet.client_of(0).with_api_key(operator);
+    let url = admin.url_of("/v1/admin/tenants/shop/limits");
+    let put = admin
+        .http()
+        .put(url)
+        .json(&json!({ "requests": { "quota": 5, "window_s": 600 } }));
+    let response = put.send().await.expect("an answer");
+    assert_eq!(response.status(), 200);
+    let shop = fleet.client_of(1).with_api_key(&key_of("shop"));
+    let refused = async || shop.submit(&json!({ "input": "hello" })).await.status == 429;
+    assert!(
+        e2e::fleet::poll_until(LONG, refused).await,
+        "no submit is refused"
+    );
+}
