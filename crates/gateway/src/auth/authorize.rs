@@ -37,9 +37,7 @@ impl Access {
             Some("/openapi.json" | "/docs" | "/docs/{file}") => Self::Open,
             Some("/v1/providers") => Self::OneOf(&[Admin]),
             Some(
-                "/v1/admin/keys"
-                | "/v1/admin/keys/{key_id}"
-                | "/v1/admin/tenants/{tenant}/limits",
+                "/v1/admin/keys" | "/v1/admin/keys/{key_id}" | "/v1/admin/tenants/{tenant}/limits",
             ) => Self::OneOf(&[Admin]),
             Some("/v1/queues") => Self::OneOf(&[Read, Admin]),
             Some(_) if is_read => Self::OneOf(&[Read]),

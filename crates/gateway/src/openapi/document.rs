@@ -41,7 +41,7 @@ pub(crate) fn document<'a>(
     schemas.insert(String::from("Submit"), submit(settings));
     schemas.insert(
         String::from("NewApiKey"),
-        schema::published_new_key().clone(),
+        schema::NEW_KEY.published().clone(),
     );
     let mut document = json!({
         "openapi": "3.1.0",
@@ -105,7 +105,7 @@ fn http_method(lower_case: &str) -> Method {
 
 /// The schema of a submit, as this gateway validates it.
 fn submit(settings: &GatewaySettings) -> Value {
-    let mut schema = schema::published().clone();
+    let mut schema = schema::SUBMIT.published().clone();
     if settings.default_model.is_none() {
         schema["required"] = json!(["model"]);
     }

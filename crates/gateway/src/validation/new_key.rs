@@ -1,20 +1,11 @@
 //! Parses and validates the body that makes an API key.
 
-use serde::Deserialize as _;
-
-use super::{field_errors::FieldErrors, json_text, new_key_body::NewKeyBody, schema};
-use crate::{problem::Problem, problem_code::ProblemCode};
+use super::{new_key_body::NewKeyBody, schema::NEW_KEY};
+use crate::problem::Problem;
 
 /// Parses and validates the body that makes a key.
 pub(crate) fn new_key(body: &[u8]) -> Result<NewKeyBody, Problem> {
-    let value = json_text::parse(body)?;
-    let mut errors = FieldErrors::default();
-    schema::check_new_key(&value, &mut errors);
-    errors.into_result()?;
-    NewKeyBody::deserialize(value).map_err(|error| {
-        tracing::error!(%error, "a valid body could not be read");
-        Problem::new(ProblemCode::Internal, "the body could not be read")
-    })
+    NEW_KEY.parse(body)
 }
 
 #[cfg(test)]

@@ -13,10 +13,11 @@ use serde_json::{Map, Value};
 
 use super::{
     field_errors::FieldErrors,
-    json_text, rules, schema,
+    json_text, rules,
+    schema::{SUBMIT, unreadable},
     submit_body::{EXPIRES_IN_S_DEFAULT, OpaqueValues, SubmitBody, TOOL_WAIT_S_DEFAULT},
 };
-use crate::{problem::Problem, problem_code::ProblemCode};
+use crate::problem::Problem;
 
 /// A valid submit.
 #[derive(Debug)]
@@ -36,20 +37,14 @@ pub(crate) struct Submission {
 pub(crate) fn submission(body: &[u8], default_model: Option<&str>) -> Result<Submission, Problem> {
     let mut value = json_text::parse(body)?;
     let mut errors = FieldErrors::default();
-    schema::check(&value, &mut errors);
+    SUBMIT.check(&value, &mut errors);
     rules::check(&value, default_model, &mut errors);
     errors.into_result()?;
     let mut values = OpaqueValues::default();
-    schema::move_opaque(&mut value, &mut values);
+    SUBMIT.move_opaque(&mut value, &mut values);
     // The texts move out of the value: they are not copied.
     let body = SubmitBody::deserialize(value).map_err(|error| unreadable(&error))?;
     body.into_submission(default_model, values)
-}
-
-/// The problem for a body that the schema and the rules accept, and the types do not. A test shows that there is none.
-fn unreadable(error: &dyn std::fmt::Display) -> Problem {
-    tracing::error!(%error, "a valid body could not be read");
-    Problem::new(ProblemCode::Internal, "the body could not be read")
 }
 
 impl SubmitBody {

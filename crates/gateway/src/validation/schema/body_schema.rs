@@ -1,11 +1,13 @@
-//! The schema of another body than that of a submit: derived from its type, published, and enforced.
+//! The schema of a body: as it is published, and as it is checked.
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    super::{field_errors::FieldErrors, field_path::FieldPath, json_text},
+    super::{
+        field_errors::FieldErrors, field_path::FieldPath, json_text, submit_body::OpaqueValues,
+    },
     compile::Node,
 };
 use crate::{problem::Problem, problem_code::ProblemCode};
@@ -26,10 +28,8 @@ impl BodySchema {
             settings.inline_subschemas = true;
             settings.meta_schema = None;
         });
-        let published = settings
-            .into_generator()
-            .into_root_schema_for::<T>()
-            .to_value();
+        let schema = settings.into_generator().into_root_schema_for::<T>();
+        let published = schema.to_value();
         let compiled = Node::compile(&published);
         Self {
             compiled: compiled.expect("the schema of a body uses only known keywords"),
@@ -42,15 +42,28 @@ impl BodySchema {
         &self.published
     }
 
-    /// Parses and validates a body.
+    /// Adds an error for each field that the schema refuses.
+    pub(in crate::validation) fn check(&self, body: &Value, errors: &mut FieldErrors) {
+        self.compiled.check(body, FieldPath::Root, errors);
+    }
+
+    /// Moves the opaque values out of a body that the schema accepts.
+    pub(in crate::validation) fn move_opaque(&self, body: &mut Value, values: &mut OpaqueValues) {
+        self.compiled.move_opaque(body, values);
+    }
+
+    /// Parses and validates a body that needs no other rules.
     pub(crate) fn parse<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, Problem> {
         let value = json_text::parse(body)?;
         let mut errors = FieldErrors::default();
-        self.compiled.check(&value, FieldPath::Root, &mut errors);
+        self.check(&value, &mut errors);
         errors.into_result()?;
-        T::deserialize(value).map_err(|error| {
-            tracing::error!(%error, "a valid body could not be read");
-            Problem::new(ProblemCode::Internal, "the body could not be read")
-        })
+        T::deserialize(value).map_err(|error| unreadable(&error))
     }
+}
+
+/// The problem for a body that the schema and the rules accept, and the types do not. A test shows that there is none.
+pub(in crate::validation) fn unreadable(error: &dyn std::fmt::Display) -> Problem {
+    tracing::error!(%error, "a valid body could not be read");
+    Problem::new(ProblemCode::Internal, "the body could not be read")
 }
