@@ -47,6 +47,8 @@ const READY: State = State::Queued { not_before: None };
 /// A valid submit, ready to be admitted under an id.
 pub(super) struct PreparedJob {
     pub(super) submission: Submission,
+    /// The model of the submit, of its session or of the gateway.
+    pub(super) model: String,
     pub(super) caller: Caller,
     pub(super) traceparent: Option<String>,
     /// The store's time when the submit arrived.
@@ -60,7 +62,7 @@ pub(super) struct PreparedJob {
 impl PreparedJob {
     /// Counts the job in the backlog, or returns why it is refused.
     pub(super) fn reserve<'a>(&self, state: &'a ApiState) -> Result<Reservation<'a>, Problem> {
-        let accounts = || state.settings.model_accounts.of(&self.submission.model);
+        let accounts = || state.settings.model_accounts.of(&self.model);
         state.admission.reserve(&state.member, accounts)
     }
 
@@ -79,7 +81,7 @@ impl PreparedJob {
             id,
             tenant: caller.tenant().clone(),
             session: submission.session,
-            model: submission.model,
+            model: self.model,
             class: submission.class,
             created_at: self.now,
             expires_at: self.now.plus_ms(submission.expires_in_ms),

@@ -33,6 +33,12 @@ pub(crate) fn document<'a>(
     generator.subschema_for::<ProblemDetails<'_>>();
     let mut schemas = generator.take_definitions(true);
     schemas.insert(String::from("Submit"), submit(settings));
+    for (name, schema) in [
+        ("SessionPut", &schema::SESSION),
+        ("SessionPatch", &schema::SESSION_PATCH),
+    ] {
+        schemas.insert(name.to_owned(), schema.published().clone());
+    }
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -89,11 +95,10 @@ fn access(method: &str, path: &str) -> Access {
 
 /// The schema of a submit, as this gateway validates it.
 fn submit(settings: &GatewaySettings) -> Value {
-    let mut schema = schema::published().clone();
-    if settings.default_model.is_none()
-        && let Some(required) = schema["required"].as_array_mut()
-    {
-        required.push(json!("model"));
+    let mut schema = schema::SUBMIT.published().clone();
+    // The session may have a default model.
+    if settings.default_model.is_none() {
+        schema["anyOf"] = json!([{"required": ["model"]}, {"required": ["session_id"]}]);
     }
     schema
 }

@@ -1,4 +1,4 @@
-//! Validates the body of a submit. The error response names each invalid field and the values that it accepts.
+//! Validates the bodies of requests: of submits, and of sessions that clients write. The error response names each invalid field and the values that it accepts.
 //!
 //! What a body may hold is defined once, as the types of `submit_body` with their bounds. Their JSON Schema validates each
 //! body, and the OpenAPI document publishes the same schema. The body is parsed once into a JSON value, whose parts move into the
@@ -11,6 +11,7 @@
 //! - `rules`, `message_rules`: what a schema cannot express.
 //! - `field_path`, `field_errors`: the path of a field, and the invalid fields found so far.
 //! - `submission`: the steps in order, and the job's request.
+//! - `session_body`, `session_write`: the same for sessions that clients write.
 
 mod field_errors;
 mod field_hints;
@@ -19,10 +20,14 @@ mod json_text;
 mod message_rules;
 mod rules;
 pub(crate) mod schema;
+mod session_body;
+mod session_write;
 mod submission;
 mod submit_body;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use json_text::empty_body;
+pub(crate) use session_body::{ATTRIBUTES_BYTES_MAX, DEFAULTS_BYTES_MAX};
+pub(crate) use session_write::{session_write, settings_patch};
 pub(crate) use submission::{Submission, submission};

@@ -20,6 +20,7 @@ mod raw_http;
 mod refused_submits;
 mod request_ids;
 mod retries;
+mod session_writes;
 mod sessions;
 mod waits;
 mod web_pages;

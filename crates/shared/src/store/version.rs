@@ -6,3 +6,6 @@ pub type LaneVersion = uuid::Uuid;
 
 /// The version of an account's document. Each swap chooses a random value, for the same reason.
 pub type AccountVersion = uuid::Uuid;
+
+/// The id of a write of a whole session. Each write chooses a random value, for the same reason.
+pub type SessionWriteId = uuid::Uuid;

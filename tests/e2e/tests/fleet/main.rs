@@ -15,6 +15,7 @@ mod openapi;
 mod refused_submits;
 mod retry_and_delete;
 mod scaling;
+mod session_defaults;
 mod start;
 mod takeover;
 mod test_lock;

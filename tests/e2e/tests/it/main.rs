@@ -37,6 +37,7 @@ mod providers_file;
 mod reasoning;
 mod recipes;
 mod retry_and_delete;
+mod session_defaults;
 mod session_life;
 mod slow_clients;
 mod start;

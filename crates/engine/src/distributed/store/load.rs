@@ -5,6 +5,7 @@ use forebay_shared::{
     ids::{JobId, LaneKey},
     lane::Lane,
     session::{Conversation, TokenMeasure},
+    session_settings::SessionDefaults,
     store::{FoundJob, LoadedLane, LoadedRunInputs, RunInputs, StoreError},
     turn::Turn,
 };
@@ -72,14 +73,14 @@ pub(super) fn read(
 
 /// Reads run inputs that a script returned with its reply.
 pub(super) fn read_inline(reply: ReplyPart) -> Result<RunInputs, StoreError> {
-    let [meta, request, sent_bytes, input_tokens, turns] = reply.parts()?;
+    let [meta, request, sent_bytes, input_tokens, turns, defaults] = reply.parts()?;
     let turns = read_turns(turns)?;
-    read_run_inputs([meta, request, sent_bytes, input_tokens], turns)
+    read_run_inputs([meta, request, sent_bytes, input_tokens, defaults], turns)
 }
 
 /// Reads the parts that `run_inputs.lua` returns. The turns are read separately.
 pub(super) fn read_run_inputs(
-    [meta, request, sent_bytes, input_tokens]: [ReplyPart; 4],
+    [meta, request, sent_bytes, input_tokens, defaults]: [ReplyPart; 5],
     turns: Vec<Turn>,
 ) -> Result<RunInputs, StoreError> {
     let token_measure = match (sent_bytes.non_nil(), input_tokens.non_nil()) {
@@ -95,6 +96,10 @@ pub(super) fn read_run_inputs(
         conversation: Conversation {
             turns,
             token_measure,
+            defaults: match defaults.non_nil() {
+                Some(defaults) => defaults.document()?,
+                None => SessionDefaults::default(),
+            },
         },
     })
 }

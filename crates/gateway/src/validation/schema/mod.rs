@@ -1,5 +1,5 @@
-//! The JSON Schema of a submit's body: derived from [`SubmitBody`], published in the OpenAPI document, and the rule by which each
-//! body is validated.
+//! The JSON Schemas of bodies: derived from [`SubmitBody`] and the other types, published in the OpenAPI document, and the rules by which
+//! each body is validated.
 //!
 //! - `compile`: turns the published schema into a form that is fast to check.
 //! - `check`: checks a body, and names each fault.
@@ -19,43 +19,59 @@ mod tests;
 
 use std::sync::LazyLock;
 
-use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
 use self::compile::Node;
 use super::{
     field_errors::FieldErrors,
     field_path::FieldPath,
+    session_body::{SessionBody, SessionPatchBody},
     submit_body::{OpaqueValues, SubmitBody},
 };
 
-static PUBLISHED: LazyLock<Value> = LazyLock::new(|| {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
-        settings.inline_subschemas = true;
-        settings.meta_schema = None;
-    });
-    settings
-        .into_generator()
-        .into_root_schema_for::<SubmitBody>()
-        .to_value()
-});
-
-/// A schema of this process cannot be invalid at run time: a test compiles the same schema.
-static COMPILED: LazyLock<Node> = LazyLock::new(|| {
-    Node::compile(published()).expect("the schema of a submit uses only known keywords")
-});
-
-/// The schema as it is published.
-pub(crate) fn published() -> &'static Value {
-    &PUBLISHED
+/// The schema of a body: as it is published, and as it is checked.
+pub(crate) struct BodySchema {
+    published: Value,
+    compiled: Node,
 }
 
-/// Adds an error for each field that the schema refuses.
-pub(super) fn check(body: &Value, errors: &mut FieldErrors) {
-    COMPILED.check(body, FieldPath::Root, errors);
-}
+/// The schema of a submit.
+pub(crate) static SUBMIT: LazyLock<BodySchema> = LazyLock::new(BodySchema::of::<SubmitBody>);
+/// The schema of a session to write.
+pub(crate) static SESSION: LazyLock<BodySchema> = LazyLock::new(BodySchema::of::<SessionBody>);
+/// The schema of a change of a session's settings.
+pub(crate) static SESSION_PATCH: LazyLock<BodySchema> =
+    LazyLock::new(BodySchema::of::<SessionPatchBody>);
 
-/// Moves the opaque values out of a body that the schema accepts.
-pub(super) fn move_opaque(body: &mut Value, values: &mut OpaqueValues) {
-    COMPILED.move_opaque(body, values);
+impl BodySchema {
+    fn of<T: JsonSchema>() -> Self {
+        let settings = SchemaSettings::draft2020_12().with(|settings| {
+            settings.inline_subschemas = true;
+            settings.meta_schema = None;
+        });
+        let schema = settings.into_generator().into_root_schema_for::<T>();
+        let published = schema.to_value();
+        // A schema of this process cannot be invalid at run time: a test compiles the same schemas.
+        let compiled = Node::compile(&published).expect("a schema uses only known keywords");
+        Self {
+            published,
+            compiled,
+        }
+    }
+
+    /// The schema as it is published.
+    pub(crate) const fn published(&self) -> &Value {
+        &self.published
+    }
+
+    /// Adds an error for each field that the schema refuses.
+    pub(super) fn check(&self, body: &Value, errors: &mut FieldErrors) {
+        self.compiled.check(body, FieldPath::Root, errors);
+    }
+
+    /// Moves the opaque values out of a body that the schema accepts.
+    pub(super) fn move_opaque(&self, body: &mut Value, values: &mut OpaqueValues) {
+        self.compiled.move_opaque(body, values);
+    }
 }

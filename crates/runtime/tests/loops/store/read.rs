@@ -109,6 +109,7 @@ impl State {
             first_turn: 0,
             turns_bytes: turns.iter().map(|turn| turn.json.len() as u64).sum(),
             turns: Some(turns),
+            settings: None,
             created_at: TimeMs(0),
             updated_at: TimeMs(0),
             expires_at: None,
