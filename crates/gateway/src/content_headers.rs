@@ -10,8 +10,32 @@ use axum::http::{
 
 use crate::{problem::Problem, problem_code::ProblemCode};
 
+/// The media type of JSON Merge Patch (RFC 7396).
+pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
+
 /// Refuses a body that its headers do not describe as uncompressed JSON.
 pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_json = |media_type: &str| {
+        media_type == "application/json"
+            || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+    };
+    let message = "must be application/json; curl sets it with --json instead of -d";
+    check_type(headers, is_json, message)
+}
+
+/// Refuses a body that its headers do not describe as an uncompressed JSON Merge Patch. `Accept-Patch` names the accepted type
+/// (RFC 5789, section 2.2).
+pub(crate) fn check_merge_patch(headers: &HeaderMap) -> Result<(), Problem> {
+    let message = "must be application/merge-patch+json";
+    check_type(headers, |media_type| media_type == MERGE_PATCH, message)
+        .map_err(|problem| problem.accepting_patch(MERGE_PATCH))
+}
+
+fn check_type(
+    headers: &HeaderMap,
+    is_accepted: impl FnOnce(&str) -> bool,
+    message: &str,
+) -> Result<(), Problem> {
     let is_encoded = headers.get_all(CONTENT_ENCODING).iter().any(|value| {
         let value = value.to_str().unwrap_or("?");
         let mut codings = value.split(',').map(str::trim);
@@ -23,16 +47,13 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
     }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(content_type), None) = (types.next(), types.next()) else {
-        let message = "must be one header; send Content-Type: application/json";
-        return Err(unsupported("Content-Type", message));
+        let message = format!("there must be one; it {message}");
+        return Err(unsupported("Content-Type", &message));
     };
     let content_type = content_type.to_str().unwrap_or_default();
     let mut parts = content_type.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let is_json = media_type == "application/json"
-        || (media_type.starts_with("application/") && media_type.ends_with("+json"));
-    if !is_json {
-        let message = "must be application/json; curl sets it with --json instead of -d";
+    if !is_accepted(&media_type) {
         return Err(unsupported("Content-Type", message));
     }
     let is_utf8 = |parameter: &str| match parameter.split_once('=') {
@@ -59,7 +80,7 @@ fn unsupported(header: &str, message: &str) -> Problem {
 mod tests {
     use axum::http::{HeaderMap, HeaderValue};
 
-    use super::check;
+    use super::{check, check_merge_patch};
 
     fn accepts(headers: &[(&'static str, &'static str)]) -> bool {
         let mut map = HeaderMap::new();
@@ -87,6 +108,24 @@ mod tests {
         assert!(!accepts(&[]));
         assert!(!accepts(&[json, ("content-type", "text/plain")]));
         assert!(accepts(&[json]));
+    }
+
+    #[test]
+    fn a_patch_has_the_type_of_merge_patches() {
+        for (content_type, is_accepted) in [
+            ("application/merge-patch+json", true),
+            ("Application/Merge-Patch+JSON; charset=utf-8", true),
+            ("application/json", false),
+            ("application/json-patch+json", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("content-type", HeaderValue::from_static(content_type));
+            assert_eq!(
+                check_merge_patch(&headers).is_ok(),
+                is_accepted,
+                "{content_type}"
+            );
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use axum::{
     http::{
-        HeaderValue,
+        HeaderName, HeaderValue,
         header::{ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
@@ -33,6 +33,7 @@ pub(crate) struct Problem {
     retry_after_s: Option<u64>,
     closes_connection: bool,
     accepts_identity_only: bool,
+    accepted_patch: Option<&'static str>,
     missing: Vec<&'static str>,
     violated_policies: Vec<&'static str>,
 }
@@ -72,6 +73,7 @@ impl Problem {
             retry_after_s: None,
             closes_connection: false,
             accepts_identity_only: false,
+            accepted_patch: None,
             missing: Vec::new(),
             violated_policies: Vec::new(),
         }
@@ -135,6 +137,12 @@ impl Problem {
     /// Adds an `Accept-Encoding` header for a request whose body is compressed (RFC 9110, section 15.5.16).
     pub(crate) fn accepting_identity(mut self) -> Self {
         self.accepts_identity_only = true;
+        self
+    }
+
+    /// Adds an `Accept-Patch` header with the media type of the patches that the route accepts (RFC 5789, section 3.1).
+    pub(crate) fn accepting_patch(mut self, media_type: &'static str) -> Self {
+        self.accepted_patch = Some(media_type);
         self
     }
 
@@ -203,6 +211,10 @@ impl IntoResponse for Problem {
         }
         if self.accepts_identity_only {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        if let Some(media_type) = self.accepted_patch {
+            let accept_patch = HeaderName::from_static("accept-patch");
+            headers.insert(accept_patch, HeaderValue::from_static(media_type));
         }
         if self.closes_connection {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

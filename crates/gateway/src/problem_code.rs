@@ -41,6 +41,8 @@ pub(crate) enum ProblemCode {
     ApiKeysNotRequired,
     /// The store has as many API keys as it may have.
     TooManyApiKeys,
+    /// A session has this id already.
+    SessionExists,
     /// The job of the idempotency key was deleted.
     JobDeleted,
     /// The body has too many bytes.
@@ -119,6 +121,7 @@ impl ProblemCode {
             Self::TooManyApiKeys       => (S::CONFLICT, "too_many_api_keys", "There are too many API keys"),
             Self::JobDeleted           => (S::GONE, "job_deleted", "The job was deleted"),
             Self::SessionBusy          => (S::CONFLICT, "session_busy", "The session has live jobs"),
+            Self::SessionExists        => (S::CONFLICT, "session_exists", "A session has this id already"),
             Self::BodyTooLarge         => (S::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large"),
             Self::UriTooLong           => (S::URI_TOO_LONG, "uri_too_long", "The target of the request is too long"),
             Self::SessionTooLarge      => (S::UNPROCESSABLE_ENTITY, "session_too_large", "The session is too large for one response"),

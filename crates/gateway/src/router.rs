@@ -6,7 +6,7 @@ use axum::{
     Router,
     http::{HeaderMap, Method, Uri},
     middleware,
-    routing::{MethodRouter, delete, get, post, put},
+    routing::{MethodRouter, delete, get, patch, post, put},
 };
 
 use crate::{
@@ -68,6 +68,8 @@ fn routes() -> Vec<Route> {
         route("post", "/v1/jobs/{id}/retry", post(jobs::retry::post), openapi::retry_job),
         route("delete", "/v1/jobs/{id}", delete(jobs::delete::delete), openapi::delete_job),
         route("get", "/v1/sessions/{id}", get(sessions::get::get), openapi::get_session),
+        route("put", "/v1/sessions/{id}", put(sessions::put::put), openapi::put_session),
+        route("patch", "/v1/sessions/{id}", patch(sessions::patch::patch), openapi::patch_session),
         route("delete", "/v1/sessions/{id}", delete(sessions::delete::delete), openapi::delete_session),
         route("get", "/v1/queues", get(queues::get), openapi::get_queues),
         route("get", "/v1/providers", get(providers::get), openapi::get_providers),

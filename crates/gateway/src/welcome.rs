@@ -44,6 +44,11 @@ fn routes() -> Map<String, Value> {
         ("run a job again", "POST /v1/jobs/{id}/retry"),
         ("delete a job", "DELETE /v1/jobs/{id}"),
         ("show a session", "GET /v1/sessions/{id}"),
+        ("create a session, or replace it", "PUT /v1/sessions/{id}"),
+        (
+            "change the settings of a session",
+            "PATCH /v1/sessions/{id}",
+        ),
         ("delete a session", "DELETE /v1/sessions/{id}"),
         ("show the queues", "GET /v1/queues"),
         ("show the providers", "GET /v1/providers"),

@@ -14,11 +14,13 @@ use forebay_shared::{
     job::Request,
     lane::LiveProcesses,
     session::{SessionInfo, StoredTurn},
+    session_settings::StoredSettings,
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
         HeadPage, IdempotencyEntry, JobRemoval, ListPosition, ListQuery, LoadedLane, Notices,
-        RecentCounts, RunInputs, SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts,
-        Timer, TimerMove, Topic, TurnRange,
+        RecentCounts, RunInputs, SessionPut, SessionPutResult, SessionRemoval, SetKeyResult,
+        SettingsSwap, SettingsSwapResult, Store, StoreError, StoredAccounts, Timer, TimerMove,
+        Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -241,6 +243,37 @@ impl Store for MeteredStore {
     ) -> Result<Vec<StoredTurn>, StoreError> {
         let call = self.inner.session_turns(tenant, session, range);
         self.measure("session_turns", call).await
+    }
+
+    async fn session_settings(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Option<StoredSettings>, StoreError> {
+        let call = self.inner.session_settings(tenant, session);
+        self.measure("session_settings", call).await
+    }
+
+    async fn session_model(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Option<String>, StoreError> {
+        let call = self.inner.session_model(tenant, session);
+        self.measure("session_model", call).await
+    }
+
+    async fn swap_settings(
+        &self,
+        swap: Arc<SettingsSwap>,
+    ) -> Result<SettingsSwapResult, StoreError> {
+        let call = self.inner.swap_settings(swap);
+        self.measure("swap_settings", call).await
+    }
+
+    async fn put_session(&self, put: Arc<SessionPut>) -> Result<SessionPutResult, StoreError> {
+        let call = self.inner.put_session(put);
+        self.measure("put_session", call).await
     }
 
     async fn remove_session(

@@ -2,7 +2,7 @@
 //! no I/O and knows no database, no broker, no HTTP.
 //!
 //! In reading order:
-//! - [`time`], [`ids`], [`class`], [`turn`], [`job`], [`session`]: the types of the domain.
+//! - [`time`], [`ids`], [`class`], [`turn`], [`job`], [`session`], [`session_settings`]: the types of the domain.
 //! - [`secret`]: a key or a password, in a type that does not print its value.
 //! - [`document`]: the versions of stored documents, and the fields that a release does not know.
 //! - [`lane`]: the rules, as pure functions.
@@ -23,6 +23,7 @@ pub mod lane;
 pub mod queue;
 pub mod secret;
 pub mod session;
+pub mod session_settings;
 pub mod store;
 pub mod tenant_limit;
 pub mod time;

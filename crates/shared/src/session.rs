@@ -2,6 +2,7 @@
 
 use crate::{
     document::{self, ReadError},
+    session_settings::{SessionDefaults, StoredSettings},
     time::TimeMs,
     turn::Turn,
 };
@@ -37,6 +38,8 @@ pub struct Conversation {
     pub numbers: Vec<u64>,
     /// The newest token count of an input of the session, if a provider has reported one.
     pub token_measure: Option<TokenMeasure>,
+    /// What the job uses if its request does not have it.
+    pub defaults: SessionDefaults,
 }
 
 /// A turn of a session, as it is stored.
@@ -72,9 +75,12 @@ pub struct SessionInfo {
     pub turns_bytes: u64,
     /// All turns, oldest first, if they have at most [`INLINE_BYTES_MAX`](crate::store::INLINE_BYTES_MAX) bytes.
     pub turns: Option<Vec<StoredTurn>>,
-    /// When the first job of the session was accepted.
+    /// What the client has set, if it has at most [`INLINE_BYTES_MAX`](crate::store::INLINE_BYTES_MAX) bytes.
+    /// [`Store::session_settings`](crate::store::Store::session_settings) reads more.
+    pub settings: Option<StoredSettings>,
+    /// When the first job of the session was accepted, or a client created it.
     pub created_at: TimeMs,
-    /// When a commit last changed the session.
+    /// When the session was last changed.
     pub updated_at: TimeMs,
     /// When the session expires unless it is used; `None` while it has live jobs.
     pub expires_at: Option<TimeMs>,
@@ -89,7 +95,7 @@ pub struct Session {
     pub turns: Vec<Turn>,
     /// When the first job of the session was accepted.
     pub created_at: TimeMs,
-    /// When a commit last changed the session.
+    /// When the session was last changed.
     pub updated_at: TimeMs,
     /// When the session expires unless it is used; `None` while it has live jobs.
     pub expires_at: Option<TimeMs>,

@@ -15,6 +15,7 @@
 //! - [`random_requests`]: requests from the OpenAPI document
 //! - [`open_files`]: raises the limit of open files
 //! - [`readme`]: the README's commands, programs and files, for tests that run them
+//! - [`session_defaults`]: a conversation in a session that a client has written
 //!
 //! The LLM provider of these tests is the package `scripted-provider`. The functions of this package panic when they fail.
 //! The message of the panic shows what the processes answered or logged.
@@ -33,5 +34,6 @@ pub mod process;
 pub mod python;
 pub mod random_requests;
 pub mod readme;
+pub mod session_defaults;
 pub mod slowdown;
 pub mod trace_tree;

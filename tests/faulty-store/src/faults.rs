@@ -55,6 +55,14 @@ pub enum StoreCall {
     SessionInfo,
     /// `session_turns`.
     SessionTurns,
+    /// `session_settings`.
+    SessionSettings,
+    /// `session_model`.
+    SessionModel,
+    /// `swap_settings`.
+    SwapSettings,
+    /// `put_session`.
+    PutSession,
     /// `remove_session`.
     RemoveSession,
     /// `evict_sessions`.

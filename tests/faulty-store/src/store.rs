@@ -16,11 +16,13 @@ use forebay_shared::{
     job::Request,
     lane::LiveProcesses,
     session::{SessionInfo, StoredTurn},
+    session_settings::StoredSettings,
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
         HeadPage, IdempotencyEntry, JobRemoval, ListPosition, ListQuery, LoadedLane, Notices,
-        RecentCounts, RunInputs, SessionRemoval, SetKeyResult, Store, StoreError, StoredAccounts,
-        Timer, TimerMove, Topic, TurnRange,
+        RecentCounts, RunInputs, SessionPut, SessionPutResult, SessionRemoval, SetKeyResult,
+        SettingsSwap, SettingsSwapResult, Store, StoreError, StoredAccounts, Timer, TimerMove,
+        Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -338,6 +340,37 @@ impl Store for FaultyStore {
     ) -> Result<Vec<StoredTurn>, StoreError> {
         let inner_call = self.inner.session_turns(tenant, session, range);
         self.forward(StoreCall::SessionTurns, inner_call).await
+    }
+
+    async fn session_settings(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Option<StoredSettings>, StoreError> {
+        let inner_call = self.inner.session_settings(tenant, session);
+        self.forward(StoreCall::SessionSettings, inner_call).await
+    }
+
+    async fn session_model(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Option<String>, StoreError> {
+        let inner_call = self.inner.session_model(tenant, session);
+        self.forward(StoreCall::SessionModel, inner_call).await
+    }
+
+    async fn swap_settings(
+        &self,
+        swap: Arc<SettingsSwap>,
+    ) -> Result<SettingsSwapResult, StoreError> {
+        let inner_call = self.inner.swap_settings(swap);
+        self.forward(StoreCall::SwapSettings, inner_call).await
+    }
+
+    async fn put_session(&self, put: Arc<SessionPut>) -> Result<SessionPutResult, StoreError> {
+        let inner_call = self.inner.put_session(put);
+        self.forward(StoreCall::PutSession, inner_call).await
     }
 
     async fn remove_session(

@@ -1,12 +1,13 @@
 //! Reads lanes. A read returns a lane's document, the outcomes of ended jobs, and the run inputs of one job. Run inputs are
-//! what a worker needs to run a job: its metadata, its request, and the turns and the token measure of its session.
+//! what a worker needs to run a job: its metadata, its request, and the turns, the defaults and the token measure of its session.
 
 use forebay_shared::{
     document,
     ids::{JobId, LaneKey},
     job::Request,
     lane::OutcomeSummary,
-    session::TokenMeasure,
+    session::{Conversation, TokenMeasure},
+    session_settings::SessionDefaults,
     store::{INLINE_BYTES_MAX, LaneVersion, LoadedLane, LoadedRunInputs, RunInputs, StoreError},
     time::TimeMs,
 };
@@ -46,6 +47,7 @@ pub(super) struct RawRunInputs {
     /// The turns of the session with their numbers.
     turns: Vec<(u64, String)>,
     token_measure: Option<TokenMeasure>,
+    defaults: Option<String>,
 }
 
 /// Selects a lane to read, and the outcomes and the run inputs to read with it.
@@ -195,9 +197,14 @@ fn load_run_inputs(
     lane: &FoundLane,
     job: JobId,
 ) -> rusqlite::Result<Option<LoadedRawInputs>> {
-    let session = lane.session.as_ref();
-    let turns_bytes = session.map_or(0, |session| session.turns_bytes);
-    let request_bytes_max = match INLINE_BYTES_MAX.checked_sub(turns_bytes) {
+    let session_bytes = match &lane.session {
+        Some(session) => {
+            let defaults_bytes = sessions::defaults_bytes(db, session.row_number)?;
+            session.turns_bytes.saturating_add(defaults_bytes)
+        }
+        None => 0,
+    };
+    let request_bytes_max = match INLINE_BYTES_MAX.checked_sub(session_bytes) {
         Some(bytes) if !lane.head_runs => int(bytes),
         _ => -1,
     };
@@ -207,7 +214,7 @@ fn load_run_inputs(
     let inputs = match found.request {
         Some(request) => RawInputs::Inline(with_turns(db, lane, found.meta, request)?),
         None => RawInputs::LeftOut {
-            bytes: found.request_bytes.saturating_add(turns_bytes),
+            bytes: found.request_bytes.saturating_add(session_bytes),
         },
     };
     Ok(Some(LoadedRawInputs { job, inputs }))
@@ -261,7 +268,7 @@ fn find_request(
     .optional()
 }
 
-/// Adds the turns of the lane's session to the documents of a job.
+/// Adds the turns and the defaults of the lane's session to the documents of a job.
 fn with_turns(
     db: &Connection,
     lane: &FoundLane,
@@ -276,6 +283,10 @@ fn with_turns(
         request,
         turns: turns.transpose()?.unwrap_or_default(),
         token_measure: session.and_then(|session| session.token_measure),
+        defaults: session
+            .map(|session| sessions::defaults(db, session.row_number))
+            .transpose()?
+            .flatten(),
     })
 }
 
@@ -329,7 +340,13 @@ impl RawRunInputs {
         Ok(RunInputs {
             meta: document::read(self.meta.as_bytes())?,
             request,
-            conversation: sessions::conversation(self.turns, self.token_measure)?,
+            conversation: Conversation {
+                defaults: match self.defaults {
+                    Some(defaults) => document::read(defaults.as_bytes())?,
+                    None => SessionDefaults::default(),
+                },
+                ..sessions::conversation(self.turns, self.token_measure)?
+            },
         })
     }
 }

@@ -11,11 +11,13 @@ use forebay_shared::{
     job::Request,
     lane::LiveProcesses,
     session::{SessionInfo, StoredTurn},
+    session_settings::StoredSettings,
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
         HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, JobRemoval, ListPosition, ListQuery,
-        LoadedLane, Notices, RunInputs, SessionRemoval, SetKeyResult, Store, StoreError,
-        StoredAccounts, Timer, TimerMove, Topic, TurnRange,
+        LoadedLane, Notices, RunInputs, SessionPut, SessionPutResult, SessionRemoval, SetKeyResult,
+        SettingsSwap, SettingsSwapResult, Store, StoreError, StoredAccounts, Timer, TimerMove,
+        Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -311,6 +313,42 @@ impl Store for SqliteStore {
         let (key, now) = (SessionKey::new(tenant, session), self.now());
         self.read(move |db| sessions::turns_from(db, &key, now, range))
             .await
+    }
+
+    async fn session_settings(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Option<StoredSettings>, StoreError> {
+        let (key, now) = (SessionKey::new(tenant, session), self.now());
+        self.read(move |db| sessions::settings(db, &key, now)).await
+    }
+
+    async fn session_model(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Option<String>, StoreError> {
+        let (key, now) = (SessionKey::new(tenant, session), self.now());
+        self.read(move |db| sessions::model(db, &key, now)).await
+    }
+
+    async fn swap_settings(
+        &self,
+        swap: Arc<SettingsSwap>,
+    ) -> Result<SettingsSwapResult, StoreError> {
+        let now = self.now();
+        self.write(OnStoreFull::Refuse, move |db| {
+            sessions::swap_settings(db, &swap, now)
+        })
+        .await
+    }
+
+    async fn put_session(&self, put: Arc<SessionPut>) -> Result<SessionPutResult, StoreError> {
+        let now = self.now();
+        let written = self.write(OnStoreFull::Refuse, move |db| sessions::put(db, &put, now));
+        // Only a time to live of 0 ends before the write.
+        written.await?.ok_or(StoreError::Unavailable(None))
     }
 
     async fn remove_session(

@@ -81,6 +81,17 @@ macro_rules! conformance {
                 replaced_turns: are_removed_in_the_commit_that_appends_others,
                     that_are_gone_let_the_commit_fail,
                     have_numbers_that_no_other_turn_gets;
+                session_writes: create_sessions_that_jobs_continue,
+                    replace_sessions_as_a_whole,
+                    wait_for_the_end_of_live_jobs,
+                    remove_the_hold_of_the_lane,
+                    start_the_time_to_live,
+                    have_one_result_when_they_are_repeated,
+                    create_a_session_once,
+                    are_separate_by_tenant,
+                    of_many_bytes_are_not_read_along,
+                    swap_settings_that_are_as_expected,
+                    swap_settings_once;
                 keys: are_set_once,
                     are_set_once_by_concurrent_requests,
                     can_be_set_again_after_they_expired,

@@ -48,6 +48,8 @@ const READY: State = State::Queued { not_before: None };
 /// A valid submit, ready to be admitted under an id.
 pub(super) struct PreparedJob {
     pub(super) submission: Submission,
+    /// The model of the submit, of its session or of the gateway.
+    pub(super) model: String,
     pub(super) caller: Caller,
     pub(super) traceparent: Option<String>,
     /// The store's time when the submit arrived.
@@ -65,7 +67,7 @@ impl PreparedJob {
         state: &'a ApiState,
         limited: &Limited,
     ) -> Result<AdmissionPermits<'a>, Problem> {
-        AdmissionPermits::take(state, limited, &self.submission.model).await
+        AdmissionPermits::take(state, limited, &self.model).await
     }
 
     /// Admits the job and answers 202. `keep_until` is set for a job with an idempotency key.
@@ -96,7 +98,7 @@ impl PreparedJob {
             id,
             tenant: caller.tenant().clone(),
             session: submission.session,
-            model: submission.model,
+            model: self.model,
             class: submission.class,
             created_at: self.now,
             expires_at: self.now.plus_ms(submission.expires_in_ms),

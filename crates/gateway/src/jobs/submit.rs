@@ -13,7 +13,11 @@ use axum::{
     },
     response::Response,
 };
-use forebay_shared::{ids::JobId, lane::IfBusy, store::JobState};
+use forebay_shared::{
+    ids::{JobId, SessionId},
+    lane::IfBusy,
+    store::JobState,
+};
 use forebay_telemetry::task_context;
 
 use super::{
@@ -27,7 +31,7 @@ use crate::{
     idempotency::{self, KEY_TTL_MS, KeyClaim, RECORD_MARGIN_MS, SubmitKey},
     problem::Problem,
     state::ApiState,
-    store_call::{LARGE_STORE_TIMEOUT, STORE_TIMEOUT},
+    store_call::{self, LARGE_STORE_TIMEOUT, STORE_TIMEOUT},
     tenant_limits::Limited,
     validation,
 };
@@ -115,8 +119,12 @@ async fn submit(
     let key = idempotency::parse_key(&parts.headers)?;
     let wait_time = wait::parse(parts.uri.query(), &parts.headers)?;
     let memory = state.bodies.reserve_parsed(&mut body).await?;
-    let default_model = state.settings.default_model.as_deref();
-    let submission = body.compute(|bytes| validation::submission(bytes, default_model))?;
+    let has_default_model = state.settings.default_model.is_some();
+    let mut submission = body.compute(|bytes| validation::submission(bytes, has_default_model))?;
+    let model = match submission.model.take() {
+        Some(model) => model,
+        None => default_model(state, caller, submission.session.as_ref()).await?,
+    };
 
     let new_id = JobId::fresh(caller.tenant(), submission.session.as_ref());
     task_context::update(|context| context.session.clone_from(&submission.session));
@@ -124,6 +132,7 @@ async fn submit(
     let is_large = body.is_long_work() || submission.if_busy == IfBusy::Interrupt;
     let job = PreparedJob {
         submission,
+        model,
         caller: caller.clone(),
         // The span of this request if traces are exported, and otherwise the client's span.
         traceparent: task_context::current_trace().map(|trace| trace.to_string()),
@@ -145,6 +154,25 @@ async fn submit(
     drop(body);
     let accepted = submit_with_key(state, limited, job, new_id, &key).await?;
     Ok((accepted, wait_time))
+}
+
+/// The model of a submit that names none: the default of its session, or else that of the gateway.
+async fn default_model(
+    state: &ApiState,
+    caller: &Caller,
+    session: Option<&SessionId>,
+) -> Result<String, Problem> {
+    if let Some(session) = session {
+        let read = state.member.store.session_model(caller.tenant(), session);
+        if let Some(model) = store_call::with_timeout(read).await? {
+            return Ok(model);
+        }
+    }
+    state.settings.default_model.clone().ok_or_else(|| {
+        let message =
+            "is required, because neither the session nor this gateway has a default model";
+        Problem::invalid_field("model", message)
+    })
 }
 
 /// Accepts a job with an idempotency key, or shows the job of an earlier request with this key.

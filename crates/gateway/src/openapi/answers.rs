@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::problem_code::ProblemCode;
+use crate::{content_headers::MERGE_PATCH, problem_code::ProblemCode};
 
 /// The name of the security scheme.
 pub(super) const SECURITY_SCHEME: &str = "apiKey";
@@ -52,7 +52,7 @@ fn response(status: &str, codes: &[ProblemCode]) -> Value {
     let mut names = vec!["X-Request-Id"];
     match status {
         "429" | "503" => names.push("Retry-After"),
-        "415" => names.push("Accept-Encoding"),
+        "415" => names.extend(["Accept-Encoding", "Accept-Patch"]),
         "401" => names.push("WWW-Authenticate"),
         "403" if codes.contains(&ProblemCode::InsufficientScope) => names.push("WWW-Authenticate"),
         _ => {}
@@ -95,7 +95,7 @@ pub(super) fn header_components() -> Value {
             "After how many seconds to ask again (RFC 9110, section 10.2.3).",
             json!({"type": "integer", "minimum": 1}),
         ),
-        "Location": header("The path of the job.", json!({"type": "string"})),
+        "Location": header("The path of the job or of the session.", json!({"type": "string"})),
         "Idempotency-Replayed": header(
             "`true` if an earlier request with this Idempotency-Key made the job. Otherwise absent.",
             json!({"type": "string", "const": "true"}),
@@ -107,6 +107,10 @@ pub(super) fn header_components() -> Value {
         "Accept-Encoding": header(
             "`identity` if the body was compressed. Otherwise absent.",
             json!({"type": "string", "const": "identity"}),
+        ),
+        "Accept-Patch": header(
+            "The media type of a PATCH (RFC 5789, section 3.1). Absent for other methods.",
+            json!({"type": "string", "const": MERGE_PATCH}),
         ),
         "WWW-Authenticate": header(
             "What the API key lacks (RFC 6750, section 3). Absent if the request is refused for another reason.",

@@ -39,10 +39,13 @@ pub(crate) fn document<'a>(
     generator.subschema_for::<ProblemDetails<'_>>();
     let mut schemas = generator.take_definitions(true);
     schemas.insert(String::from("Submit"), submit(settings));
-    schemas.insert(
-        String::from("NewApiKey"),
-        schema::NEW_KEY.published().clone(),
-    );
+    for (name, schema) in [
+        ("NewApiKey", &schema::NEW_KEY),
+        ("SessionPut", &schema::SESSION),
+        ("SessionPatch", &schema::SESSION_PATCH),
+    ] {
+        schemas.insert(name.to_owned(), schema.published().clone());
+    }
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -106,8 +109,9 @@ fn http_method(lower_case: &str) -> Method {
 /// The schema of a submit, as this gateway validates it.
 fn submit(settings: &GatewaySettings) -> Value {
     let mut schema = schema::SUBMIT.published().clone();
+    // The session may have a default model.
     if settings.default_model.is_none() {
-        schema["required"] = json!(["model"]);
+        schema["anyOf"] = json!([{"required": ["model"]}, {"required": ["session_id"]}]);
     }
     schema
 }

@@ -3,7 +3,7 @@
 //! `router` adds each route together with its description. So no route is without a description, and no description without a
 //! route. The schema of a submit is the one that validates submits. The schemas of responses are derived from the types that
 //! are written as responses. The document states what this gateway enforces: it has a security scheme only if there are API
-//! keys, and `model` is required only if there is no default model.
+//! keys, and a submit without `model` needs a session only if there is no default model.
 //!
 //! - `operation`: the description of a route. `answers`: its error responses, from the table of problems.
 //! - `document`: puts the descriptions together. `response`: answers requests for the document.
@@ -24,7 +24,7 @@ pub(crate) use document::{Describe, document};
 pub(crate) use job_routes::{cancel_job, delete_job, get_job, list_jobs, retry_job, submit_job};
 pub(crate) use limit_routes::{delete_limits, get_limits, put_limits};
 pub(crate) use response::DocumentResponse;
-pub(crate) use session_routes::{delete_session, get_session};
+pub(crate) use session_routes::{delete_session, get_session, patch_session, put_session};
 pub(crate) use status_routes::{
     get_document, get_page, get_page_file, get_providers, get_queues, healthz, readyz,
     readyz_submits, welcome,

@@ -56,11 +56,21 @@ impl Operation {
     }
 
     /// Sets the body, which is required and JSON.
-    pub(super) fn body(mut self, description: &str, schema: &Value) -> Self {
+    pub(super) fn body(self, description: &str, schema: &Value) -> Self {
+        self.body_of_type("application/json", description, schema)
+    }
+
+    /// Sets the body, which is required and has this media type.
+    pub(super) fn body_of_type(
+        mut self,
+        media_type: &str,
+        description: &str,
+        schema: &Value,
+    ) -> Self {
         let body = json!({
             "required": true,
             "description": description,
-            "content": {"application/json": {"schema": schema}},
+            "content": {media_type: {"schema": schema}},
         });
         self.fields.insert(String::from("requestBody"), body);
         self

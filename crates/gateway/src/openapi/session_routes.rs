@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::operation::Operation;
 use crate::{
+    content_headers::MERGE_PATCH,
     problem_code::ProblemCode as P,
-    sessions::{LIMIT_MAX, SessionView},
+    sessions::{LIMIT_MAX, SessionSummary, SessionView},
 };
 
 pub(crate) fn get_session(generator: &mut SchemaGenerator) -> Operation {
@@ -41,6 +42,70 @@ pub(crate) fn get_session(generator: &mut SchemaGenerator) -> Operation {
         P::StoreUnavailable,
     ])
 }
+
+pub(crate) fn put_session(generator: &mut SchemaGenerator) -> Operation {
+    let description = "Creates the session, or replaces its turns, attributes and defaults: what is left out becomes empty. A \
+                       session with live jobs is not replaced. The numbers of the turns follow the highest number that the \
+                       session has ever used. This restarts the session's time to live.";
+    id(Operation::new(
+        "putSession",
+        "sessions",
+        "Create or replace a session",
+        description,
+    ))
+    .body(
+        "The session, as JSON in UTF-8 without compression.",
+        &json!({"$ref": "#/components/schemas/SessionPut"}),
+    )
+    .json::<SessionSummary<'_>>(
+        generator,
+        StatusCode::CREATED,
+        "The session is created.",
+        &["X-Request-Id", "Location"],
+    )
+    .json::<SessionSummary<'_>>(
+        generator,
+        StatusCode::OK,
+        "The session is replaced.",
+        &["X-Request-Id"],
+    )
+    .problems(&WRITE_PROBLEMS)
+    .problems(&[P::SessionBusy])
+}
+
+pub(crate) fn patch_session(generator: &mut SchemaGenerator) -> Operation {
+    let description = "Changes the attributes and the defaults of a session, also while it has live jobs. Changes of several \
+                       requests are made one after the other, and none is lost. This restarts the session's time to live.";
+    id(Operation::new(
+        "patchSession",
+        "sessions",
+        "Change the settings of a session",
+        description,
+    ))
+    .body_of_type(
+        MERGE_PATCH,
+        "A JSON Merge Patch (RFC 7396), in UTF-8 without compression.",
+        &json!({"$ref": "#/components/schemas/SessionPatch"}),
+    )
+    .json::<SessionSummary<'_>>(
+        generator,
+        StatusCode::OK,
+        "The session after the change.",
+        &["X-Request-Id"],
+    )
+    .problems(&WRITE_PROBLEMS)
+}
+
+/// The problems of each route that writes a session.
+const WRITE_PROBLEMS: [P; 7] = [
+    P::InvalidJson,
+    P::UnknownParameter,
+    P::SessionNotFound,
+    P::UnsupportedMediaType,
+    P::InvalidRequest,
+    P::StoreFull,
+    P::StoreUnavailable,
+];
 
 pub(crate) fn delete_session(_: &mut SchemaGenerator) -> Operation {
     let description = "Deletes a session that has no live jobs.";

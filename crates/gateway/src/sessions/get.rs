@@ -12,15 +12,17 @@ use forebay_shared::{
     document,
     ids::SessionId,
     session::{SessionInfo, StoredTurn},
+    session_settings::SessionSettings,
     store::StoreError,
     turn::Turn,
 };
 use schemars::JsonSchema;
-use serde::Serialize;
 
 use super::{
     large_session::{self, ReadTurns, read_info},
     page::{Page, parse},
+    settings::{self, ReadSettings},
+    view::{FieldsAfter, FieldsBefore, json},
 };
 use crate::{
     auth::Caller, path_ids::session_id, problem::Problem, problem_code::ProblemCode,
@@ -29,32 +31,6 @@ use crate::{
 
 /// How often a session that changes during the read is read.
 const READS_MAX: u32 = 5;
-
-/// The fields of a session before its turns.
-#[derive(Serialize, JsonSchema)]
-struct FieldsBefore<'a> {
-    id: &'a SessionId,
-    #[schemars(extend("const" = "session"))]
-    object: &'static str,
-}
-
-/// The fields of a session after its turns.
-#[derive(Serialize, JsonSchema)]
-struct FieldsAfter {
-    /// How many turns the session has.
-    turn_count: u64,
-    /// In a page only: the number of its last turn, after which the next page begins; null on the last page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_after: Option<Option<u64>>,
-    #[schemars(extend("format" = "date-time"))]
-    created_at: String,
-    #[schemars(extend("format" = "date-time"))]
-    updated_at: String,
-    /// Null while the session has live jobs, because such a session does not expire.
-    #[schemars(extend("format" = "date-time"))]
-    expires_at: Option<String>,
-    live_jobs: usize,
-}
 
 /// A session.
 // Only its schema is used: a response is written in pieces, because its turns are sent as they are stored.
@@ -67,7 +43,7 @@ pub(crate) struct SessionView<'a> {
     /// The turns, oldest first.
     turns: Vec<NumberedTurn>,
     #[serde(flatten)]
-    after: FieldsAfter,
+    after: FieldsAfter<'a>,
 }
 
 /// A turn and its number.
@@ -97,8 +73,10 @@ pub(crate) async fn get(
             Some(turns) => Some(of_small_session(turns, page)),
             None => large_session::read(&state, caller.tenant(), &id, &info, page).await?,
         };
-        if let Some(read) = read {
-            return respond(&state, &id, &info, read);
+        let Some(read) = read else { continue };
+        let tenant = caller.tenant();
+        if let Some(settings) = settings::read(&state, tenant, &id, &mut info).await? {
+            return respond(&state, &id, &info, settings, read);
         }
     }
     let detail = "the session changed while it was read";
@@ -131,14 +109,16 @@ fn respond(
     state: &ApiState,
     id: &SessionId,
     info: &SessionInfo,
+    settings: ReadSettings,
     read: ReadTurns,
 ) -> Result<Response, Problem> {
-    let write = || to_json(state, id, info, read.turns, read.next_after);
+    let parsed = settings.parse()?;
+    let write = || to_json(state, id, info, &parsed, read.turns, read.next_after);
     let chunks = match &read.reserved {
         Some(_) => off_async_threads(write)?,
         None => write()?,
     };
-    let mut response = Response::new(reserved_body(chunks, read.reserved));
+    let mut response = Response::new(reserved_body(chunks, read.reserved.or(settings.reserved)));
     let json_type = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json_type);
     Ok(response)
@@ -149,21 +129,14 @@ fn to_json(
     state: &ApiState,
     id: &SessionId,
     info: &SessionInfo,
+    settings: &SessionSettings,
     turns: Vec<StoredTurn>,
     next_after: Option<Option<u64>>,
 ) -> Result<Vec<Vec<u8>>, Problem> {
-    let mut before = json(&FieldsBefore {
-        id,
-        object: "session",
-    })?;
-    let after = json(&FieldsAfter {
-        turn_count: info.turn_count,
-        next_after,
-        created_at: state.show(info.created_at),
-        updated_at: state.show(info.updated_at),
-        expires_at: info.expires_at.map(|time| state.show(time)),
-        live_jobs: info.live_jobs,
-    })?;
+    let mut before = json(&FieldsBefore::of(id))?;
+    let mut after = FieldsAfter::of(state, info, settings);
+    after.next_after = next_after;
+    let after = json(&after)?;
     before.pop();
     before.extend_from_slice(b",\"turns\":[");
     let mut chunks = vec![before];
@@ -181,12 +154,4 @@ fn to_json(
     end.extend_from_slice(&after[1..]);
     chunks.push(end);
     Ok(chunks)
-}
-
-fn json(fields: &impl Serialize) -> Result<Vec<u8>, Problem> {
-    serde_json::to_vec(fields).map_err(|error| {
-        tracing::error!(%error, "a session could not be written as JSON");
-        let detail = "the session could not be written as JSON";
-        Problem::new(ProblemCode::Internal, detail)
-    })
 }

@@ -1,9 +1,14 @@
-//! The handlers of sessions: show and delete.
+//! The handlers of sessions: write, change, show and delete.
 
 pub(crate) mod delete;
 pub(crate) mod get;
 mod large_session;
 mod page;
+pub(crate) mod patch;
+pub(crate) mod put;
+mod settings;
+mod view;
 
 pub(crate) use get::SessionView;
 pub(crate) use page::LIMIT_MAX;
+pub(crate) use view::SessionSummary;

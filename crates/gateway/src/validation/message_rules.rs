@@ -45,6 +45,19 @@ pub(super) fn check(messages: &[Value], path: FieldPath<'_>, errors: &mut FieldE
     }
 }
 
+/// Adds an error for each field of a session's turns that breaks a rule. Unlike the input of a job, turns may mix tool results with
+/// other messages.
+pub(super) fn check_turns(turns: &[Value], path: FieldPath<'_>, errors: &mut FieldErrors) {
+    for (index, turn) in turns.iter().enumerate() {
+        if errors.is_full() {
+            return;
+        }
+        if let Some(fields) = turn.as_object() {
+            check_message(fields, path.index(index), errors);
+        }
+    }
+}
+
 fn role(message: &Value) -> Option<&str> {
     message.get("role")?.as_str()
 }

@@ -1,4 +1,4 @@
-//! Validates the body of a submit, and of a request for an API key. The error response names each invalid field and the values that it accepts.
+//! Validates the bodies of requests: of submits, of sessions that clients write, and of new API keys. The error response names each invalid field and the values that it accepts.
 //!
 //! What a body may hold is defined once, as the types of `submit_body` with their bounds. Their JSON Schema validates each
 //! body, and the OpenAPI document publishes the same schema. The body is parsed once into a JSON value, whose parts move into the
@@ -12,6 +12,7 @@
 //! - `field_path`, `field_errors`: the path of a field, and the invalid fields found so far.
 //! - `new_key`, `new_key_body`: the same for the body that makes an API key.
 //! - `submission`: the steps in order, and the job's request.
+//! - `session_body`, `session_write`: the same for sessions that clients write.
 
 mod field_errors;
 mod field_hints;
@@ -22,6 +23,8 @@ mod new_key;
 mod new_key_body;
 mod rules;
 pub(crate) mod schema;
+mod session_body;
+mod session_write;
 mod submission;
 mod submit_body;
 #[cfg(test)]
@@ -31,4 +34,6 @@ pub(crate) use json_text::{empty_body, empty_key_body};
 pub(crate) use new_key::new_key;
 pub(crate) use new_key_body::TENANT_CHARS_MAX;
 pub(crate) use schema::BodySchema;
+pub(crate) use session_body::{ATTRIBUTES_BYTES_MAX, DEFAULTS_BYTES_MAX};
+pub(crate) use session_write::{session_write, settings_patch};
 pub(crate) use submission::{Submission, submission};

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Adds an error for each field that breaks a rule. A value of the wrong type is left to the schema.
-pub(super) fn check(body: &Value, default_model: Option<&str>, errors: &mut FieldErrors) {
+pub(super) fn check(body: &Value, has_default_model: bool, errors: &mut FieldErrors) {
     let Some(fields) = body.as_object() else {
         return;
     };
@@ -42,7 +42,8 @@ pub(super) fn check(body: &Value, default_model: Option<&str>, errors: &mut Fiel
         let error_message = format_args!("must be {}", error.allowed);
         errors.add(root.key("session_id"), error_message);
     }
-    if given("model").is_none() && default_model.is_none() {
+    // The session may have a default model.
+    if given("model").is_none() && given("session_id").is_none() && !has_default_model {
         let error_message =
             "is required, because this gateway has no default model; FOREBAY_MODEL sets one";
         errors.add(root.key("model"), error_message);
@@ -52,7 +53,7 @@ pub(super) fn check(body: &Value, default_model: Option<&str>, errors: &mut Fiel
         let error_message = "must be enqueue when there is no session_id";
         errors.add(root.key("if_busy"), error_message);
     }
-    check_tools(fields, errors);
+    check_tools(fields, root, errors);
     if let Some(extra) = given("extra_body").and_then(Value::as_object) {
         let path = root.key("extra_body");
         for (name, value) in extra {
@@ -63,14 +64,17 @@ pub(super) fn check(body: &Value, default_model: Option<&str>, errors: &mut Fiel
     }
 }
 
-/// The names of the tools differ, and `tool_choice` names one of them.
-fn check_tools(fields: &Map<String, Value>, errors: &mut FieldErrors) {
-    let root = FieldPath::Root;
+/// The names of the tools in the object at this path differ, and `tool_choice` names one of them.
+pub(super) fn check_tools(
+    fields: &Map<String, Value>,
+    path: FieldPath<'_>,
+    errors: &mut FieldErrors,
+) {
     let tools = fields.get("tools").and_then(Value::as_array);
     let mut names: Vec<&str> = Vec::new();
     // The schema refuses more tools.
     for (index, tool) in tools.into_iter().flatten().take(TOOLS_MAX).enumerate() {
-        let list = root.key("tools");
+        let list = path.key("tools");
         let element = list.index(index);
         let path = element.key("function");
         let name = tool
@@ -86,7 +90,7 @@ fn check_tools(fields: &Map<String, Value>, errors: &mut FieldErrors) {
             names.push(name);
         }
     }
-    let path = root.key("tool_choice");
+    let path = path.key("tool_choice");
     match fields.get("tool_choice") {
         Some(Value::String(mode)) if mode == "required" && names.is_empty() => {
             errors.add(path, "must not be required when there are no tools");

@@ -1,12 +1,7 @@
 //! Parses and validates a submit's body, and makes a job's request of it.
 
 use forebay_shared::{
-    class::Class,
-    document::UnknownFields,
-    ids::SessionId,
-    job::{ContextBounds, Request},
-    lane::IfBusy,
-    turn::Role,
+    class::Class, document::UnknownFields, ids::SessionId, job::Request, lane::IfBusy, turn::Role,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -24,7 +19,8 @@ use crate::problem::Problem;
 pub(crate) struct Submission {
     pub(crate) request: Request,
     pub(crate) session: Option<SessionId>,
-    pub(crate) model: String,
+    /// The model that the submit names.
+    pub(crate) model: Option<String>,
     pub(crate) class: Class,
     pub(crate) if_busy: IfBusy,
     /// Whether the input consists of tool results.
@@ -33,30 +29,25 @@ pub(crate) struct Submission {
     pub(crate) metadata: Map<String, Value>,
 }
 
-/// Parses and validates a submit. `default_model` is the model of a submit that names none.
-pub(crate) fn submission(body: &[u8], default_model: Option<&str>) -> Result<Submission, Problem> {
+/// Parses and validates a submit. `has_default_model` is whether the gateway has a model for a submit that names none.
+pub(crate) fn submission(body: &[u8], has_default_model: bool) -> Result<Submission, Problem> {
     let mut value = json_text::parse(body)?;
     let mut errors = FieldErrors::default();
     SUBMIT.check(&value, &mut errors);
-    rules::check(&value, default_model, &mut errors);
+    rules::check(&value, has_default_model, &mut errors);
     errors.into_result()?;
     let mut values = OpaqueValues::default();
     SUBMIT.move_opaque(&mut value, &mut values);
     // The texts move out of the value: they are not copied.
     let body = SubmitBody::deserialize(value).map_err(|error| unreadable(&error))?;
-    body.into_submission(default_model, values)
+    body.into_submission(values)
 }
 
 impl SubmitBody {
-    fn into_submission(
-        self,
-        default_model: Option<&str>,
-        mut values: OpaqueValues,
-    ) -> Result<Submission, Problem> {
+    fn into_submission(self, mut values: OpaqueValues) -> Result<Submission, Problem> {
         let values = &mut values;
         let session = self.session_id.as_deref().map(SessionId::parse);
         let session = session.transpose().map_err(|error| unreadable(&error))?;
-        let model = self.model.or_else(|| default_model.map(str::to_owned));
         let input = self.input.map(|input| input.into_turns(values));
         let input = input.unwrap_or_default();
         let replace_from_turn = self.replace_from_turn.map(u64::from);
@@ -77,17 +68,13 @@ impl SubmitBody {
                 top_p: self.top_p,
                 stop: self.stop.map(Into::into),
                 max_output_tokens: self.max_output_tokens,
-                context: ContextBounds {
-                    max_turns: context.max_turns,
-                    max_input_tokens: context.max_input_tokens,
-                    unknown: UnknownFields::NONE,
-                },
+                context: context.stored(),
                 tool_wait_s: self.tool_wait_s.unwrap_or(TOOL_WAIT_S_DEFAULT),
                 extra_body: values.take_object(self.extra_body).unwrap_or_default(),
                 unknown: UnknownFields::NONE,
             },
             session,
-            model: model.ok_or_else(|| unreadable(&"no model"))?,
+            model: self.model,
             class: self.priority.unwrap_or_default(),
             if_busy: self.if_busy.unwrap_or_default(),
             expires_in_ms: u64::from(self.expires_in_s.unwrap_or(EXPIRES_IN_S_DEFAULT)) * 1_000,

@@ -8,7 +8,7 @@ use super::{Submission, submission};
 use crate::problem::Problem;
 
 fn read(body: &Value) -> Result<Submission, Problem> {
-    submission(body.to_string().as_bytes(), Some("simulated"))
+    submission(body.to_string().as_bytes(), true)
 }
 
 #[test]
@@ -18,7 +18,7 @@ fn a_submit_needs_only_an_input() {
     let expected =
         json!({"input": [{"role": "user", "content": "Hi."}], "tool_wait_s": 60, "v": 1});
     assert_eq!(request, expected);
-    assert_eq!(submission.model, "simulated");
+    assert_eq!(submission.model, None);
     assert_eq!(submission.class, Class::Interactive);
     assert_eq!(submission.if_busy, IfBusy::Enqueue);
     assert_eq!(submission.expires_in_ms, 86_400_000);
@@ -62,8 +62,8 @@ fn every_field_is_kept_unchanged() {
     assert_eq!(serde_json::to_value(&submission.request).unwrap(), request);
     assert_eq!(submission.session.unwrap().as_str(), "chat-1");
     assert_eq!(
-        (submission.model.as_str(), submission.class),
-        ("gemini-x", Class::Batch)
+        (submission.model.as_deref(), submission.class),
+        (Some("gemini-x"), Class::Batch)
     );
     assert_eq!(
         (submission.if_busy, submission.expires_in_ms),

@@ -14,10 +14,10 @@ use axum::{
 
 use super::origins::AllowedOrigins;
 
-const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, DELETE");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
 /// Response headers that a web page may read, in addition to those that it may always read.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "Location, Retry-After, Idempotency-Replayed, Preference-Applied, RateLimit, RateLimit-Policy, WWW-Authenticate, X-Request-Id",
+    "Accept-Patch, Location, Retry-After, Idempotency-Replayed, Preference-Applied, RateLimit, RateLimit-Policy, WWW-Authenticate, X-Request-Id",
 );
 /// How long a browser may reuse the answer to a preflight, in seconds.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");

@@ -211,6 +211,8 @@ async fn a_key_may_do_what_its_scopes_say() {
             (Method::POST, &format!("{job_path}/retry")),
             (Method::DELETE, &job_path),
             (Method::DELETE, "/v1/sessions/s"),
+            (Method::PUT, "/v1/sessions/s"),
+            (Method::PATCH, "/v1/sessions/s"),
         ] {
             refused(
                 api.gateway.send(api.request(method, path, key)).await,
@@ -243,17 +245,24 @@ async fn a_tenant_does_not_see_or_change_what_belongs_to_another_one() {
         api.get("/v1/sessions/s", SHOP).await.expect(200),
     );
     let mut tried = 0;
-    for (method, path, _) in operations(&api.gateway).await {
-        if OPEN.contains(&path.as_str()) || !path.contains("{id}") {
+    for (method, path, operation) in operations(&api.gateway).await {
+        // A PUT creates what the tenant does not have.
+        let is_put = method == Method::PUT;
+        if OPEN.contains(&path.as_str()) || !path.contains("{id}") || is_put {
             continue;
         }
+        let content = operation["requestBody"]["content"].as_object();
+        let media_type = content.and_then(|content| content.keys().next());
         let path = with_ids(&path, &job.to_string(), "s");
         for path in [
             path.clone(),
             format!("{path}?wait_s=1"),
             format!("{path}?limit=1"),
         ] {
-            let request = api.request(method.clone(), &path, BANK);
+            let mut request = api.request(method.clone(), &path, BANK);
+            if let Some(media_type) = media_type {
+                request = request.header("content-type", media_type).body("{}");
+            }
             let response = api.gateway.send(request).await;
             // A route may not have the query parameter.
             let is_unknown_parameter = path.contains('?') && response.status == 400;
@@ -267,11 +276,15 @@ async fn a_tenant_does_not_see_or_change_what_belongs_to_another_one() {
         }
     }
     assert!(tried >= 4, "{tried}");
+    let request = api.request(Method::PUT, "/v1/sessions/s", BANK);
+    let put = request.json(&json!({"attributes": {"of": "bank"}}));
+    api.gateway.send(put).await.expect(201);
     let after = (
         api.get(&format!("/v1/jobs/{job}"), SHOP).await.expect(200),
         api.get("/v1/sessions/s", SHOP).await.expect(200),
     );
     assert_eq!(before.0, after.0);
+    assert_eq!(before.1["attributes"], after.1["attributes"]);
     assert_eq!(before.1["turn_count"], after.1["turn_count"]);
     assert_eq!(before.1["live_jobs"], after.1["live_jobs"]);
     let seen = api.get(&format!("/v1/jobs/{job}"), SHOP).await.expect(200);

@@ -157,7 +157,7 @@ async fn unknown_routes_and_methods_are_answered_with_problems() {
     for (method, path, allowed) in [
         (Method::DELETE, "/v1/jobs", "GET,HEAD,POST"),
         (Method::POST, "/v1/jobs/x", "GET,HEAD,DELETE"),
-        (Method::POST, "/v1/sessions/x", "GET,HEAD,DELETE"),
+        (Method::POST, "/v1/sessions/x", "GET,HEAD,PUT,PATCH,DELETE"),
         (Method::PUT, "/healthz", "GET,HEAD"),
     ] {
         let response = gateway.send(gateway.request(method, path)).await;

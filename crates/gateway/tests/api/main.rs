@@ -21,6 +21,7 @@ mod refused_submits;
 mod replacements;
 mod request_ids;
 mod retries;
+mod session_writes;
 mod sessions;
 mod stored_keys;
 mod tenant_limits;

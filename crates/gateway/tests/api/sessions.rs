@@ -62,7 +62,11 @@ async fn a_session_shows_its_turns_and_its_live_jobs() {
             "{time} is not in UTC"
         );
     }
-    assert_eq!(idle.as_object().unwrap().len(), 8);
+    assert_eq!(
+        (&idle["attributes"], &idle["defaults"]),
+        (&json!({}), &json!({}))
+    );
+    assert_eq!(idle.as_object().unwrap().len(), 10);
 }
 
 #[tokio::test]

@@ -118,7 +118,10 @@ async fn a_page_of_an_allowed_origin_can_submit_and_read() {
     let preflight = gateway.send(preflight).await;
     for (name, value) in [
         ("access-control-allow-origin", "https://app.example"),
-        ("access-control-allow-methods", "GET, POST, PUT, DELETE"),
+        (
+            "access-control-allow-methods",
+            "GET, POST, PUT, PATCH, DELETE",
+        ),
         (
             "access-control-allow-headers",
             "content-type,idempotency-key",

@@ -26,6 +26,7 @@ use forebay_metrics::lanes::LaneMetrics;
 use forebay_shared::{
     class::Class,
     ids::LaneKey,
+    session::SessionBounds,
     store::{Head, Store, StoreError},
 };
 use forebay_telemetry::{TaskContext, task_context};
@@ -75,6 +76,12 @@ impl Lanes {
                 waiting: Mutex::default(),
             }),
         }
+    }
+
+    /// The limits of a session.
+    #[must_use]
+    pub fn session_bounds(&self) -> SessionBounds {
+        self.shared.committer.settings.session
     }
 
     /// Makes a change. Returns once it is on disk, or after `timeout`.

@@ -10,11 +10,12 @@ mod counts;
 mod deferred;
 mod listing;
 mod read;
+mod session_change;
 mod tenant_limits;
 mod version;
 mod watch;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -26,6 +27,7 @@ use crate::{
     job::Request,
     lane::LiveProcesses,
     session::{Session, SessionInfo, StoredTurn},
+    session_settings::StoredSettings,
     time::TimeMs,
 };
 
@@ -45,10 +47,11 @@ pub use read::{
     JobRemoval, JobState, LiveJob, LoadedLane, LoadedRunInputs, REMOVED_JOB_MS,
     REMOVED_KEYED_JOB_MS, RunInputs, SessionRemoval, SetKeyResult, Timer, TurnRange,
 };
+pub use session_change::{SessionPut, SessionPutResult, SettingsSwap, SettingsSwapResult};
 pub use tenant_limits::{
     LIMITED_TENANTS_MAX, LimitStore, StoredTenantLimits, StoredUsage, UsageSwap,
 };
-pub use version::{AccountVersion, LaneVersion, LimitsVersion, UsageVersion};
+pub use version::{AccountVersion, LaneVersion, LimitsVersion, SessionWriteId, UsageVersion};
 pub use watch::{Notices, Topic};
 
 /// Why a call of the store failed.
@@ -245,7 +248,7 @@ pub trait Store: ApiKeyStore + LimitStore {
     // ---- sessions ----
 
     /// Reads a session without its turns, and restarts its time to live (`ttl_ms`). `None` if it is unknown or has been
-    /// deleted. Returns the turns too if they are small.
+    /// deleted. Returns the turns and the settings too if they are small.
     async fn session_info(
         &self,
         tenant: &TenantId,
@@ -293,6 +296,33 @@ pub trait Store: ApiKeyStore + LimitStore {
             live_jobs: info.live_jobs,
         }))
     }
+
+    /// Reads what a client has set for a session, whatever its size. `None` if the session is unknown or has been deleted. This is
+    /// no use of the session.
+    async fn session_settings(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Option<StoredSettings>, StoreError>;
+
+    /// Reads the default model of a session. `None` if it has none, or if the session is unknown or has been deleted. This is no use
+    /// of the session.
+    async fn session_model(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Option<String>, StoreError>;
+
+    /// Replaces the settings of a session, if they are as expected, and restarts its time to live. The session may have live jobs. A
+    /// call whose response was lost can be repeated.
+    async fn swap_settings(
+        &self,
+        swap: Arc<SettingsSwap>,
+    ) -> Result<SettingsSwapResult, StoreError>;
+
+    /// Creates a session without live jobs, or replaces it as a whole, and starts its time to live. Removes the hold on its lane. A
+    /// call whose response was lost can be repeated: it returns the result of the first one.
+    async fn put_session(&self, put: Arc<SessionPut>) -> Result<SessionPutResult, StoreError>;
 
     /// Removes a session that has no live jobs, and the hold on its lane.
     async fn remove_session(

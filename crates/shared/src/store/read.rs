@@ -37,7 +37,7 @@ pub enum LoadedRunInputs {
     Inline(Box<RunInputs>),
     /// The run inputs are larger, or the head of the lane runs. [`Store::run_inputs`](super::Store::run_inputs) reads them.
     LeftOut {
-        /// The size of the request and the turns as stored.
+        /// The size of the request, the turns and the defaults of the session as stored.
         bytes: u64,
     },
 }

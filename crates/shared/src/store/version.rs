@@ -12,3 +12,6 @@ pub type UsageVersion = uuid::Uuid;
 
 /// The version of the limits of all tenants.
 pub type LimitsVersion = uuid::Uuid;
+
+/// The id of a write of a whole session. Each write chooses a random value, for the same reason.
+pub type SessionWriteId = uuid::Uuid;

@@ -64,6 +64,7 @@ fn prepare(
             });
         }
     };
+    conversation.defaults.apply_to(&mut request);
     let token_measure = conversation.token_measure;
     let bounds = context::turn_bounds(&request, token_measure);
     let selected = context::select(conversation.turns, input, &bounds, token_measure);

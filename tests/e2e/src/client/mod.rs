@@ -247,6 +247,26 @@ impl Client {
         self.get(&format!("/v1/sessions/{id}")).await
     }
 
+    /// `PUT /v1/sessions/{id}`.
+    ///
+    /// # Panics
+    /// If the client gets no complete answer.
+    pub async fn put_session(&self, id: &str, session: &Value) -> Answer {
+        let path = format!("/v1/sessions/{id}");
+        expect_complete(answer(self.http.put(self.url_of(&path)).json(session)).await)
+    }
+
+    /// `PATCH /v1/sessions/{id}` with a JSON Merge Patch.
+    ///
+    /// # Panics
+    /// If the client gets no complete answer.
+    pub async fn patch_session(&self, id: &str, patch: &Value) -> Answer {
+        let path = format!("/v1/sessions/{id}");
+        let request = self.http.patch(self.url_of(&path));
+        let request = request.header("content-type", "application/merge-patch+json");
+        expect_complete(answer(request.body(patch.to_string())).await)
+    }
+
     /// `DELETE /v1/sessions/{id}`.
     ///
     /// # Panics

@@ -17,6 +17,7 @@ mod refused_submits;
 mod replace_turns;
 mod retry_and_delete;
 mod scaling;
+mod session_defaults;
 mod start;
 mod takeover;
 mod tenant_limits;

@@ -39,6 +39,7 @@ mod reasoning;
 mod recipes;
 mod replace_turns;
 mod retry_and_delete;
+mod session_defaults;
 mod session_life;
 mod slow_clients;
 mod start;

@@ -13,7 +13,7 @@
 //! | `fb:{p}:db` | hash | counts of the jobs behind deferred heads: `C\|ACCOUNT`, with the class of the head |
 //! | `fb:{p}:w:TENANT\|C` | zset | queued jobs of a tenant and class, by time of admission |
 //! | `fb:{p}:c` | hash | counts: `TENANT\|C\|X`; `#` counts the sessions with live jobs |
-//! | `fb:{p}:s:TENANT/SESSION` | hash | a session: `created_at`, `updated_at`, `bytes`, `sent_bytes`, `input_tokens`, and `dropped` (how many older turns were dropped) |
+//! | `fb:{p}:s:TENANT/SESSION` | hash | a session: `created_at`, `updated_at`, `bytes`, `sent_bytes`, `input_tokens`, and `dropped` (how many older turns were dropped or replaced); if a client has set them, `attributes`, `model` and `defaults`, and `written_by` (the result and the id of the last write of the whole session) |
 //! | `fb:{p}:u:TENANT/SESSION` | list | the turns of a session. If `bytes` is 0, they are left of an earlier session |
 //! | `fb:{p}:su`, `fb:{p}:sx` | zset | idle sessions (those without live jobs), by last use and by expiry |
 //! | `fb:k:TENANT/KEY` | string | an idempotency key |
@@ -175,6 +175,15 @@ impl Keys {
 /// A session's name in keys and indexes.
 pub(super) fn session_name(tenant: &TenantId, session: &SessionId) -> String {
     format!("{tenant}/{session}")
+}
+
+/// The partition of a session.
+pub(super) fn session_partition(tenant: &TenantId, session: &SessionId) -> u8 {
+    let lane = LaneKey::Session {
+        tenant: tenant.clone(),
+        session: session.clone(),
+    };
+    lane.partition()
 }
 
 /// The name of a tenant and class in the counts and in the index of queued jobs.

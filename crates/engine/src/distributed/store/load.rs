@@ -5,6 +5,7 @@ use forebay_shared::{
     ids::{JobId, LaneKey},
     lane::Lane,
     session::{Conversation, TokenMeasure},
+    session_settings::SessionDefaults,
     store::{FoundJob, LoadedLane, LoadedRunInputs, RunInputs, StoreError},
     turn::Turn,
 };
@@ -81,11 +82,13 @@ pub(super) fn read_inline(reply: ReplyPart) -> Result<RunInputs, StoreError> {
         sent_bytes,
         input_tokens,
         turns,
+        defaults,
         dropped,
         gaps,
     ] = reply.parts()?;
     let turns = read_turns(turns)?;
-    let mut run_inputs = read_run_inputs([meta, request, sent_bytes, input_tokens], turns)?;
+    let mut run_inputs =
+        read_run_inputs([meta, request, sent_bytes, input_tokens, defaults], turns)?;
     let numbers = TurnNumbers::read(dropped, gaps)?.take(run_inputs.conversation.turns.len());
     run_inputs.conversation.numbers = numbers.collect();
     Ok(run_inputs)
@@ -93,7 +96,7 @@ pub(super) fn read_inline(reply: ReplyPart) -> Result<RunInputs, StoreError> {
 
 /// Reads the parts that `run_inputs.lua` returns. The turns are read separately.
 pub(super) fn read_run_inputs(
-    [meta, request, sent_bytes, input_tokens]: [ReplyPart; 4],
+    [meta, request, sent_bytes, input_tokens, defaults]: [ReplyPart; 5],
     turns: Vec<Turn>,
 ) -> Result<RunInputs, StoreError> {
     let token_measure = match (sent_bytes.non_nil(), input_tokens.non_nil()) {
@@ -110,6 +113,10 @@ pub(super) fn read_run_inputs(
             turns,
             numbers: Vec::new(),
             token_measure,
+            defaults: match defaults.non_nil() {
+                Some(defaults) => defaults.document()?,
+                None => SessionDefaults::default(),
+            },
         },
     })
 }

@@ -13,7 +13,7 @@ use super::arguments::Arguments;
 /// so it never stops a script after some of its writes.
 #[derive(Clone, Copy)]
 enum ScriptKind {
-    /// The script stores new jobs. A server without free memory refuses it.
+    /// The script stores new jobs or sessions. A server without free memory refuses it.
     StoresJobs,
     /// The script writes other changes. A server without free memory runs it too, so that running jobs can finish.
     Writes,
@@ -110,6 +110,8 @@ scripts! {
     run_inputs: Reads, [include_str!("scripts/run_inputs.lua")];
     session_turns: Reads, [TURN_NUMBERS, include_str!("scripts/session_turns.lua")];
     read_and_renew_session: Writes, [LANE, include_str!("scripts/read_and_renew_session.lua")];
+    put_session: StoresJobs, [LANE, TURN_NUMBERS, include_str!("scripts/put_session.lua")];
+    swap_settings: StoresJobs, [LANE, include_str!("scripts/swap_settings.lua")];
     remove_sessions: Writes, [LANE, include_str!("scripts/remove_sessions.lua")];
     delete_expired: Writes, [include_str!("scripts/delete_expired.lua")];
     move_timers: Writes, [include_str!("scripts/move_timers.lua")];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use forebay_shared::{
-    ids::{LaneKey, SessionId, TenantId},
+    ids::{SessionId, TenantId},
     session::{SessionInfo, StoredTurn},
     store::{INLINE_BYTES_MAX, SessionRemoval, StoreError, TurnRange},
     time::TimeMs,
@@ -17,6 +17,7 @@ use super::{
     redis_error::UnexpectedReply,
     redis_store::RedisStore,
     reply_part::ReplyPart,
+    session_writes::read_settings,
     turn_numbers::TurnNumbers,
 };
 use crate::rejection::{OnStoreFull, broken_data};
@@ -32,7 +33,7 @@ impl RedisStore {
         session: &SessionId,
         ttl_ms: u64,
     ) -> Result<Option<SessionInfo>, StoreError> {
-        let partition = partition_of(tenant, session);
+        let partition = keys::session_partition(tenant, session);
         let name = keys::session_name(tenant, session);
         let now = self.clock.now();
         let expires_at = now.plus_ms(ttl_ms);
@@ -59,11 +60,16 @@ impl RedisStore {
             first,
             gaps,
             turns,
+            settings,
         ] = reply.parts()?;
         let turn_count = turn_count.u64_or_zero()?;
         let numbers = TurnNumbers::read(first, gaps)?;
         let turns = match turns.non_nil() {
             Some(turns) => Some(stored_turns(numbers.clone(), turns.list()?)?),
+            None => None,
+        };
+        let settings = match settings.non_nil() {
+            Some(settings) => Some(read_settings(settings.parts()?)?),
             None => None,
         };
         let live_jobs = usize::try_from(live_jobs.u64_or_zero()?).unwrap_or(usize::MAX);
@@ -73,6 +79,7 @@ impl RedisStore {
             next_turn: numbers.after(turn_count),
             turns_bytes: bytes.u64_or_zero()?,
             turns,
+            settings,
             created_at: TimeMs(created_at.u64_or_zero()?),
             updated_at: TimeMs(updated_at.u64_or_zero()?),
             expires_at: (live_jobs == 0).then_some(expires_at),
@@ -87,7 +94,7 @@ impl RedisStore {
         session: &SessionId,
         range: TurnRange,
     ) -> Result<Vec<StoredTurn>, StoreError> {
-        let partition = partition_of(tenant, session);
+        let partition = keys::session_partition(tenant, session);
         let name = keys::session_name(tenant, session);
         let key = self.keys.session(partition, &name);
         let mut args = Arguments::default();
@@ -119,7 +126,7 @@ impl RedisStore {
         tenant: &TenantId,
         session: &SessionId,
     ) -> Result<SessionRemoval, StoreError> {
-        let partition = partition_of(tenant, session);
+        let partition = keys::session_partition(tenant, session);
         let key = self.keys.sessions_by_use(partition);
         let mut args = Arguments::default();
         args.push(self.keys.partition_prefix(partition))
@@ -258,12 +265,4 @@ fn stored_turns(
             })
         })
         .collect()
-}
-
-fn partition_of(tenant: &TenantId, session: &SessionId) -> u8 {
-    let lane = LaneKey::Session {
-        tenant: tenant.clone(),
-        session: session.clone(),
-    };
-    lane.partition()
 }

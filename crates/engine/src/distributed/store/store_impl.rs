@@ -1,6 +1,8 @@
 //! Implements the trait [`Store`]. Each call becomes a command or a script. Where a method of the trait seems to call
 //! itself, it calls the inherent method of the same name, because inherent methods have precedence.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use forebay_shared::{
     account::AccountKey,
@@ -9,11 +11,13 @@ use forebay_shared::{
     job::Request,
     lane::LiveProcesses,
     session::{SessionInfo, StoredTurn},
+    session_settings::StoredSettings,
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
         HeadPage, IdempotencyEntry, JobRemoval, ListPosition, ListQuery, LoadedLane,
-        LoadedRunInputs, Notices, RecentCounts, RunInputs, SessionRemoval, SetKeyResult, Store,
-        StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
+        LoadedRunInputs, Notices, RecentCounts, RunInputs, SessionPut, SessionPutResult,
+        SessionRemoval, SetKeyResult, SettingsSwap, SettingsSwapResult, Store, StoreError,
+        StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -32,7 +36,7 @@ use crate::{
 const TURN_GONE: u64 = 2;
 
 /// The most bytes of a commit. Redis accepts arguments of 512 MiB each and 1 GiB together, unless it is configured otherwise.
-const COMMAND_BYTES_MAX: usize = 400 * 1024 * 1024;
+pub(super) const COMMAND_BYTES_MAX: usize = 400 * 1024 * 1024;
 
 #[async_trait]
 impl Store for RedisStore {
@@ -265,6 +269,33 @@ impl Store for RedisStore {
         range: TurnRange,
     ) -> Result<Vec<StoredTurn>, StoreError> {
         self.read_turns(tenant, session, range).await
+    }
+
+    async fn session_settings(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Option<StoredSettings>, StoreError> {
+        self.find_settings(tenant, session).await
+    }
+
+    async fn session_model(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Option<String>, StoreError> {
+        self.find_model(tenant, session).await
+    }
+
+    async fn swap_settings(
+        &self,
+        swap: Arc<SettingsSwap>,
+    ) -> Result<SettingsSwapResult, StoreError> {
+        self.swap_settings(&swap).await
+    }
+
+    async fn put_session(&self, put: Arc<SessionPut>) -> Result<SessionPutResult, StoreError> {
+        self.write_session(&put).await
     }
 
     async fn remove_session(

@@ -129,9 +129,11 @@ fn delete_with_hold(db: &Connection, session: &FoundSession) -> rusqlite::Result
     delete_rows(db, session.row_number)
 }
 
-/// Deletes a session and its turns, but not its lane.
+/// Deletes a session, its turns and its settings, but not its lane.
 pub(super) fn delete_rows(db: &Connection, row_number: i64) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM turns WHERE session = ?1")?
+        .execute([row_number])?;
+    db.prepare_cached("DELETE FROM session_settings WHERE session = ?1")?
         .execute([row_number])?;
     db.prepare_cached("DELETE FROM sessions WHERE n = ?1")?
         .execute([row_number])

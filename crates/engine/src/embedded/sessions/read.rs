@@ -8,7 +8,7 @@ use forebay_shared::{
 };
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
-use super::SessionKey;
+use super::{SessionKey, settings};
 use crate::embedded::columns::{TimeColumn, int, u64_or_zero};
 
 /// Records a use of a session. Restarts its time to live if it has no live jobs. Returns whether the session exists.
@@ -32,14 +32,36 @@ pub(in crate::embedded) fn touch(
     Ok(touched > 0)
 }
 
-/// Reads a session, with its turns if they are small.
+/// Reads a session, with its turns and its settings if they are small.
 pub(in crate::embedded) fn info(
     db: &Connection,
     key: &SessionKey,
     now: TimeMs,
 ) -> rusqlite::Result<Option<SessionInfo>> {
-    let found = db
-        .prepare_cached(
+    let Some((row_number, mut info)) = without_turns(db, key, now)? else {
+        return Ok(None);
+    };
+    if info.turns_bytes <= INLINE_BYTES_MAX {
+        let all = TurnRange {
+            from: 0,
+            turns_max: usize::MAX,
+            bytes_max: u64::MAX,
+        };
+        info.turns = Some(stored_turns(db, row_number, all)?);
+    }
+    if settings::bytes(db, row_number)? <= INLINE_BYTES_MAX {
+        info.settings = Some(settings::of_session(db, row_number)?);
+    }
+    Ok(Some(info))
+}
+
+/// Reads a session without its turns and its settings. Returns its column `n` too.
+pub(super) fn without_turns(
+    db: &Connection,
+    key: &SessionKey,
+    now: TimeMs,
+) -> rusqlite::Result<Option<(i64, SessionInfo)>> {
+    db.prepare_cached(
             "SELECT n, created_at, updated_at, expires_at,
                  coalesce((SELECT entries FROM lanes WHERE lanes.n = sessions.lane), 0), turns, turns_bytes,
                  (SELECT min(seq) FROM turns WHERE turns.session = sessions.n), next_seq
@@ -61,6 +83,7 @@ pub(in crate::embedded) fn info(
                     next_turn: u64_or_zero(next),
                     turns_bytes: u64_or_zero(row.get(6)?),
                     turns: None,
+                    settings: None,
                     created_at,
                     updated_at,
                     expires_at: expires_at.map(|TimeColumn(at)| at),
@@ -69,19 +92,7 @@ pub(in crate::embedded) fn info(
                 Ok((row.get::<_, i64>(0)?, info))
             },
         )
-        .optional()?;
-    let Some((row_number, mut info)) = found else {
-        return Ok(None);
-    };
-    if info.turns_bytes <= INLINE_BYTES_MAX {
-        let all = TurnRange {
-            from: 0,
-            turns_max: usize::MAX,
-            bytes_max: u64::MAX,
-        };
-        info.turns = Some(stored_turns(db, row_number, all)?);
-    }
-    Ok(Some(info))
+        .optional()
 }
 
 /// Reads a range of the turns of a session.
@@ -153,6 +164,7 @@ pub(in crate::embedded) fn conversation(
         turns: Vec::with_capacity(docs.len()),
         numbers: Vec::with_capacity(docs.len()),
         token_measure,
+        ..Conversation::default()
     };
     for (number, doc) in docs {
         conversation.turns.push(document::read(doc.as_bytes())?);

@@ -120,7 +120,9 @@ impl Node {
     fn refuse_unknown(&self, name: &str, path: FieldPath<'_>, errors: &mut FieldErrors) {
         let known = &self.known_fields;
         let hint = field_hints::hint(name, known);
-        match hint.filter(|_| matches!(path, FieldPath::Root)) {
+        // The hints are for the fields of a submit.
+        let is_submit = self.properties.iter().any(|(name, _)| name == "input");
+        match hint.filter(|_| is_submit && matches!(path, FieldPath::Root)) {
             Some(hint) => errors.add(path.key(name), hint),
             None => errors.add(
                 path.key(name),

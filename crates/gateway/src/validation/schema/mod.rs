@@ -23,9 +23,18 @@ use std::sync::LazyLock;
 
 pub(crate) use self::body_schema::BodySchema;
 pub(super) use self::body_schema::unreadable;
-use super::{new_key_body::NewKeyBody, submit_body::SubmitBody};
+use super::{
+    new_key_body::NewKeyBody,
+    session_body::{SessionBody, SessionPatchBody},
+    submit_body::SubmitBody,
+};
 
 /// The schema of a submit.
 pub(crate) static SUBMIT: LazyLock<BodySchema> = LazyLock::new(BodySchema::of::<SubmitBody>);
 /// The schema of the body that makes an API key.
 pub(crate) static NEW_KEY: LazyLock<BodySchema> = LazyLock::new(BodySchema::of::<NewKeyBody>);
+/// The schema of a session to write.
+pub(crate) static SESSION: LazyLock<BodySchema> = LazyLock::new(BodySchema::of::<SessionBody>);
+/// The schema of a change of a session's settings.
+pub(crate) static SESSION_PATCH: LazyLock<BodySchema> =
+    LazyLock::new(BodySchema::of::<SessionPatchBody>);

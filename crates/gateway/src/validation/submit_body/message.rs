@@ -61,6 +61,20 @@ impl Input {
     }
 }
 
+/// The turns of a session that a client writes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(extend("x-elements" = "messages"))]
+pub(in crate::validation) struct Turns(Vec<Message>);
+
+impl Turns {
+    /// The turns as they are stored.
+    pub(in crate::validation) fn into_turns(self, values: &mut OpaqueValues) -> Vec<Turn> {
+        let messages = self.0.into_iter();
+        messages.map(|message| message.into_turn(values)).collect()
+    }
+}
+
 /// A message. An unknown field is ignored if it is null. An assistant message with a `content`, also null, and a field that
 /// only replies have, is a reply that an SDK or a proxy returned. It may be empty.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -15,20 +15,26 @@ mod whole_number;
 
 use forebay_shared::{
     class::Class,
+    document::UnknownFields,
     ids::{SESSION_ID_ALLOWED, SESSION_ID_BYTES_MAX},
+    job::ContextBounds,
     lane::IfBusy,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-pub(super) use self::whole_number::whole_number;
-pub(super) use self::{content::PARTS_MAX, message::MESSAGES_MAX, opaque::OpaqueValues};
+pub(super) use self::{
+    content::PARTS_MAX,
+    message::{MESSAGES_MAX, Turns},
+    opaque::{Opaque, OpaqueValues},
+    tool::Tool,
+    whole_number::whole_number,
+};
 use self::{
     message::Input,
-    opaque::Opaque,
     reply::{ReasoningEffort, ResponseFormat, Stop},
-    tool::{Tool, ToolChoice},
+    tool::ToolChoice,
 };
 
 /// The default of `tool_wait_s`: how long a session waits for tool results, in seconds.
@@ -38,8 +44,8 @@ const TOOL_WAIT_S_MAX: u32 = 3_600;
 pub(super) const EXPIRES_IN_S_DEFAULT: u32 = 86_400;
 /// One week, in seconds.
 const EXPIRES_IN_S_MAX: u32 = 604_800;
-const MODEL_CHARS_MAX: usize = 200;
-const MODEL_ALLOWED: &str =
+pub(super) const MODEL_CHARS_MAX: usize = 200;
+pub(super) const MODEL_ALLOWED: &str =
     "a string of 1 to 200 printable ASCII characters without a space at either end";
 const CONTEXT_TURNS_MAX: u32 = 10_000;
 const CONTEXT_TOKENS_MAX: u32 = 100_000_000;
@@ -71,17 +77,18 @@ pub(super) struct SubmitBody {
     #[serde(default, deserialize_with = "whole_number")]
     #[schemars(range(min = 0, max = u32::MAX))]
     pub(super) replace_from_turn: Option<u32>,
-    /// The model's name, as the providers file routes it. Required if the gateway has no default model (`FOREBAY_MODEL`).
+    /// The model's name, as the providers file routes it. Default: the model of the session's `defaults`, then the gateway's
+    /// (`FOREBAY_MODEL`). Required if there is neither.
     #[schemars(
         length(min = 1, max = MODEL_CHARS_MAX),
         regex(pattern = "^[!-~]([ -~]*[!-~])?$"),
         extend("x-allowed" = MODEL_ALLOWED)
     )]
     pub(super) model: Option<String>,
-    /// Instructions to the model for this job only; not kept in the session.
+    /// Instructions to the model for this job only; not kept in the session. Default: those of the session's `defaults`.
     #[schemars(length(min = 1))]
     pub(super) instructions: Option<String>,
-    /// Tools that the model may call. Their names must differ.
+    /// Tools that the model may call. Their names must differ. Default: those of the session's `defaults`, also for an empty list.
     #[schemars(length(max = TOOLS_MAX))]
     pub(super) tools: Option<Vec<Tool>>,
     /// Whether the model must call a tool, and which. `required` needs at least one tool; a named function must be one of
@@ -103,7 +110,7 @@ pub(super) struct SubmitBody {
     #[serde(default, deserialize_with = "whole_number")]
     #[schemars(range(min = 1, max = OUTPUT_TOKENS_MAX))]
     pub(super) max_output_tokens: Option<u32>,
-    /// How much of the session is sent to the provider.
+    /// How much of the session is sent to the provider. Default: the `context` of the session's `defaults`.
     pub(super) context: Option<Context>,
     /// How long the session waits for tool results after this job's reply calls tools.
     #[serde(default, deserialize_with = "whole_number")]
@@ -143,4 +150,15 @@ pub(super) struct Context {
     #[serde(default, deserialize_with = "whole_number")]
     #[schemars(range(min = 1, max = CONTEXT_TOKENS_MAX))]
     pub(super) max_input_tokens: Option<u32>,
+}
+
+impl Context {
+    /// The context as it is stored.
+    pub(super) fn stored(self) -> ContextBounds {
+        ContextBounds {
+            max_turns: self.max_turns,
+            max_input_tokens: self.max_input_tokens,
+            unknown: UnknownFields::NONE,
+        }
+    }
 }

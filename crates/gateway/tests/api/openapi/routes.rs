@@ -163,12 +163,14 @@ async fn the_document_has_a_version() {
 
 /// The document states what this gateway enforces.
 #[tokio::test]
-async fn a_gateway_without_a_default_model_requires_a_model() {
+async fn a_gateway_without_a_default_model_requires_a_model_or_a_session() {
     let required = async |default_model: Option<String>| {
         let gateway =
             Fixture::with_settings(|settings| settings.default_model = default_model).await;
-        document(&gateway).await["components"]["schemas"]["Submit"]["required"].take()
+        document(&gateway).await["components"]["schemas"]["Submit"]["anyOf"].take()
     };
-    assert_eq!(required(None).await, serde_json::json!(["model"]));
+    // A session may have a default model.
+    let either = serde_json::json!([{"required": ["model"]}, {"required": ["session_id"]}]);
+    assert_eq!(required(None).await, either);
     assert_eq!(required(Some(String::from("simulated"))).await, Value::Null);
 }

@@ -28,12 +28,14 @@ use forebay_shared::{
     job::{JobMeta, Outcome, Request},
     lane::{ClassCounts, Lane, LiveProcesses},
     session::{Conversation, SessionInfo, StoredTurn},
+    session_settings::StoredSettings,
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
         HeadPage, IdempotencyEntry, JobRecord, JobRemoval, JobState, LaneVersion, ListPosition,
-        ListQuery, LiveJob, LoadedLane, NewJob, Notices, RunInputs, SessionRemoval, SetKeyResult,
-        Store, StoreError, StoredAccount, StoredAccounts, TenantClassCounts, Timer, TimerMove,
-        Topic, TurnRange, UnreadableAccount,
+        ListQuery, LiveJob, LoadedLane, NewJob, Notices, RunInputs, SessionPut, SessionPutResult,
+        SessionRemoval, SetKeyResult, SettingsSwap, SettingsSwapResult, Store, StoreError,
+        StoredAccount, StoredAccounts, TenantClassCounts, Timer, TimerMove, Topic, TurnRange,
+        UnreadableAccount,
     },
     time::TimeMs,
 };
@@ -348,6 +350,33 @@ impl Store for MemoryStore {
         let turns = self.state().turns(tenant, session).unwrap_or_default();
         let turns = turns.into_iter().filter(|turn| turn.number >= range.from);
         Ok(turns.take(range.turns_max).collect())
+    }
+
+    async fn session_settings(
+        &self,
+        _tenant: &TenantId,
+        _session: &SessionId,
+    ) -> Result<Option<StoredSettings>, StoreError> {
+        unreachable!("no loop reads settings of sessions")
+    }
+
+    async fn session_model(
+        &self,
+        _tenant: &TenantId,
+        _session: &SessionId,
+    ) -> Result<Option<String>, StoreError> {
+        unreachable!("no loop reads settings of sessions")
+    }
+
+    async fn swap_settings(
+        &self,
+        _swap: Arc<SettingsSwap>,
+    ) -> Result<SettingsSwapResult, StoreError> {
+        unreachable!("no loop changes settings of sessions")
+    }
+
+    async fn put_session(&self, _put: Arc<SessionPut>) -> Result<SessionPutResult, StoreError> {
+        unreachable!("no loop writes sessions")
     }
 
     async fn remove_session(

@@ -110,6 +110,7 @@ impl State {
             next_turn: turns.last().map_or(0, |turn| turn.number + 1),
             turns_bytes: turns.iter().map(|turn| turn.json.len() as u64).sum(),
             turns: Some(turns),
+            settings: None,
             created_at: TimeMs(0),
             updated_at: TimeMs(0),
             expires_at: None,

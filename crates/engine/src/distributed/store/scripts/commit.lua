@@ -39,8 +39,8 @@ end
 -- Whether no document of run inputs has another version than the first, which all releases read. A document with the version at
 -- another place, and one whose inner objects have a field `v`, may be of another version.
 local function all_of_first_version(inputs)
-  for index = 1, 2 do
-    if string.sub(inputs[index], 1, 7) ~= '{"v":1,' or string.find(inputs[index], '"v":', 7, true) then return false end
+  for _, document in ipairs({inputs[1], inputs[2], inputs[6] or nil}) do
+    if string.sub(document, 1, 7) ~= '{"v":1,' or string.find(document, '"v":', 7, true) then return false end
   end
   for _, turn in ipairs(inputs[5]) do
     if string.find(turn, '"v":', 1, true) then return false end

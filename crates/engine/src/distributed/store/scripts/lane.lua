@@ -16,15 +16,15 @@ end
 -- Run inputs of at most this many bytes are returned with a lane: INLINE_BYTES_MAX of the trait `Store`.
 local inline_bytes_max = 65536
 
--- The run inputs of a job: its metadata, its request, the token measure of the session, the turns of the session, and its fields `dropped`
--- and `gaps`, from which the numbers of the turns follow. If they have more than `bytes_max` bytes, returns their size. Returns false if the job is not live.
+-- The run inputs of a job: its metadata, its request, the token measure of the session, the turns and the defaults of the session, and its
+-- fields `dropped` and `gaps`, from which the numbers of the turns follow. If they have more than `bytes_max` bytes, returns their size. Returns false if the job is not live.
 -- With 0 bytes a session has no turns. Then the list, if there is one, is left of a session whose hash is gone.
 local function run_inputs(prefix, session, job, bytes_max)
-  local job_key, stored = prefix .. 'j:' .. job, {false, false, false, false, false}
+  local job_key, stored = prefix .. 'j:' .. job, {false, false, false, false, false, false}
   local bytes = redis.call('HSTRLEN', job_key, 'request')
   if session ~= '' then
-    stored = redis.call('HMGET', prefix .. 's:' .. session, 'sent_bytes', 'input_tokens', 'bytes', 'dropped', 'gaps')
-    bytes = bytes + tonumber(stored[3] or 0)
+    stored = redis.call('HMGET', prefix .. 's:' .. session, 'sent_bytes', 'input_tokens', 'bytes', 'defaults', 'dropped', 'gaps')
+    bytes = bytes + tonumber(stored[3] or 0) + #(stored[4] or '')
   end
   if bytes > bytes_max then
     local record = redis.call('HMGET', job_key, 'meta', 'mark')
@@ -34,7 +34,7 @@ local function run_inputs(prefix, session, job, bytes_max)
   if not record[1] or record[2] then return false end
   local turns = {}
   if session ~= '' and stored[3] ~= '0' then turns = redis.call('LRANGE', prefix .. 'u:' .. session, 0, -1) end
-  return {record[1], record[3], stored[1], stored[2], turns, stored[4], stored[5]}
+  return {record[1], record[3], stored[1], stored[2], turns, stored[4], stored[5], stored[6]}
 end
 
 -- The reply of `load.lua`, which has three parts: the lane's document; the summaries of the outcomes of some jobs; and

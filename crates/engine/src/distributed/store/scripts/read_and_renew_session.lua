@@ -1,9 +1,9 @@
 -- Reads a session and records the read as a use. KEYS: the session.
 -- ARGV: prefix, session, now, the new expiry if the session has no live jobs.
 -- Returns the times of creation and last change, the number of live jobs, the number and the bytes of the turns, the position
--- of the oldest turn, the session's gaps, and the turns if they are small.
+-- of the oldest turn, the session's gaps, the turns if they are small, and the settings if they are small.
 local prefix, session, now, expires_at = unpack(ARGV)
-local stored = redis.call('HMGET', KEYS[1], 'created_at', 'updated_at', 'bytes', 'dropped', 'gaps')
+local stored = redis.call('HMGET', KEYS[1], 'created_at', 'updated_at', 'bytes', 'dropped', 'gaps', 'attributes', 'model')
 if not stored[1] then return false end
 local lane_key = prefix .. 'l:s/' .. session
 local live_jobs = live_job_count(redis.call('GET', lane_key))
@@ -23,4 +23,9 @@ if stored[3] ~= '0' then
   count = redis.call('LLEN', turns_key)
   turns = bytes <= inline_bytes_max and redis.call('LRANGE', turns_key, 0, -1)
 end
-return {stored[1], stored[2], live_jobs, count, bytes, tonumber(stored[4] or 0), stored[5], turns}
+local settings_bytes = #(stored[6] or '') + #(stored[7] or '') + redis.call('HSTRLEN', KEYS[1], 'defaults')
+local settings = false
+if settings_bytes <= inline_bytes_max then
+  settings = {stored[6], stored[7], redis.call('HGET', KEYS[1], 'defaults')}
+end
+return {stored[1], stored[2], live_jobs, count, bytes, tonumber(stored[4] or 0), stored[5], turns, settings}

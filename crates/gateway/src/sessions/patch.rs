@@ -1,0 +1,63 @@
+//! `PATCH /v1/sessions/{id}`: changes the attributes and the defaults of a session, by the rules of JSON Merge Patch (RFC 7396).
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, Request, State, rejection::PathRejection},
+    http::StatusCode,
+    response::Response,
+};
+use forebay_shared::store::{SettingsSwap, SettingsSwapResult};
+
+use super::{large_session::read_info, put::summary, settings};
+use crate::{
+    auth::Caller, content_headers, path_ids::session_id, problem::Problem,
+    problem_code::ProblemCode, state::ApiState, store_call, validation,
+};
+
+/// How often a change is applied to newer settings, after other requests have changed them.
+const TRIES_MAX: u32 = 20;
+
+/// Changes the settings of a session.
+pub(crate) async fn patch(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    // The body is read before the checks, because a client that is refused while it sends may not see the response.
+    let mut body = state.bodies.read(&parts.headers, body).await?;
+    let id = session_id(path)?;
+    content_headers::check_merge_patch(&parts.headers)?;
+    let _memory = state.bodies.reserve_parsed(&mut body).await?;
+    let patch = body.compute(|bytes| validation::settings_patch(bytes))?;
+    drop(body);
+    let tenant = caller.tenant();
+    for _ in 0..TRIES_MAX {
+        let info = read_info(&state, tenant, &id).await?;
+        let mut info = info.ok_or_else(Problem::session_not_found)?;
+        let found = settings::read(&state, tenant, &id, &mut info).await?;
+        let found = found.ok_or_else(Problem::session_not_found)?;
+        let next = patch.apply(&found.parse()?)?;
+        let settings = settings::parse(&next)?;
+        let swap = Arc::new(SettingsSwap {
+            tenant: tenant.clone(),
+            session: id.clone(),
+            expected: found.stored,
+            next,
+            ttl_ms: state.settings.session_ttl_ms,
+        });
+        let swap = state.member.store.swap_settings(swap);
+        match store_call::with_timeout(swap).await? {
+            SettingsSwapResult::Done(info) => {
+                let reserved = found.reserved;
+                return summary(&state, StatusCode::OK, &id, &info, &settings, reserved);
+            }
+            SettingsSwapResult::Changed => {}
+            SettingsSwapResult::NotFound => return Err(Problem::session_not_found()),
+        }
+    }
+    let detail = "too many requests change this session at the same time";
+    Err(Problem::new(ProblemCode::Overloaded, detail).retry_after(1))
+}

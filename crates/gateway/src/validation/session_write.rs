@@ -1,0 +1,436 @@
+//! Parses and validates what a client writes of a session: the whole session, or a change of its settings.
+
+use forebay_shared::{
+    job::{ContextBounds, Tool},
+    session::SessionBounds,
+    session_settings::{SessionAttributes, SessionDefaults, SessionSettings, StoredSettings},
+    turn::Turn,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{
+    field_errors::FieldErrors,
+    field_path::FieldPath,
+    json_text, message_rules, rules,
+    schema::{self, BodySchema, unreadable},
+    session_body::{
+        ATTRIBUTES_BYTES_MAX, DEFAULTS_BYTES_MAX, SessionBody, SessionPatchBody, stored_tools,
+    },
+    submit_body::OpaqueValues,
+};
+use crate::problem::Problem;
+
+/// A session to write as a whole.
+#[derive(Debug)]
+pub(crate) struct SessionWrite {
+    /// The turns, each as JSON.
+    pub(crate) turns: Vec<String>,
+    pub(crate) settings: StoredSettings,
+}
+
+/// A valid change of a session's settings, by the rules of JSON Merge Patch (RFC 7396). A member that is absent does not change.
+#[derive(Debug)]
+pub(crate) struct SettingsPatch {
+    /// The members that change. `None` removes all attributes.
+    attributes: Option<Option<Map<String, Value>>>,
+    /// Whether all defaults are removed, also those that this release does not know.
+    removes_defaults: bool,
+    model: Option<Option<String>>,
+    instructions: Option<Option<String>>,
+    tools: Option<Vec<Tool>>,
+    /// The bounds that change. `None` removes all.
+    context: Option<Option<Map<String, Value>>>,
+}
+
+/// Parses and validates a session to write.
+pub(crate) fn session_write(body: &[u8], bounds: &SessionBounds) -> Result<SessionWrite, Problem> {
+    let (body, mut values) = read::<SessionBody>(body, &schema::SESSION)?;
+    let attributes = values.take_object(body.attributes).unwrap_or_default();
+    let defaults = body.defaults.unwrap_or_default();
+    let settings = SessionSettings {
+        attributes: SessionAttributes {
+            values: attributes,
+            ..SessionAttributes::default()
+        },
+        model: defaults.model,
+        defaults: SessionDefaults {
+            instructions: defaults.instructions,
+            tools: stored_tools(defaults.tools, &mut values),
+            context: defaults.context.unwrap_or_default().stored(),
+            ..SessionDefaults::default()
+        },
+    };
+    let turns = body.turns.map(|turns| turns.into_turns(&mut values));
+    Ok(SessionWrite {
+        settings: bounded(&settings)?,
+        turns: bounded_turns(turns.unwrap_or_default(), bounds)?,
+    })
+}
+
+/// Parses and validates a change of settings.
+pub(crate) fn settings_patch(body: &[u8]) -> Result<SettingsPatch, Problem> {
+    let value = json_text::parse(body)?;
+    let removes_attributes = value.get("attributes").is_some_and(Value::is_null);
+    let defaults = value.get("defaults");
+    let removes_defaults = defaults.is_some_and(Value::is_null);
+    let member = |name: &str| defaults.and_then(|defaults| defaults.get(name));
+    let [has_model, has_instructions, has_tools] =
+        ["model", "instructions", "tools"].map(|name| member(name).is_some());
+    let context = member("context").map(|context| context.as_object().cloned());
+    let (body, mut values) = checked::<SessionPatchBody>(value, &schema::SESSION_PATCH)?;
+    let attributes = values.take_object(body.attributes).map(Some);
+    let defaults = body.defaults.unwrap_or_default();
+    Ok(SettingsPatch {
+        attributes: attributes.or(removes_attributes.then_some(None)),
+        removes_defaults,
+        model: has_model.then_some(defaults.model),
+        instructions: has_instructions.then_some(defaults.instructions),
+        tools: has_tools.then(|| stored_tools(defaults.tools, &mut values)),
+        context,
+    })
+}
+
+impl SettingsPatch {
+    /// The settings after the change. Fields that this release does not know stay.
+    pub(crate) fn apply(&self, settings: &SessionSettings) -> Result<StoredSettings, Problem> {
+        let mut settings = settings.clone();
+        match &self.attributes {
+            Some(Some(patch)) => merge(&mut settings.attributes.values, patch),
+            Some(None) => settings.attributes.values.clear(),
+            None => {}
+        }
+        let defaults = &mut settings.defaults;
+        if self.removes_defaults {
+            settings.model = None;
+            *defaults = SessionDefaults::default();
+        }
+        if let Some(model) = &self.model {
+            settings.model.clone_from(model);
+        }
+        if let Some(instructions) = &self.instructions {
+            defaults.instructions.clone_from(instructions);
+        }
+        if let Some(tools) = &self.tools {
+            defaults.tools.clone_from(tools);
+        }
+        match &self.context {
+            Some(Some(patch)) => change_context(&mut defaults.context, patch),
+            Some(None) => defaults.context = ContextBounds::default(),
+            None => {}
+        }
+        bounded(&settings)
+    }
+}
+
+/// Applies the change of a valid context.
+fn change_context(context: &mut ContextBounds, patch: &Map<String, Value>) {
+    let number = |value: &Value| {
+        let whole = value.as_f64().filter(|number| number.fract() == 0.0);
+        whole.and_then(|number| format!("{number:.0}").parse().ok())
+    };
+    if let Some(turns) = patch.get("max_turns") {
+        context.max_turns = number(turns);
+    }
+    if let Some(tokens) = patch.get("max_input_tokens") {
+        context.max_input_tokens = number(tokens);
+    }
+}
+
+/// Merges a patch into an object (RFC 7396, section 2).
+fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
+    for (name, value) in patch {
+        match value {
+            Value::Null if target.contains_key(name) => drop(target.shift_remove(name)),
+            Value::Null => {}
+            Value::Object(patch) => {
+                let member = target.entry(name.clone()).or_insert(Value::Null);
+                if !member.is_object() {
+                    *member = Value::Object(Map::new());
+                }
+                if let Value::Object(member) = member {
+                    merge(member, patch);
+                }
+            }
+            value => drop(target.insert(name.clone(), value.clone())),
+        }
+    }
+}
+
+/// Parses a body and checks it against its schema and the rules.
+fn read<T: DeserializeOwned>(
+    body: &[u8],
+    schema: &BodySchema,
+) -> Result<(T, OpaqueValues), Problem> {
+    checked(json_text::parse(body)?, schema)
+}
+
+fn checked<T: DeserializeOwned>(
+    mut value: Value,
+    schema: &BodySchema,
+) -> Result<(T, OpaqueValues), Problem> {
+    let mut errors = FieldErrors::default();
+    schema.check(&value, &mut errors);
+    let root = FieldPath::Root;
+    if let Some(turns) = value.get("turns").and_then(Value::as_array) {
+        message_rules::check_turns(turns, root.key("turns"), &mut errors);
+    }
+    if let Some(defaults) = value.get("defaults").and_then(Value::as_object) {
+        rules::check_tools(defaults, root.key("defaults"), &mut errors);
+    }
+    errors.into_result()?;
+    let mut values = OpaqueValues::default();
+    schema.move_opaque(&mut value, &mut values);
+    let body = T::deserialize(value).map_err(|error| unreadable(&error))?;
+    Ok((body, values))
+}
+
+/// The turns as JSON, if a session may have them.
+fn bounded_turns(turns: Vec<Turn>, bounds: &SessionBounds) -> Result<Vec<String>, Problem> {
+    if turns.len() > bounds.turns_max {
+        let message = format!(
+            "must be at most {} turns; FOREBAY_SESSION_TURNS_MAX sets this bound",
+            bounds.turns_max
+        );
+        return Err(Problem::invalid_field("turns", message));
+    }
+    let mut bytes = 0;
+    let mut written = Vec::with_capacity(turns.len());
+    for turn in turns {
+        let json = serde_json::to_string(&turn).map_err(|error| unreadable(&error))?;
+        bytes += json.len();
+        if bytes > bounds.turns_bytes_max {
+            let message = format!("must have at most {} bytes as JSON", bounds.turns_bytes_max);
+            return Err(Problem::invalid_field("turns", message));
+        }
+        written.push(json);
+    }
+    Ok(written)
+}
+
+/// The settings as they are stored, if they are within their bounds.
+fn bounded(settings: &SessionSettings) -> Result<StoredSettings, Problem> {
+    let stored = StoredSettings::of(settings).map_err(|error| unreadable(&error))?;
+    let bytes = |part: &Option<String>| part.as_ref().map_or(0, String::len);
+    let mut errors = FieldErrors::default();
+    let root = FieldPath::Root;
+    for (name, bytes, bytes_max) in [
+        (
+            "attributes",
+            bytes(&stored.attributes),
+            ATTRIBUTES_BYTES_MAX,
+        ),
+        (
+            "defaults",
+            bytes(&stored.model) + bytes(&stored.defaults),
+            DEFAULTS_BYTES_MAX,
+        ),
+    ] {
+        if bytes > bytes_max {
+            let message = format_args!("must have at most {bytes_max} bytes as JSON");
+            errors.add(root.key(name), message);
+        }
+    }
+    errors.into_result()?;
+    Ok(stored)
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_shared::session::SessionBounds;
+    use serde_json::{Value, json};
+
+    use super::{session_write, settings_patch};
+
+    const BOUNDS: SessionBounds = SessionBounds {
+        ttl_ms: 1,
+        turns_max: 3,
+        turns_bytes_max: 1_000,
+    };
+
+    /// The attributes and the defaults as they are stored, after a write and a patch.
+    fn patched(settings: &Value, patch: &Value) -> (Value, Value, Option<String>) {
+        let written = session_write(settings.to_string().as_bytes(), &BOUNDS).unwrap();
+        let patch = settings_patch(patch.to_string().as_bytes()).unwrap();
+        let stored = patch.apply(&written.settings.parse().unwrap()).unwrap();
+        let parse = |text: Option<String>| {
+            text.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap())
+        };
+        let mut attributes = parse(stored.attributes);
+        (
+            attributes["values"].take(),
+            parse(stored.defaults),
+            stored.model,
+        )
+    }
+
+    #[track_caller]
+    fn refused_fields(result: Result<impl Sized, crate::problem::Problem>) -> Vec<String> {
+        let problem = result.err().expect("the body is refused");
+        let errors = problem.errors().iter();
+        errors.map(|error| error.field.clone()).collect()
+    }
+
+    /// The examples of RFC 7396, appendix A, whose target and result are objects.
+    #[test]
+    fn attributes_are_merged_as_the_standard_says() {
+        for (target, patch, expected) in [
+            (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
+            (
+                json!({"a": "b"}),
+                json!({"b": "c"}),
+                json!({"a": "b", "b": "c"}),
+            ),
+            (
+                json!({"a": "b", "b": "c"}),
+                json!({"a": null}),
+                json!({"b": "c"}),
+            ),
+            (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": "c"}), json!({"a": ["b"]}), json!({"a": ["b"]})),
+            (
+                json!({"a": {"b": "c"}}),
+                json!({"a": {"b": "d", "c": null}}),
+                json!({"a": {"b": "d"}}),
+            ),
+            (
+                json!({"a": [{"b": "c"}]}),
+                json!({"a": [1]}),
+                json!({"a": [1]}),
+            ),
+            (
+                json!({"e": null}),
+                json!({"a": 1}),
+                json!({"e": null, "a": 1}),
+            ),
+            (
+                json!({"x": 1}),
+                json!({"a": {"bb": {"ccc": null}}}),
+                json!({"x": 1, "a": {"bb": {}}}),
+            ),
+        ] {
+            let (attributes, ..) = patched(
+                &json!({"attributes": target}),
+                &json!({"attributes": patch}),
+            );
+            assert_eq!(attributes, expected, "{target} and {patch}");
+        }
+        let target = json!({"attributes": {"a": 1}});
+        assert_eq!(
+            patched(&target, &json!({"attributes": null})).0,
+            Value::Null
+        );
+        assert_eq!(patched(&target, &json!({})).0, json!({"a": 1}));
+    }
+
+    #[test]
+    fn defaults_are_merged_one_by_one() {
+        let tools = json!([{"type": "function", "function": {"name": "f"}}]);
+        let target = json!({"defaults": {
+            "model": "m", "instructions": "x", "tools": tools,
+            "context": {"max_turns": 3, "max_input_tokens": 9},
+        }});
+        let (_, defaults, model) = patched(&target, &json!({}));
+        let all = json!({
+            "v": 1, "instructions": "x", "tools": tools,
+            "context": {"max_turns": 3, "max_input_tokens": 9},
+        });
+        assert_eq!((defaults, model.as_deref()), (all, Some("m")));
+        let patch = json!({"defaults": {
+            "model": null, "instructions": "y", "context": {"max_turns": 4.0, "max_input_tokens": null},
+        }});
+        let (_, defaults, model) = patched(&target, &patch);
+        let expected =
+            json!({"v": 1, "instructions": "y", "tools": tools, "context": {"max_turns": 4}});
+        assert_eq!((defaults, model), (expected, None));
+        let patch = json!({"defaults": {"tools": null, "instructions": null, "context": null}});
+        let (_, defaults, model) = patched(&target, &patch);
+        assert_eq!((defaults, model.as_deref()), (Value::Null, Some("m")));
+        let (_, defaults, model) = patched(&target, &json!({"defaults": null}));
+        assert_eq!((defaults, model), (Value::Null, None));
+    }
+
+    #[test]
+    fn a_patch_keeps_fields_that_this_release_does_not_know() {
+        let stored = forebay_shared::session_settings::StoredSettings {
+            attributes: Some(json!({"v": 1, "values": {"a": 1}, "new": 1}).to_string()),
+            model: None,
+            defaults: Some(
+                json!({
+                    "v": 1,
+                    "tools": [{"type": "later", "new": 2}],
+                    "context": {"max_turns": 3, "new": 4},
+                    "new": 3,
+                })
+                .to_string(),
+            ),
+        };
+        let patch = json!({"attributes": {"b": 2}, "defaults": {"context": {"max_turns": 5}}});
+        let patch = settings_patch(patch.to_string().as_bytes()).unwrap();
+        let after = patch.apply(&stored.parse().unwrap()).unwrap();
+        let attributes: Value = serde_json::from_str(&after.attributes.unwrap()).unwrap();
+        assert_eq!(
+            attributes,
+            json!({"v": 1, "values": {"a": 1, "b": 2}, "new": 1})
+        );
+        let defaults: Value = serde_json::from_str(&after.defaults.unwrap()).unwrap();
+        assert_eq!(defaults["tools"], json!([{"type": "later", "new": 2}]));
+        assert_eq!(defaults["context"], json!({"max_turns": 5, "new": 4}));
+        assert_eq!(defaults["new"], 3);
+    }
+
+    #[test]
+    fn turns_may_have_any_role_and_are_bounded() {
+        let write =
+            |turns: Value| session_write(json!({"turns": turns}).to_string().as_bytes(), &BOUNDS);
+        let user = json!({"role": "user", "content": "x"});
+        let result = json!({"role": "tool", "tool_call_id": "1", "content": "y"});
+        // Unlike the input of a job, turns may mix tool results with other messages.
+        assert_eq!(write(json!([result, user])).unwrap().turns.len(), 2);
+        let system = json!({"role": "system", "content": "z"});
+        assert_eq!(write(json!([system, user, user])).unwrap().turns.len(), 3);
+        assert_eq!(
+            refused_fields(write(json!([user, user, user, user]))),
+            ["turns"]
+        );
+        let large = json!({"role": "user", "content": "x".repeat(990)});
+        assert_eq!(refused_fields(write(json!([large]))), ["turns"]);
+        let wrong = json!([{"role": "tool", "content": "x"}, {"role": "user"}]);
+        assert_eq!(
+            refused_fields(write(wrong)),
+            ["turns[0].tool_call_id", "turns[1].content"]
+        );
+    }
+
+    #[test]
+    fn settings_are_bounded() {
+        let tool = json!({"type": "function", "function": {"name": "f"}});
+        let body = json!({"defaults": {"tools": [tool, tool]}}).to_string();
+        let field = ["defaults.tools[1].function.name"];
+        assert_eq!(
+            refused_fields(session_write(body.as_bytes(), &BOUNDS)),
+            field
+        );
+        assert_eq!(refused_fields(settings_patch(body.as_bytes())), field);
+        let body = json!({
+            "attributes": {"a": "x".repeat(super::ATTRIBUTES_BYTES_MAX)},
+            "defaults": {"instructions": "x".repeat(super::DEFAULTS_BYTES_MAX)},
+        });
+        let body = body.to_string();
+        let fields = ["attributes", "defaults"];
+        assert_eq!(
+            refused_fields(session_write(body.as_bytes(), &BOUNDS)),
+            fields
+        );
+        let patch = settings_patch(body.as_bytes()).unwrap();
+        let empty = forebay_shared::session_settings::SessionSettings::default();
+        assert_eq!(refused_fields(patch.apply(&empty)), fields);
+        for body in ["{\"turns\": []}", "{\"x\": 1}", "[]", "null"] {
+            assert_eq!(
+                refused_fields(settings_patch(body.as_bytes())).len(),
+                1,
+                "{body}"
+            );
+        }
+    }
+}
