@@ -227,10 +227,11 @@ async fn keys_are_listed_in_pages_while_keys_are_made_and_revoked() {
             break;
         };
         path = format!("{KEYS}?limit=2&cursor={cursor}");
-        // Neither a newer key nor the end of the last page's last key moves the next page.
+        // Neither a newer key nor the removal of the page's last key moves the next page.
         api.create_key(&json!({ "tenant": "new" })).await;
-        let last = seen.last().expect("a key");
-        assert_eq!(api.revoke(last).await.status, 204);
+        if seen.len() == 4 {
+            assert_eq!(api.revoke(&seen[3]).await.status, 204);
+        }
     }
     // Keys that were made within a millisecond are in the order of their ids.
     seen.sort();
