@@ -39,6 +39,8 @@ pub(crate) enum ProblemCode {
     SessionBusy,
     /// This gateway requires no API keys, so it has none to manage.
     ApiKeysNotRequired,
+    /// The job replaces turns of its session, which has other turns since. So it cannot be retried.
+    SessionChanged,
     /// The store has as many API keys as it may have.
     TooManyApiKeys,
     /// A session has this id already.
@@ -121,6 +123,7 @@ impl ProblemCode {
             Self::TooManyApiKeys       => (S::CONFLICT, "too_many_api_keys", "There are too many API keys"),
             Self::JobDeleted           => (S::GONE, "job_deleted", "The job was deleted"),
             Self::SessionBusy          => (S::CONFLICT, "session_busy", "The session has live jobs"),
+            Self::SessionChanged       => (S::CONFLICT, "session_changed", "The session has other turns than at the submit"),
             Self::SessionExists        => (S::CONFLICT, "session_exists", "A session has this id already"),
             Self::BodyTooLarge         => (S::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large"),
             Self::UriTooLong           => (S::URI_TOO_LONG, "uri_too_long", "The target of the request is too long"),

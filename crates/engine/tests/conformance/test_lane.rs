@@ -225,6 +225,7 @@ impl TestLane {
                 is_tool_results: false,
                 metadata: serde_json::Map::new(),
                 keep_until: self.keep_until,
+                replaces: None,
                 traceparent: None,
                 unknown: UnknownFields::NONE,
             },

@@ -18,7 +18,7 @@ use forebay_shared::{
     class::Class,
     document::{DocumentVersion, UnknownFields},
     ids::JobId,
-    job::JobMeta,
+    job::{JobMeta, ReplacedTurns},
     lane::{LANE_MAX, Refused, State},
     store::{JobState, NewJob, StoreError},
     time::TimeMs,
@@ -28,7 +28,7 @@ use forebay_telemetry::task_context;
 use super::{
     admission_permits::AdmissionPermits,
     queue_position::{ClassSpeed, QueuePosition},
-    replaced_turn, view,
+    view,
 };
 use crate::{
     auth::Caller,
@@ -51,6 +51,8 @@ pub(super) struct PreparedJob {
     /// The model of the submit, of its session or of the gateway.
     pub(super) model: String,
     pub(super) caller: Caller,
+    /// The turns that the job replaces, if it does.
+    pub(super) replaces: Option<ReplacedTurns>,
     pub(super) traceparent: Option<String>,
     /// The store's time when the submit arrived.
     pub(super) now: TimeMs,
@@ -80,19 +82,6 @@ impl PreparedJob {
     ) -> Result<Accepted, AdmitError> {
         log_with(id);
         let (submission, caller) = (self.submission, self.caller);
-        if let (Some(number), Some(session)) =
-            (submission.request.replace_from_turn, &submission.session)
-            && !replaced_turn::may_exist(state, caller.tenant(), session, number).await?
-        {
-            // Another request with the same idempotency key may have admitted the job, and the job may have replaced the turn.
-            return match state.read_job(caller.tenant(), id).await? {
-                Some(job) => Ok(accepted_job(state, &caller, job)?),
-                None => Err(AdmitError {
-                    problem: replaced_turn::no_such_turn(number),
-                    is_refusal: true,
-                }),
-            };
-        }
         let meta = JobMeta {
             v: DocumentVersion::FIRST,
             id,
@@ -106,6 +95,7 @@ impl PreparedJob {
             is_tool_results: submission.is_tool_results,
             metadata: submission.metadata,
             keep_until,
+            replaces: self.replaces,
             traceparent: self.traceparent,
             unknown: UnknownFields::NONE,
         };

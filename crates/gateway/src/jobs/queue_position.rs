@@ -245,6 +245,7 @@ mod tests {
             expires_at: NOW.plus_ms(expires_in_ms),
             metadata: serde_json::Map::new(),
             keep_until: None,
+            replaces: None,
             traceparent: None,
             is_tool_results: false,
             retried_at: None,

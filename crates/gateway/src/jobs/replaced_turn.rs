@@ -1,33 +1,76 @@
 //! Checks `replace_from_turn` when a job is submitted, so that a wrong number is refused at once. The worker and the commit of the
-//! reply check it again, because jobs before this one may change the session.
+//! reply check it again, because jobs before this one may change the session. A retry checks that the session is as it was.
 
-use forebay_shared::ids::{SessionId, TenantId};
+use forebay_shared::{
+    document::UnknownFields,
+    ids::{SessionId, TenantId},
+    job::{JobMeta, ReplacedTurns},
+    session::SessionInfo,
+};
 
-use crate::{problem::Problem, state::ApiState, store_call};
+use crate::{
+    problem::Problem, problem_code::ProblemCode, state::ApiState, store_call,
+    validation::Submission,
+};
 
-/// Whether the session may have a turn of this number. Of a session that is not small, only its first and its next number are
-/// compared.
-pub(super) async fn may_exist(
+/// The turns that a submit replaces; `None` if it replaces none.
+///
+/// # Errors
+/// The problem of a submit that names a turn that the session does not have. Of a session that is not small, only its first and its
+/// next number are compared.
+pub(super) async fn of_submit(
     state: &ApiState,
     tenant: &TenantId,
-    session: &SessionId,
-    number: u64,
-) -> Result<bool, Problem> {
-    let ttl_ms = state.settings.session_ttl_ms;
-    let read = state.member.store.session_info(tenant, session, ttl_ms);
-    let Some(info) = store_call::with_timeout(read).await? else {
-        return Ok(false);
+    submission: &Submission,
+) -> Result<Option<ReplacedTurns>, Problem> {
+    let (Some(number), Some(session)) = (submission.request.replace_from_turn, &submission.session)
+    else {
+        return Ok(None);
     };
-    Ok(match &info.turns {
+    let has_turn = |info: &SessionInfo| match &info.turns {
         Some(turns) => turns.iter().any(|turn| turn.number == number),
         None => (info.first_turn..info.next_turn).contains(&number),
+    };
+    let info = info(state, tenant, session).await?.filter(has_turn);
+    info.map(|info| Some(replaced(&info))).ok_or_else(|| {
+        let message = format!(
+            "must be the number of a turn of the session, which has no turn {number}; GET /v1/sessions/{{id}} shows the numbers"
+        );
+        Problem::invalid_field("replace_from_turn", message)
     })
 }
 
-/// The problem of a submit that replaces a turn that the session does not have.
-pub(super) fn no_such_turn(number: u64) -> Problem {
-    let message = format!(
-        "must be the number of a turn of the session, which has no turn {number}; GET /v1/sessions/{{id}} shows the numbers"
-    );
-    Problem::invalid_field("replace_from_turn", message)
+/// Checks that the session of a job that replaces turns has no other turns than at the submit.
+pub(super) async fn check_retry(state: &ApiState, meta: &JobMeta) -> Result<(), Problem> {
+    let (Some(replaces), Some(session)) = (&meta.replaces, &meta.session) else {
+        return Ok(());
+    };
+    let info = info(state, &meta.tenant, session).await?;
+    let is_same = |info: SessionInfo| {
+        info.created_at == replaces.session_created_at && info.next_turn == replaces.next_turn
+    };
+    if info.is_some_and(is_same) {
+        return Ok(());
+    }
+    let detail =
+        "the job replaces turns, and its session has other turns since its submit; submit it again";
+    Err(Problem::new(ProblemCode::SessionChanged, detail))
+}
+
+async fn info(
+    state: &ApiState,
+    tenant: &TenantId,
+    session: &SessionId,
+) -> Result<Option<SessionInfo>, Problem> {
+    let ttl_ms = state.settings.session_ttl_ms;
+    let read = state.member.store.session_info(tenant, session, ttl_ms);
+    store_call::with_timeout(read).await
+}
+
+const fn replaced(info: &SessionInfo) -> ReplacedTurns {
+    ReplacedTurns {
+        session_created_at: info.created_at,
+        next_turn: info.next_turn,
+        unknown: UnknownFields::NONE,
+    }
 }

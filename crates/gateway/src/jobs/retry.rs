@@ -20,6 +20,7 @@ use forebay_shared::{
 use super::{
     admission_permits::AdmissionPermits,
     admit::{accepted_job, accepted_new, admit_error},
+    replaced_turn,
 };
 use crate::{
     auth::Caller, path_ids::job_id, problem::Problem, problem_code::ProblemCode, state::ApiState,
@@ -42,6 +43,7 @@ pub(crate) async fn post(
     if outcome.status == Status::Completed {
         return Err(completed());
     }
+    replaced_turn::check_retry(&state, &record.meta).await?;
     let mut permits = AdmissionPermits::take(&state, &limited, &record.meta.model).await?;
 
     let (now, fence) = (state.member.store.now(), outcome.fence);

@@ -15,6 +15,7 @@ use axum::{
 };
 use forebay_shared::{
     ids::{JobId, SessionId},
+    job::ReplacedTurns,
     lane::IfBusy,
     store::JobState,
 };
@@ -22,7 +23,7 @@ use forebay_telemetry::task_context;
 
 use super::{
     admit::{Accepted, PreparedJob, accepted_job},
-    view,
+    replaced_turn, view,
     wait::{self, WaitTime},
 };
 use crate::{
@@ -33,7 +34,7 @@ use crate::{
     state::ApiState,
     store_call::{self, LARGE_STORE_TIMEOUT, STORE_TIMEOUT},
     tenant_limits::Limited,
-    validation,
+    validation::{self, Submission},
 };
 
 /// Accepts a job.
@@ -120,23 +121,31 @@ async fn submit(
     let wait_time = wait::parse(parts.uri.query(), &parts.headers)?;
     let memory = state.bodies.reserve_parsed(&mut body).await?;
     let has_default_model = state.settings.default_model.is_some();
-    let mut submission = body.compute(|bytes| validation::submission(bytes, has_default_model))?;
-    let model = match submission.model.take() {
-        Some(model) => model,
-        None => default_model(state, caller, submission.session.as_ref()).await?,
-    };
-
+    let submission = body.compute(|bytes| validation::submission(bytes, has_default_model))?;
     let new_id = JobId::fresh(caller.tenant(), submission.session.as_ref());
     task_context::update(|context| context.session.clone_from(&submission.session));
     // An interrupt moves the inputs of the waiting jobs into the session, and they may be large.
     let is_large = body.is_long_work() || submission.if_busy == IfBusy::Interrupt;
+    let now = state.member.store.now();
+    let key = key.map(|key| SubmitKey::new(state, caller, key, &body, new_id, now));
+    drop(body);
+    let OfSession { model, replaces } = match of_session(state, caller, &submission).await {
+        Ok(of_session) => of_session,
+        Err(refusal) => {
+            // A repeated submit gets its job, also if its session has changed since.
+            let Some(key) = key else { return Err(refusal) };
+            let job = key.admitted_job().await?.ok_or(refusal)?;
+            return Ok((accepted_job(state, caller, *job)?.replayed(), wait_time));
+        }
+    };
     let job = PreparedJob {
         submission,
         model,
         caller: caller.clone(),
+        replaces,
         // The span of this request if traces are exported, and otherwise the client's span.
         traceparent: task_context::current_trace().map(|trace| trace.to_string()),
-        now: state.member.store.now(),
+        now,
         memory,
         timeout: if is_large {
             LARGE_STORE_TIMEOUT
@@ -146,14 +155,32 @@ async fn submit(
     };
     let Some(key) = key else {
         let permits = job.reserve(state, limited).await?;
-        drop(body);
         let accepted = job.admit(state, new_id, None, permits).await?;
         return Ok((accepted, wait_time));
     };
-    let key = SubmitKey::new(state, caller, key, &body, new_id, job.now);
-    drop(body);
     let accepted = submit_with_key(state, limited, job, new_id, &key).await?;
     Ok((accepted, wait_time))
+}
+
+/// What a job takes from its session.
+struct OfSession {
+    model: String,
+    replaces: Option<ReplacedTurns>,
+}
+
+async fn of_session(
+    state: &ApiState,
+    caller: &Caller,
+    submission: &Submission,
+) -> Result<OfSession, Problem> {
+    let model = match &submission.model {
+        Some(model) => model.clone(),
+        None => default_model(state, caller, submission.session.as_ref()).await?,
+    };
+    Ok(OfSession {
+        model,
+        replaces: replaced_turn::of_submit(state, caller.tenant(), submission).await?,
+    })
 }
 
 /// The model of a submit that names none: the default of its session, or else that of the gateway.

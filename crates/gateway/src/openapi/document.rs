@@ -109,9 +109,14 @@ fn http_method(lower_case: &str) -> Method {
 /// The schema of a submit, as this gateway validates it.
 fn submit(settings: &GatewaySettings) -> Value {
     let mut schema = schema::SUBMIT.published().clone();
+    let required = |names: &[&str]| json!({"required": names});
+    let mut all = vec![json!({
+        "anyOf": [required(&["input"]), required(&["replace_from_turn", "session_id"])],
+    })];
     // The session may have a default model.
     if settings.default_model.is_none() {
-        schema["anyOf"] = json!([{"required": ["model"]}, {"required": ["session_id"]}]);
+        all.push(json!({"anyOf": [required(&["model"]), required(&["session_id"])]}));
     }
+    schema["allOf"] = Value::Array(all);
     schema
 }

@@ -176,7 +176,7 @@ pub(crate) fn cancel_job(generator: &mut SchemaGenerator) -> Operation {
 pub(crate) fn retry_job(generator: &mut SchemaGenerator) -> Operation {
     let description = "Runs a job again that failed, was cancelled or has expired, with the same id and request. It waits behind \
                        the live jobs of its session. It expires after the time that its submit set, and its tries are counted \
-                       anew. The limits of a submit hold.";
+                       anew. The limits of a submit hold. A job that replaces turns is refused if its session has other turns since.";
     id(Operation::new(
         "retryJob",
         "jobs",
@@ -194,6 +194,7 @@ pub(crate) fn retry_job(generator: &mut SchemaGenerator) -> Operation {
         P::JobNotFound,
         P::JobFinished,
         P::JobLive,
+        P::SessionChanged,
         P::SessionFull,
         P::BacklogFull,
         P::ProviderBacklogFull,

@@ -90,6 +90,10 @@ pub(super) async fn read(
     if page.is_none() && turns.len() as u64 != info.turn_count {
         return Ok(None);
     }
+    // The newest turn of a session stays or is replaced, so a page of turns that the session had at the beginning is never empty.
+    if page.is_some() && turns.is_empty() && from < info.next_turn {
+        return Ok(None);
+    }
     // A session that was deleted and created again has turns with the same numbers.
     let is_same = match read_info(state, tenant, id).await? {
         Some(now) => now.created_at == info.created_at,

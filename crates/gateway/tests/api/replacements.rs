@@ -107,3 +107,56 @@ async fn a_repeated_submit_gets_its_job_although_the_turn_is_replaced_now() {
         .await
         .expect_problem(422, "invalid_request");
 }
+
+#[tokio::test]
+async fn the_key_of_a_refused_number_can_be_used_again_at_once() {
+    let gateway = with_two_turns().await;
+    gateway
+        .submit_with_key(&replacing("s", 9), "k")
+        .await
+        .expect_problem(422, "invalid_request");
+    gateway
+        .submit_with_key(&replacing("s", 1), "k")
+        .await
+        .expect(202);
+}
+
+#[tokio::test]
+async fn a_retry_replaces_only_the_turns_that_the_session_had_at_the_submit() {
+    let gateway = with_two_turns().await;
+    let cancelled = async || {
+        let id = gateway.submit_accepted(&replacing("s", 0)).await;
+        gateway
+            .post(&format!("/v1/jobs/{id}/cancel"))
+            .await
+            .expect(200);
+        format!("/v1/jobs/{id}/retry")
+    };
+    let (first, second) = (cancelled().await, cancelled().await);
+    gateway.post(&first).await.expect(202);
+    gateway
+        .post(&first.replace("retry", "cancel"))
+        .await
+        .expect(200);
+
+    // The session goes on.
+    let id = gateway.submit_accepted(&job_in_session("s")).await;
+    gateway.complete(&lane_of("s"), id, "More.").await;
+    gateway
+        .post(&second)
+        .await
+        .expect_problem(409, "session_changed");
+
+    // It is deleted, and another one with its id gets as many turns.
+    assert_eq!(gateway.delete("/v1/sessions/s").await.status, 204);
+    gateway
+        .post(&first)
+        .await
+        .expect_problem(409, "session_changed");
+    let id = gateway.submit_accepted(&job_in_session("s")).await;
+    gateway.complete(&lane_of("s"), id, "Hello.").await;
+    gateway
+        .post(&first)
+        .await
+        .expect_problem(409, "session_changed");
+}

@@ -232,6 +232,7 @@ impl Scene {
             is_tool_results: false,
             metadata: serde_json::Map::new(),
             keep_until: None,
+            replaces: None,
             traceparent: None,
             unknown: UnknownFields::NONE,
         };

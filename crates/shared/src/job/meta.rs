@@ -42,10 +42,25 @@ pub struct JobMeta {
     /// The earliest time at which the record may be deleted, because an idempotency key refers to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_until: Option<TimeMs>,
+    /// The turns that the job replaces, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<ReplacedTurns>,
     /// The W3C trace context of the submit: its span, or the client's span if no traces are exported. Every attempt and its
     /// provider call join this trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
+}
+
+/// The turns of a session that a job replaces, as the session was when the job was submitted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplacedTurns {
+    /// When the session was created. A session that was deleted and created again uses the same numbers.
+    pub session_created_at: TimeMs,
+    /// The number that the next turn of the session would get.
+    pub next_turn: u64,
     /// Fields that this release does not know.
     #[serde(flatten)]
     pub unknown: UnknownFields,

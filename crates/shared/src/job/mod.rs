@@ -11,7 +11,7 @@ mod request;
 mod status;
 
 pub use extra_body::extra_body_refusal;
-pub use meta::JobMeta;
+pub use meta::{JobMeta, ReplacedTurns};
 pub use outcome::{Attempt, FinishReason, JobError, Outcome, Reply, Usage};
 pub use request::{
     ContextBounds, FunctionDefinition, JsonSchema, ReasoningEffort, Request, ResponseFormat, Stop,

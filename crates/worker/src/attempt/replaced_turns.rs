@@ -25,7 +25,7 @@ pub(super) fn leave_out(run_inputs: &mut RunInputs) -> Result<(), CallOutcome> {
     conversation.turns.truncate(index);
     conversation.numbers.truncate(index);
     let has_input = !run_inputs.request.input.is_empty();
-    if !has_input && !conversation.turns.last().is_some_and(is_answerable) {
+    if !has_input && !ends_answerable(&conversation.turns) {
         return Err(failed(Failure::new(
             "nothing_to_answer",
             format!(
@@ -50,13 +50,73 @@ pub(super) fn turn_gone(number: u64) -> Failure {
     )
 }
 
-fn is_answerable(turn: &Turn) -> bool {
-    matches!(turn.role, Role::User | Role::Tool)
+/// Whether the last turn is one that a model answers: of the user, or the result of a call that the session still has.
+fn ends_answerable(turns: &[Turn]) -> bool {
+    let Some((last, earlier)) = turns.split_last() else {
+        return false;
+    };
+    let calls = earlier.iter().flat_map(|turn| &turn.tool_calls);
+    match last.role {
+        Role::User => true,
+        Role::Tool => calls
+            .map(|call| &call.id)
+            .any(|id| last.tool_call_id.as_ref() == Some(id)),
+        _ => false,
+    }
 }
 
 fn failed(failure: Failure) -> CallOutcome {
     CallOutcome::Failed {
         failure: Box::new(failure),
         provider: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_shared::{
+        document::UnknownFields,
+        turn::{FunctionCall, Role, ToolCall, ToolKind, Turn},
+    };
+
+    use super::ends_answerable;
+
+    fn call(id: &str) -> Turn {
+        let call = ToolCall {
+            id: id.to_owned(),
+            kind: ToolKind::Function,
+            function: FunctionCall::default(),
+            extra_content: None,
+            unknown: UnknownFields::NONE,
+        };
+        Turn {
+            tool_calls: vec![call],
+            ..Turn::empty(Role::Assistant)
+        }
+    }
+
+    fn result(id: &str) -> Turn {
+        Turn {
+            tool_call_id: Some(id.to_owned()),
+            ..Turn::text(Role::Tool, "42")
+        }
+    }
+
+    #[test]
+    fn a_model_answers_a_user_and_the_result_of_a_call() {
+        let user = || Turn::text(Role::User, "a");
+        for (turns, expected) in [
+            (vec![], false),
+            (vec![user()], true),
+            (vec![Turn::text(Role::System, "s")], false),
+            (vec![user(), Turn::text(Role::Assistant, "b")], false),
+            (vec![user(), call("x"), result("x")], true),
+            (vec![call("x"), result("x")], true),
+            // The call was dropped as one of the oldest turns.
+            (vec![result("x")], false),
+            (vec![call("y"), result("x")], false),
+        ] {
+            assert_eq!(ends_answerable(&turns), expected, "{turns:?}");
+        }
     }
 }

@@ -188,9 +188,10 @@ fn later_cuts(cuts: &[usize], cut: usize) -> Box<[usize]> {
 fn cuts(turns: &[OrderedTurn]) -> Vec<usize> {
     let role = |index: usize| &turns[index].turn.role;
     let is_instruction = |role: &Role| matches!(role, Role::System | Role::Developer);
-    // The whole input is sent. If it begins with a tool result, the reply with the tool call is sent too.
+    // The whole input is sent. If it begins with a tool result, the reply with the tool call is sent too. Without an input, the
+    // model answers the last turn.
     let first_input = turns.iter().position(|ordered| ordered.origin.is_input());
-    let last_cut = match first_input {
+    let last_cut = match first_input.or(turns.len().checked_sub(1)) {
         None => turns.len(),
         Some(first) if *role(first) == Role::Tool => (0..first)
             .rfind(|index| *role(*index) == Role::Assistant)

@@ -91,6 +91,12 @@ fn the_selected_turns_follow_the_rules_and_the_bound() {
         ("u1 a1 u2 cx", "rx", Some(1), "u2 cx rx", 2, ""),
         ("u1 a1 u2 cx rx cy", "ry", Some(2), "u2 cx rx cy ry", 2, ""),
         ("a1 cx", "rx", None, "cx rx", 1, ""),
+        // Without an input, the model answers the last turn.
+        ("u1 a1 u2", "", None, "u1 a1 u2", 0, ""),
+        ("u1 a1 u2", "", Some(1), "u2", 2, ""),
+        ("u1 cx rx", "", Some(1), "u1 cx rx", 0, ""),
+        ("a0 cx rx", "", None, "cx rx", 1, ""),
+        ("cxy rx ry", "", Some(1), "cxy rx ry", 0, ""),
         // Calls without a result.
         ("u1 cxy", "rx", None, "u1 cxy rx ny", 0, "ny"),
         ("u1 cxy", "u2", None, "u1 cxy nx ny u2", 0, "nx ny"),

@@ -1,9 +1,10 @@
 //! Jobs that replace the last turns of their session (`replace_from_turn`).
 
 use forebay_shared::{
-    job::{Request, Status},
+    document::UnknownFields,
+    job::{FinishReason, Request, Status},
     lane::IfBusy,
-    turn::{Role, Turn},
+    turn::{FunctionCall, Role, ToolCall, ToolKind, Turn},
 };
 use forebay_worker::provider::{Failure, Retry};
 
@@ -133,4 +134,65 @@ async fn a_turn_that_an_earlier_job_replaced_is_not_found() {
     assert_eq!(call.texts(), ["a", "A", "z"]);
     call.reply("Z");
     assert_eq!(fleet.outcome(job).await.status, Status::Completed);
+}
+
+fn reply_with_a_call() -> Turn {
+    let call = ToolCall {
+        id: "c".to_owned(),
+        kind: ToolKind::Function,
+        function: FunctionCall {
+            name: "f".to_owned(),
+            arguments: "{}".to_owned(),
+            unknown: UnknownFields::NONE,
+        },
+        extra_content: None,
+        unknown: UnknownFields::NONE,
+    };
+    Turn {
+        tool_calls: vec![call],
+        ..Turn::empty(Role::Assistant)
+    }
+}
+
+/// A fleet whose session `s` has the turns user, call, result, reply.
+async fn after_a_tool_call() -> Fleet {
+    let fleet = Fleet::start(settings(4));
+    let question = fleet.submit(Submit::text("a").session("s")).await;
+    let call = fleet.next_call().await;
+    call.answer(reply_with_a_call(), FinishReason::ToolCalls);
+    fleet.outcome(question).await;
+    let result = Turn {
+        tool_call_id: Some("c".to_owned()),
+        ..Turn::text(Role::Tool, "42")
+    };
+    let results = fleet.submit(Submit::turns(vec![result]).session("s")).await;
+    fleet.next_call().await.reply("it is 42");
+    assert_eq!(fleet.outcome(results).await.status, Status::Completed);
+    fleet
+}
+
+#[tokio::test]
+async fn a_reply_to_a_tool_result_is_made_again_with_its_call() {
+    let fleet = after_a_tool_call().await;
+    let mut submit = replacing(Vec::new(), 3);
+    submit.request.context.max_turns = Some(1);
+    for (submit, roles) in [
+        (
+            replacing(Vec::new(), 3),
+            &[Role::User, Role::Assistant, Role::Tool][..],
+        ),
+        (submit, &[Role::User, Role::Assistant, Role::Tool]),
+    ] {
+        let from = submit.request.replace_from_turn;
+        let job = fleet.submit(submit).await;
+        let call = fleet.next_call().await;
+        let sent: Vec<Role> = call.turns.iter().map(|turn| turn.role.clone()).collect();
+        assert_eq!(sent, roles, "from {from:?}");
+        call.fail(Failure::new(
+            "invalid_request",
+            "planned by the test",
+            Retry::Never,
+        ));
+        assert_eq!(fleet.outcome(job).await.status, Status::Failed);
+    }
 }

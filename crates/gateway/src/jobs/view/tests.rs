@@ -28,6 +28,7 @@ fn meta() -> JobMeta {
         is_tool_results: false,
         metadata: serde_json::Map::new(),
         keep_until: None,
+        replaces: None,
         traceparent: None,
         unknown: UnknownFields::NONE,
     }

@@ -1,7 +1,7 @@
 //! The document describes exactly the routes of the gateway, and their parameters.
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::document;
 use crate::fixture::Fixture;
@@ -167,10 +167,13 @@ async fn a_gateway_without_a_default_model_requires_a_model_or_a_session() {
     let required = async |default_model: Option<String>| {
         let gateway =
             Fixture::with_settings(|settings| settings.default_model = default_model).await;
-        document(&gateway).await["components"]["schemas"]["Submit"]["anyOf"].take()
+        document(&gateway).await["components"]["schemas"]["Submit"]["allOf"].take()
     };
+    let replaces = json!({"required": ["replace_from_turn", "session_id"]});
+    let input = json!({"anyOf": [{"required": ["input"]}, replaces]});
     // A session may have a default model.
-    let either = serde_json::json!([{"required": ["model"]}, {"required": ["session_id"]}]);
-    assert_eq!(required(None).await, either);
-    assert_eq!(required(Some(String::from("simulated"))).await, Value::Null);
+    let model = json!({"anyOf": [{"required": ["model"]}, {"required": ["session_id"]}]});
+    assert_eq!(required(None).await, json!([input, model]));
+    let default_model = Some(String::from("simulated"));
+    assert_eq!(required(default_model).await, json!([input]));
 }

@@ -250,6 +250,7 @@ impl Fleet {
                 is_tool_results: false,
                 metadata: serde_json::Map::new(),
                 keep_until: None,
+                replaces: None,
                 traceparent: None,
                 unknown: UnknownFields::NONE,
             },

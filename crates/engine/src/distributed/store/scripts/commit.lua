@@ -177,9 +177,18 @@ for _ = 1, tonumber(take()) do
   if replaced_position then
     gaps = gaps or {}
     local index = replaced_position - first_position
-    for _, turn in ipairs(redis.call('LRANGE', turns_key, index, -1)) do bytes = bytes - #turn end
-    local next_number = turn_number(gaps, first_position + redis.call('LLEN', turns_key) - 1) + 1
-    if index == 0 then redis.call('DEL', turns_key) else redis.call('LTRIM', turns_key, 0, index - 1) end
+    local count = redis.call('LLEN', turns_key)
+    local next_number = turn_number(gaps, first_position + count - 1) + 1
+    if index == 0 then
+      bytes = 0
+      redis.call('DEL', turns_key)
+    else
+      -- A few turns at a time, because all of them may take much memory.
+      for first = index, count - 1, 8 do
+        for _, turn in ipairs(redis.call('LRANGE', turns_key, first, first + 7)) do bytes = bytes - #turn end
+      end
+      redis.call('LTRIM', turns_key, 0, index - 1)
+    end
     while #gaps > 0 and gaps[#gaps][1] >= replaced_position do gaps[#gaps] = nil end
     gaps[#gaps + 1] = {replaced_position, next_number - replaced_position}
   end
