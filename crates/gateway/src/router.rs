@@ -68,6 +68,7 @@ fn routes() -> Vec<Route> {
         route("get", "/v1/sessions/{id}", get(sessions::get::get), openapi::get_session),
         route("put", "/v1/sessions/{id}", put(sessions::put::put), openapi::put_session),
         route("patch", "/v1/sessions/{id}", patch(sessions::patch::patch), openapi::patch_session),
+        route("post", "/v1/sessions/{id}/fork", post(sessions::fork::post), openapi::fork_session),
         route("delete", "/v1/sessions/{id}", delete(sessions::delete::delete), openapi::delete_session),
         route("get", "/v1/queues", get(queues::get), openapi::get_queues),
         route("get", "/v1/providers", get(providers::get), openapi::get_providers),

@@ -49,6 +49,7 @@ fn routes() -> Map<String, Value> {
             "change the settings of a session",
             "PATCH /v1/sessions/{id}",
         ),
+        ("copy a session", "POST /v1/sessions/{id}/fork"),
         ("delete a session", "DELETE /v1/sessions/{id}"),
         ("show the queues", "GET /v1/queues"),
         ("show the providers", "GET /v1/providers"),

@@ -36,6 +36,7 @@ pub(crate) fn document<'a>(
     for (name, schema) in [
         ("SessionPut", &schema::SESSION),
         ("SessionPatch", &schema::SESSION_PATCH),
+        ("SessionFork", &schema::SESSION_FORK),
     ] {
         schemas.insert(name.to_owned(), schema.published().clone());
     }

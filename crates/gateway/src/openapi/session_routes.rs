@@ -96,6 +96,29 @@ pub(crate) fn patch_session(generator: &mut SchemaGenerator) -> Operation {
     .problems(&WRITE_PROBLEMS)
 }
 
+pub(crate) fn fork_session(generator: &mut SchemaGenerator) -> Operation {
+    let description = "Makes a new session with the turns, the attributes and the defaults of this one, which may have live \
+                       jobs: their messages are no turns yet. The turns of the new session are numbered from 0.";
+    id(Operation::new(
+        "forkSession",
+        "sessions",
+        "Copy a session",
+        description,
+    ))
+    .body(
+        "Which turns to take, as JSON in UTF-8 without compression.",
+        &json!({"$ref": "#/components/schemas/SessionFork"}),
+    )
+    .json::<SessionSummary<'_>>(
+        generator,
+        StatusCode::CREATED,
+        "The new session.",
+        &["X-Request-Id", "Location"],
+    )
+    .problems(&WRITE_PROBLEMS)
+    .problems(&[P::SessionBusy, P::SessionExists, P::SessionTooLarge])
+}
+
 /// The problems of each route that writes a session.
 const WRITE_PROBLEMS: [P; 7] = [
     P::InvalidJson,

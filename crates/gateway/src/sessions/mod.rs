@@ -1,6 +1,7 @@
-//! The handlers of sessions: write, change, show and delete.
+//! The handlers of sessions: write, change, copy, show and delete.
 
 pub(crate) mod delete;
+pub(crate) mod fork;
 pub(crate) mod get;
 mod large_session;
 mod page;

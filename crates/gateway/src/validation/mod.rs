@@ -29,5 +29,5 @@ mod tests;
 
 pub(crate) use json_text::empty_body;
 pub(crate) use session_body::{ATTRIBUTES_BYTES_MAX, DEFAULTS_BYTES_MAX};
-pub(crate) use session_write::{session_write, settings_patch};
+pub(crate) use session_write::{Fork, fork, session_write, settings_patch};
 pub(crate) use submission::{Submission, submission};

@@ -26,7 +26,7 @@ use self::compile::Node;
 use super::{
     field_errors::FieldErrors,
     field_path::FieldPath,
-    session_body::{SessionBody, SessionPatchBody},
+    session_body::{ForkBody, SessionBody, SessionPatchBody},
     submit_body::{OpaqueValues, SubmitBody},
 };
 
@@ -43,6 +43,8 @@ pub(crate) static SESSION: LazyLock<BodySchema> = LazyLock::new(BodySchema::of::
 /// The schema of a change of a session's settings.
 pub(crate) static SESSION_PATCH: LazyLock<BodySchema> =
     LazyLock::new(BodySchema::of::<SessionPatchBody>);
+/// The schema of a fork of a session.
+pub(crate) static SESSION_FORK: LazyLock<BodySchema> = LazyLock::new(BodySchema::of::<ForkBody>);
 
 impl BodySchema {
     fn of<T: JsonSchema>() -> Self {

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{super::field_errors::FieldErrors, SESSION, SESSION_PATCH, SUBMIT, compile::Node};
+use super::{
+    super::field_errors::FieldErrors, SESSION, SESSION_FORK, SESSION_PATCH, SUBMIT, compile::Node,
+};
 use crate::problem::FieldError;
 
 fn faults(body: &Value) -> Vec<(String, String)> {
@@ -146,7 +148,7 @@ fn a_body_with_a_million_faults_is_checked_in_no_time() {
 
 #[test]
 fn a_schema_with_an_unknown_keyword_is_refused() {
-    for schema in [&SUBMIT, &SESSION, &SESSION_PATCH] {
+    for schema in [&SUBMIT, &SESSION, &SESSION_PATCH, &SESSION_FORK] {
         assert!(Node::compile(schema.published()).is_ok());
     }
     for schema in [

@@ -29,12 +29,12 @@ pub(super) use self::{
     message::{MESSAGES_MAX, Turns},
     opaque::{Opaque, OpaqueValues},
     tool::Tool,
+    whole_number::whole_number,
 };
 use self::{
     message::Input,
     reply::{ReasoningEffort, ResponseFormat, Stop},
     tool::ToolChoice,
-    whole_number::whole_number,
 };
 
 /// The default of `tool_wait_s`: how long a session waits for tool results, in seconds.

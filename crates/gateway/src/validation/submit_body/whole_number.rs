@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::Number;
 
 /// A whole number, or `None` for null.
-pub(super) fn whole_number<'de, D: Deserializer<'de>>(
+pub(in crate::validation) fn whole_number<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<u32>, D::Error> {
     let Some(number) = Option::<Number>::deserialize(deserializer)? else {
