@@ -30,6 +30,7 @@ fn parameters_of(method: &Method, route: &str) -> Option<&'static [&'static str]
         // The route does not have the method.
         "/v1/jobs" => None,
         "/v1/jobs/{id}" => Some(&["wait_s"]),
+        "/v1/sessions" => Some(&["order", "limit", "cursor"]),
         "/v1/sessions/{id}" if matches!(*method, Method::PUT | Method::PATCH) => Some(&[]),
         "/v1/sessions/{id}" => Some(&["limit", "after"]),
         _ if route.starts_with("/v1/") => Some(&[]),

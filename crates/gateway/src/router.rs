@@ -65,6 +65,7 @@ fn routes() -> Vec<Route> {
         route("post", "/v1/jobs/{id}/cancel", post(jobs::cancel::post), openapi::cancel_job),
         route("post", "/v1/jobs/{id}/retry", post(jobs::retry::post), openapi::retry_job),
         route("delete", "/v1/jobs/{id}", delete(jobs::delete::delete), openapi::delete_job),
+        route("get", "/v1/sessions", get(sessions::list::get), openapi::list_sessions),
         route("get", "/v1/sessions/{id}", get(sessions::get::get), openapi::get_session),
         route("put", "/v1/sessions/{id}", put(sessions::put::put), openapi::put_session),
         route("patch", "/v1/sessions/{id}", patch(sessions::patch::patch), openapi::patch_session),

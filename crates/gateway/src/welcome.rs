@@ -43,6 +43,7 @@ fn routes() -> Map<String, Value> {
         ("cancel a job", "POST /v1/jobs/{id}/cancel"),
         ("run a job again", "POST /v1/jobs/{id}/retry"),
         ("delete a job", "DELETE /v1/jobs/{id}"),
+        ("list sessions", "GET /v1/sessions"),
         ("show a session", "GET /v1/sessions/{id}"),
         ("create a session, or replace it", "PUT /v1/sessions/{id}"),
         (

@@ -27,6 +27,7 @@ mod presence;
 mod queue;
 mod restart;
 mod run_inputs;
+mod session_listing;
 mod session_writes;
 mod sessions;
 mod timers;

@@ -72,6 +72,9 @@ macro_rules! conformance {
                     are_removed_when_idle,
                     are_removed_with_the_hold_of_their_lane,
                     have_ids_of_any_text;
+                session_listing: shows_sessions_in_the_order_of_their_creation,
+                    shows_what_sessions_are_now,
+                    does_not_show_sessions_that_are_gone;
                 session_writes: create_sessions_that_jobs_continue,
                     replace_sessions_as_a_whole,
                     wait_for_the_end_of_live_jobs,

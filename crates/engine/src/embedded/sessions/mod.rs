@@ -2,6 +2,7 @@
 
 mod delete;
 mod key;
+mod list;
 mod put;
 mod read;
 mod settings;
@@ -10,6 +11,7 @@ mod write;
 
 pub(super) use delete::{count, delete_expired, evict, remove};
 pub(super) use key::SessionKey;
+pub(super) use list::list;
 pub(super) use put::{put, swap_settings};
 pub(super) use read::{info, parse_turns, touch, turns, turns_from};
 pub(super) use settings::{defaults, defaults_bytes, model, settings};

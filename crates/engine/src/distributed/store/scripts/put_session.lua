@@ -56,6 +56,7 @@ for index, field in ipairs({'attributes', 'model', 'defaults'}) do
     redis.call('HSET', session_key, field, value)
   end
 end
+list_session(prefix, session, created_at)
 -- A partition without counts does not count its sessions.
 redis.call('HSETNX', prefix .. 'c', '#', 0)
 -- A session without live jobs is in both indexes.
