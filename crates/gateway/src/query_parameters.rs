@@ -33,6 +33,7 @@ fn parameters_of(method: &Method, route: &str) -> Option<&'static [&'static str]
             Some(&["tenant", "limit", "cursor"])
         }
         "/v1/jobs/{id}" => Some(&["wait_s"]),
+        "/v1/sessions" => Some(&["order", "limit", "cursor"]),
         "/v1/sessions/{id}" if matches!(*method, Method::PUT | Method::PATCH) => Some(&[]),
         "/v1/sessions/{id}" => Some(&["limit", "after"]),
         _ if route.starts_with("/v1/") => Some(&[]),

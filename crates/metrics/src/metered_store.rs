@@ -17,10 +17,10 @@ use forebay_shared::{
     session_settings::StoredSettings,
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        HeadPage, IdempotencyEntry, JobRemoval, ListPosition, ListQuery, LoadedLane, Notices,
-        RecentCounts, RunInputs, SessionPut, SessionPutResult, SessionRemoval, SetKeyResult,
-        SettingsSwap, SettingsSwapResult, Store, StoreError, StoredAccounts, Timer, TimerMove,
-        Topic, TurnRange,
+        HeadPage, IdempotencyEntry, JobRemoval, ListPosition, ListQuery, ListedSession, LoadedLane,
+        Notices, RecentCounts, RunInputs, SessionListQuery, SessionPut, SessionPutResult,
+        SessionRemoval, SetKeyResult, SettingsSwap, SettingsSwapResult, Store, StoreError,
+        StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -269,6 +269,14 @@ impl Store for MeteredStore {
     ) -> Result<SettingsSwapResult, StoreError> {
         let call = self.inner.swap_settings(swap);
         self.measure("swap_settings", call).await
+    }
+
+    async fn list_sessions(
+        &self,
+        query: &SessionListQuery,
+    ) -> Result<Vec<ListedSession>, StoreError> {
+        let call = self.inner.list_sessions(query);
+        self.measure("list_sessions", call).await
     }
 
     async fn put_session(&self, put: Arc<SessionPut>) -> Result<SessionPutResult, StoreError> {

@@ -61,6 +61,8 @@ pub enum StoreCall {
     SessionModel,
     /// `swap_settings`.
     SwapSettings,
+    /// `list_sessions`.
+    ListSessions,
     /// `put_session`.
     PutSession,
     /// `remove_session`.

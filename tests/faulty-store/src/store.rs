@@ -19,10 +19,10 @@ use forebay_shared::{
     session_settings::StoredSettings,
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        HeadPage, IdempotencyEntry, JobRemoval, ListPosition, ListQuery, LoadedLane, Notices,
-        RecentCounts, RunInputs, SessionPut, SessionPutResult, SessionRemoval, SetKeyResult,
-        SettingsSwap, SettingsSwapResult, Store, StoreError, StoredAccounts, Timer, TimerMove,
-        Topic, TurnRange,
+        HeadPage, IdempotencyEntry, JobRemoval, ListPosition, ListQuery, ListedSession, LoadedLane,
+        Notices, RecentCounts, RunInputs, SessionListQuery, SessionPut, SessionPutResult,
+        SessionRemoval, SetKeyResult, SettingsSwap, SettingsSwapResult, Store, StoreError,
+        StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -366,6 +366,14 @@ impl Store for FaultyStore {
     ) -> Result<SettingsSwapResult, StoreError> {
         let inner_call = self.inner.swap_settings(swap);
         self.forward(StoreCall::SwapSettings, inner_call).await
+    }
+
+    async fn list_sessions(
+        &self,
+        query: &SessionListQuery,
+    ) -> Result<Vec<ListedSession>, StoreError> {
+        let inner_call = self.inner.list_sessions(query);
+        self.forward(StoreCall::ListSessions, inner_call).await
     }
 
     async fn put_session(&self, put: Arc<SessionPut>) -> Result<SessionPutResult, StoreError> {

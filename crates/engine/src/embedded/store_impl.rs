@@ -15,9 +15,9 @@ use forebay_shared::{
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
         HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, JobRemoval, ListPosition, ListQuery,
-        LoadedLane, Notices, RunInputs, SessionPut, SessionPutResult, SessionRemoval, SetKeyResult,
-        SettingsSwap, SettingsSwapResult, Store, StoreError, StoredAccounts, Timer, TimerMove,
-        Topic, TurnRange,
+        ListedSession, LoadedLane, Notices, RunInputs, SessionListQuery, SessionPut,
+        SessionPutResult, SessionRemoval, SetKeyResult, SettingsSwap, SettingsSwapResult, Store,
+        StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -342,6 +342,14 @@ impl Store for SqliteStore {
             sessions::swap_settings(db, &swap, now)
         })
         .await
+    }
+
+    async fn list_sessions(
+        &self,
+        query: &SessionListQuery,
+    ) -> Result<Vec<ListedSession>, StoreError> {
+        let (query, now) = (query.clone(), self.now());
+        self.read(move |db| sessions::list(db, &query, now)).await
     }
 
     async fn put_session(&self, put: Arc<SessionPut>) -> Result<SessionPutResult, StoreError> {

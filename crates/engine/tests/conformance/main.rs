@@ -29,6 +29,7 @@ mod queue;
 mod replaced_turns;
 mod restart;
 mod run_inputs;
+mod session_listing;
 mod session_writes;
 mod sessions;
 mod tenant_limits;

@@ -174,10 +174,7 @@ pub(crate) async fn wait_for_the_end_of_live_jobs(engine: impl Harness) {
     );
     let mut only_create = put(&lane, &["x"]);
     only_create.only_create = true;
-    assert_eq!(
-        write(&lane, only_create).await,
-        SessionPutResult::HasLiveJobs
-    );
+    assert_eq!(write(&lane, only_create).await, SessionPutResult::Exists);
     let fence = lane.claim(job, "worker-1").await;
     assert_eq!(
         write(&lane, busy.clone()).await,

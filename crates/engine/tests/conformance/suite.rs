@@ -81,6 +81,9 @@ macro_rules! conformance {
                 replaced_turns: are_removed_in_the_commit_that_appends_others,
                     that_are_gone_let_the_commit_fail,
                     have_numbers_that_no_other_turn_gets;
+                session_listing: shows_sessions_in_the_order_of_their_creation,
+                    shows_what_sessions_are_now,
+                    does_not_show_sessions_that_are_gone;
                 session_writes: create_sessions_that_jobs_continue,
                     replace_sessions_as_a_whole,
                     wait_for_the_end_of_live_jobs,

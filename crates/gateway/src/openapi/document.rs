@@ -43,6 +43,7 @@ pub(crate) fn document<'a>(
         ("NewApiKey", &schema::NEW_KEY),
         ("SessionPut", &schema::SESSION),
         ("SessionPatch", &schema::SESSION_PATCH),
+        ("SessionFork", &schema::SESSION_FORK),
     ] {
         schemas.insert(name.to_owned(), schema.published().clone());
     }

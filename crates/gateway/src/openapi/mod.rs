@@ -24,7 +24,9 @@ pub(crate) use document::{Describe, document};
 pub(crate) use job_routes::{cancel_job, delete_job, get_job, list_jobs, retry_job, submit_job};
 pub(crate) use limit_routes::{delete_limits, get_limits, put_limits};
 pub(crate) use response::DocumentResponse;
-pub(crate) use session_routes::{delete_session, get_session, patch_session, put_session};
+pub(crate) use session_routes::{
+    delete_session, fork_session, get_session, list_sessions, patch_session, put_session,
+};
 pub(crate) use status_routes::{
     get_document, get_page, get_page_file, get_providers, get_queues, healthz, readyz,
     readyz_submits, welcome,

@@ -9,7 +9,9 @@ use super::operation::Operation;
 use crate::{
     content_headers::MERGE_PATCH,
     problem_code::ProblemCode as P,
-    sessions::{LIMIT_MAX, SessionSummary, SessionView},
+    sessions::{
+        LIMIT_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, SessionList, SessionSummary, SessionView,
+    },
 };
 
 pub(crate) fn get_session(generator: &mut SchemaGenerator) -> Operation {
@@ -41,6 +43,43 @@ pub(crate) fn get_session(generator: &mut SchemaGenerator) -> Operation {
         P::SessionTooLarge,
         P::StoreUnavailable,
     ])
+}
+
+pub(crate) fn list_sessions(generator: &mut SchemaGenerator) -> Operation {
+    let description = "Lists the sessions in the order of their creation. This restarts no time to live. A page may have fewer \
+                       sessions than `limit`, also none, although others follow: `next_cursor` is null after the last session \
+                       only. Pages miss no session and show none twice while sessions come and go.";
+    Operation::new("listSessions", "sessions", "List sessions", description)
+        .parameter(
+            "order",
+            "query",
+            "`desc` begins with the newest session, `asc` with the oldest.",
+            &json!({"type": "string", "enum": ["asc", "desc"], "default": "desc"}),
+        )
+        .parameter(
+            "limit",
+            "query",
+            "The most sessions of the page.",
+            &json!({
+                "type": "integer",
+                "minimum": 1,
+                "maximum": LIST_LIMIT_MAX,
+                "default": LIST_LIMIT_DEFAULT,
+            }),
+        )
+        .parameter(
+            "cursor",
+            "query",
+            "The `next_cursor` of the page before. `order` should be the same.",
+            &json!({"type": "string", "minLength": 1}),
+        )
+        .json::<SessionList<'_>>(
+            generator,
+            StatusCode::OK,
+            "A page of sessions.",
+            &["X-Request-Id"],
+        )
+        .problems(&[P::UnknownParameter, P::InvalidRequest, P::StoreUnavailable])
 }
 
 pub(crate) fn put_session(generator: &mut SchemaGenerator) -> Operation {
@@ -94,6 +133,29 @@ pub(crate) fn patch_session(generator: &mut SchemaGenerator) -> Operation {
         &["X-Request-Id"],
     )
     .problems(&WRITE_PROBLEMS)
+}
+
+pub(crate) fn fork_session(generator: &mut SchemaGenerator) -> Operation {
+    let description = "Makes a new session with the turns, the attributes and the defaults of this one, which may have live \
+                       jobs: their messages are no turns yet. The turns of the new session are numbered from 0.";
+    id(Operation::new(
+        "forkSession",
+        "sessions",
+        "Copy a session",
+        description,
+    ))
+    .body(
+        "Which turns to take, as JSON in UTF-8 without compression.",
+        &json!({"$ref": "#/components/schemas/SessionFork"}),
+    )
+    .json::<SessionSummary<'_>>(
+        generator,
+        StatusCode::CREATED,
+        "The new session.",
+        &["X-Request-Id", "Location"],
+    )
+    .problems(&WRITE_PROBLEMS)
+    .problems(&[P::SessionBusy, P::SessionExists, P::SessionTooLarge])
 }
 
 /// The problems of each route that writes a session.

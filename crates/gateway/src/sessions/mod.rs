@@ -1,8 +1,10 @@
-//! The handlers of sessions: write, change, show and delete.
+//! The handlers of sessions: write, change, copy, show, list and delete.
 
 pub(crate) mod delete;
+pub(crate) mod fork;
 pub(crate) mod get;
 mod large_session;
+pub(crate) mod list;
 mod page;
 pub(crate) mod patch;
 pub(crate) mod put;
@@ -10,5 +12,6 @@ mod settings;
 mod view;
 
 pub(crate) use get::SessionView;
+pub(crate) use list::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, SessionList};
 pub(crate) use page::LIMIT_MAX;
 pub(crate) use view::SessionSummary;

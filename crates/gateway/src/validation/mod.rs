@@ -35,5 +35,5 @@ pub(crate) use new_key::new_key;
 pub(crate) use new_key_body::TENANT_CHARS_MAX;
 pub(crate) use schema::BodySchema;
 pub(crate) use session_body::{ATTRIBUTES_BYTES_MAX, DEFAULTS_BYTES_MAX};
-pub(crate) use session_write::{session_write, settings_patch};
+pub(crate) use session_write::{Fork, fork, session_write, settings_patch};
 pub(crate) use submission::{Submission, submission};

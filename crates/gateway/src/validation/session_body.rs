@@ -1,12 +1,16 @@
 //! What the bodies of requests about sessions may hold: their fields as Rust types, with the bounds of each. As in `submit_body`, this is
 //! the only definition.
 
-use forebay_shared::job;
+use forebay_shared::{
+    ids::{SESSION_ID_ALLOWED, SESSION_ID_BYTES_MAX},
+    job,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::submit_body::{
     Context, MODEL_ALLOWED, MODEL_CHARS_MAX, Opaque, OpaqueValues, TOOLS_MAX, Tool, Turns,
+    whole_number,
 };
 
 /// The most bytes of a session's attributes as JSON: 16 KiB.
@@ -42,6 +46,24 @@ pub(super) struct SessionPatchBody {
     pub(super) attributes: Opaque,
     /// The change of the defaults. After it, they may have 256 KiB as JSON. A list of tools replaces the earlier one.
     pub(super) defaults: Option<DefaultsBody>,
+}
+
+/// A new session to make of the turns and the settings of another one.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "SessionFork")]
+pub(super) struct ForkBody {
+    /// The id of the new session, which must not exist. At most 200 bytes of UTF-8. Default: a random id.
+    #[schemars(
+        length(min = 1, max = SESSION_ID_BYTES_MAX),
+        regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]+$"),
+        extend("not" = {"enum": [".", ".."]}, "x-allowed" = SESSION_ID_ALLOWED)
+    )]
+    pub(super) id: Option<String>,
+    /// The number of the last turn to take. Default: all turns.
+    #[serde(default, deserialize_with = "whole_number")]
+    #[schemars(range(min = 0, max = u32::MAX))]
+    pub(super) up_to_turn: Option<u32>,
 }
 
 /// What the jobs of a session use if their submits do not have it.

@@ -1,6 +1,7 @@
 //! Parses and validates what a client writes of a session: the whole session, or a change of its settings.
 
 use forebay_shared::{
+    ids::SessionId,
     job::{ContextBounds, Tool},
     session::SessionBounds,
     session_settings::{SessionAttributes, SessionDefaults, SessionSettings, StoredSettings},
@@ -15,7 +16,8 @@ use super::{
     json_text, message_rules, rules,
     schema::{self, BodySchema, unreadable},
     session_body::{
-        ATTRIBUTES_BYTES_MAX, DEFAULTS_BYTES_MAX, SessionBody, SessionPatchBody, stored_tools,
+        ATTRIBUTES_BYTES_MAX, DEFAULTS_BYTES_MAX, ForkBody, SessionBody, SessionPatchBody,
+        stored_tools,
     },
     submit_body::OpaqueValues,
 };
@@ -155,6 +157,26 @@ fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
             value => drop(target.insert(name.clone(), value.clone())),
         }
     }
+}
+
+/// A new session to make of another one.
+#[derive(Debug)]
+pub(crate) struct Fork {
+    pub(crate) id: Option<SessionId>,
+    /// The number of the last turn to take.
+    pub(crate) up_to_turn: Option<u64>,
+}
+
+/// Parses and validates a fork.
+pub(crate) fn fork(body: &[u8]) -> Result<Fork, Problem> {
+    let (body, _) = read::<ForkBody>(body, &schema::SESSION_FORK)?;
+    let id = body.id.as_deref().map(SessionId::parse).transpose();
+    let id =
+        id.map_err(|error| Problem::invalid_field("id", format!("must be {}", error.allowed)))?;
+    Ok(Fork {
+        id,
+        up_to_turn: body.up_to_turn.map(u64::from),
+    })
 }
 
 /// Parses a body and checks it against its schema and the rules.

@@ -213,6 +213,7 @@ async fn a_key_may_do_what_its_scopes_say() {
             (Method::DELETE, "/v1/sessions/s"),
             (Method::PUT, "/v1/sessions/s"),
             (Method::PATCH, "/v1/sessions/s"),
+            (Method::POST, "/v1/sessions/s/fork"),
         ] {
             refused(
                 api.gateway.send(api.request(method, path, key)).await,

@@ -11,6 +11,7 @@ mod deferred;
 mod listing;
 mod read;
 mod session_change;
+mod session_listing;
 mod tenant_limits;
 mod version;
 mod watch;
@@ -48,6 +49,7 @@ pub use read::{
     REMOVED_KEYED_JOB_MS, RunInputs, SessionRemoval, SetKeyResult, Timer, TurnRange,
 };
 pub use session_change::{SessionPut, SessionPutResult, SettingsSwap, SettingsSwapResult};
+pub use session_listing::{ListedSession, SessionListQuery, SessionPosition};
 pub use tenant_limits::{
     LIMITED_TENANTS_MAX, LimitStore, StoredTenantLimits, StoredUsage, UsageSwap,
 };
@@ -319,6 +321,15 @@ pub trait Store: ApiKeyStore + LimitStore {
         &self,
         swap: Arc<SettingsSwap>,
     ) -> Result<SettingsSwapResult, StoreError>;
+
+    /// Returns a part of the list of a tenant's sessions, in the order that the query asks for, without gaps. There may be fewer than
+    /// the limit although others follow; none are returned at the end. This is no use of the sessions. A store that processes of
+    /// several releases use does not list a session that an older release has created, until a client writes it or a job is
+    /// admitted to it while it has no live jobs.
+    async fn list_sessions(
+        &self,
+        query: &SessionListQuery,
+    ) -> Result<Vec<ListedSession>, StoreError>;
 
     /// Creates a session without live jobs, or replaces it as a whole, and starts its time to live. Removes the hold on its lane. A
     /// call whose response was lost can be repeated: it returns the result of the first one.

@@ -15,6 +15,7 @@
 //! | `fb:{p}:c` | hash | counts: `TENANT\|C\|X`; `#` counts the sessions with live jobs |
 //! | `fb:{p}:s:TENANT/SESSION` | hash | a session: `created_at`, `updated_at`, `bytes`, `sent_bytes`, `input_tokens`, and `dropped` (how many older turns were dropped or replaced); if a client has set them, `attributes`, `model` and `defaults`, and `written_by` (the result and the id of the last write of the whole session) |
 //! | `fb:{p}:u:TENANT/SESSION` | list | the turns of a session. If `bytes` is 0, they are left of an earlier session |
+//! | `fb:{p}:sl` | zset | the list of sessions: `TENANT\|CREATED\|SESSION`, with the time of creation in 14 digits; all scores are 0. `fb:{p}:sl:checked` is the entry that was last checked for its session |
 //! | `fb:{p}:su`, `fb:{p}:sx` | zset | idle sessions (those without live jobs), by last use and by expiry |
 //! | `fb:k:TENANT/KEY` | string | an idempotency key |
 //! | `fb:accounts` | hash | the accounts of providers |
@@ -90,6 +91,11 @@ impl Keys {
     /// The list of the jobs of a partition.
     pub(super) fn listed(&self, partition: u8) -> String {
         format!("{}jl", self.partition_prefix(partition))
+    }
+
+    /// The list of the sessions of a partition.
+    pub(super) fn listed_sessions(&self, partition: u8) -> String {
+        format!("{}sl", self.partition_prefix(partition))
     }
 
     /// The counts of a partition.

@@ -88,39 +88,12 @@ impl RedisStore {
             .connections
             .run_each("ZRANGE of jobs", commands)
             .await?;
-        let mut positions = Vec::new();
-        // Behind this position, a partition may have jobs that its page does not contain.
-        let mut horizon: Option<ListPosition> = None;
+        let mut pages = Vec::new();
         for reply in replies {
             let entries = reply.list()?.map(|entry| position(&entry.text()?));
-            let entries = entries.collect::<Result<Vec<_>, StoreError>>()?;
-            if entries.len() >= page
-                && let Some(newest) = entries.last().copied()
-            {
-                horizon = Some(match horizon {
-                    None => newest,
-                    Some(other) if query.is_oldest_first => other.min(newest),
-                    Some(other) => other.max(newest),
-                });
-            }
-            positions.extend(entries);
+            pages.push(entries.collect::<Result<Vec<_>, StoreError>>()?);
         }
-        positions.sort_unstable();
-        if !query.is_oldest_first {
-            positions.reverse();
-        }
-        if let Some(horizon) = horizon {
-            let is_known = |position: &ListPosition| {
-                if query.is_oldest_first {
-                    *position <= horizon
-                } else {
-                    *position >= horizon
-                }
-            };
-            positions.retain(is_known);
-        }
-        positions.truncate(query.limit);
-        Ok(positions)
+        Ok(merge_pages(pages, page, query.is_oldest_first, query.limit))
     }
 
     /// Removes entries without a record from one partition. Each call takes the next partition, once the entries of this one are
@@ -141,4 +114,37 @@ impl RedisStore {
         }
         Ok(())
     }
+}
+
+/// Merges the pages of all partitions, at most `limit` positions. A page of `page_len` positions may have a successor, so the result
+/// ends with the first last position of such pages.
+pub(super) fn merge_pages<P: Ord + Clone>(
+    pages: Vec<Vec<P>>,
+    page_len: usize,
+    is_oldest_first: bool,
+    limit: usize,
+) -> Vec<P> {
+    let full = pages.iter().filter(|page| page.len() >= page_len);
+    let last = full.filter_map(|page| page.last());
+    let horizon = if is_oldest_first {
+        last.min().cloned()
+    } else {
+        last.max().cloned()
+    };
+    let mut positions: Vec<P> = pages.into_iter().flatten().collect();
+    positions.sort_unstable();
+    if !is_oldest_first {
+        positions.reverse();
+    }
+    if let Some(horizon) = horizon {
+        positions.retain(|position| {
+            if is_oldest_first {
+                *position <= horizon
+            } else {
+                *position >= horizon
+            }
+        });
+    }
+    positions.truncate(limit);
+    positions
 }

@@ -39,6 +39,7 @@ mod redis_store;
 mod reply_part;
 mod scripts;
 mod server_setup;
+mod session_listing;
 mod session_writes;
 mod sessions;
 mod settings;

@@ -31,6 +31,8 @@ pub struct RedisStore {
     pub(super) subscriber: Subscriber,
     /// The partition of which the list of jobs is checked next.
     pub(super) pruned_partition: AtomicU8,
+    /// The partition whose list of sessions is checked next.
+    pub(super) pruned_sessions_partition: AtomicU8,
 }
 
 impl RedisStore {
@@ -55,6 +57,7 @@ impl RedisStore {
             subscriber: Subscriber::start(dialer, keys.clone()),
             keys,
             pruned_partition: AtomicU8::new(0),
+            pruned_sessions_partition: AtomicU8::new(0),
         };
         if has_answered
             && timeout(START_TIMEOUT, store.connections.until_open())

@@ -106,6 +106,8 @@ scripts! {
     load: Reads, [LANE, include_str!("scripts/load.lua")];
     job: Reads, [include_str!("scripts/job.lua")];
     remove_job: Writes, [include_str!("scripts/remove_job.lua")];
+    listed_session: Reads, [LANE, include_str!("scripts/listed_session.lua")];
+    prune_sessions: Writes, [include_str!("scripts/prune_sessions.lua")];
     prune_list: Writes, [include_str!("scripts/prune_list.lua")];
     run_inputs: Reads, [include_str!("scripts/run_inputs.lua")];
     session_turns: Reads, [TURN_NUMBERS, include_str!("scripts/session_turns.lua")];

@@ -14,10 +14,10 @@ use forebay_shared::{
     session_settings::StoredSettings,
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
-        HeadPage, IdempotencyEntry, JobRemoval, ListPosition, ListQuery, LoadedLane,
-        LoadedRunInputs, Notices, RecentCounts, RunInputs, SessionPut, SessionPutResult,
-        SessionRemoval, SetKeyResult, SettingsSwap, SettingsSwapResult, Store, StoreError,
-        StoredAccounts, Timer, TimerMove, Topic, TurnRange,
+        HeadPage, IdempotencyEntry, JobRemoval, ListPosition, ListQuery, ListedSession, LoadedLane,
+        LoadedRunInputs, Notices, RecentCounts, RunInputs, SessionListQuery, SessionPut,
+        SessionPutResult, SessionRemoval, SetKeyResult, SettingsSwap, SettingsSwapResult, Store,
+        StoreError, StoredAccounts, Timer, TimerMove, Topic, TurnRange,
     },
     time::TimeMs,
 };
@@ -294,6 +294,13 @@ impl Store for RedisStore {
         self.swap_settings(&swap).await
     }
 
+    async fn list_sessions(
+        &self,
+        query: &SessionListQuery,
+    ) -> Result<Vec<ListedSession>, StoreError> {
+        self.find_listed_sessions(query).await
+    }
+
     async fn put_session(&self, put: Arc<SessionPut>) -> Result<SessionPutResult, StoreError> {
         self.write_session(&put).await
     }
@@ -313,6 +320,7 @@ impl Store for RedisStore {
     async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError> {
         let deleted = self.delete_expired_sessions(limit).await?;
         self.prune_list().await?;
+        self.prune_sessions().await?;
         Ok(deleted)
     }
 

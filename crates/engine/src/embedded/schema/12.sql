@@ -7,3 +7,6 @@ CREATE TABLE session_settings (
     defaults   TEXT,
     written_by TEXT                 -- the last write of the whole session: its result and its id
 ) STRICT;
+
+-- The list of a tenant's sessions by time of creation.
+CREATE INDEX sessions_listed ON sessions (tenant, created_at, session);

@@ -2,6 +2,7 @@
 
 mod delete;
 mod key;
+mod list;
 mod put;
 mod read;
 mod replace;
@@ -11,6 +12,7 @@ mod write;
 
 pub(super) use delete::{count, delete_expired, evict, remove};
 pub(super) use key::SessionKey;
+pub(super) use list::list;
 pub(super) use put::{put, swap_settings};
 pub(super) use read::{conversation, info, touch, turns, turns_from};
 pub(super) use replace::has_turn;

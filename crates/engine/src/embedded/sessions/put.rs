@@ -37,12 +37,12 @@ pub(in crate::embedded) fn put(
         if written_by == Some(&written_text(put, false)) {
             return result(db, &key, now, SessionPutResult::Replaced);
         }
-        let Some(expires_at) = session.expires_at else {
-            return Ok(Some(SessionPutResult::HasLiveJobs));
-        };
-        let has_expired = expires_at <= now;
+        let has_expired = session.expires_at.is_some_and(|at| at <= now);
         if put.only_create && !has_expired {
             return Ok(Some(SessionPutResult::Exists));
+        }
+        if session.expires_at.is_none() {
+            return Ok(Some(SessionPutResult::HasLiveJobs));
         }
         delete_hold(db, session.lane)?;
         if has_expired {

@@ -25,7 +25,7 @@ pub(crate) use self::body_schema::BodySchema;
 pub(super) use self::body_schema::unreadable;
 use super::{
     new_key_body::NewKeyBody,
-    session_body::{SessionBody, SessionPatchBody},
+    session_body::{ForkBody, SessionBody, SessionPatchBody},
     submit_body::SubmitBody,
 };
 
@@ -38,3 +38,5 @@ pub(crate) static SESSION: LazyLock<BodySchema> = LazyLock::new(BodySchema::of::
 /// The schema of a change of a session's settings.
 pub(crate) static SESSION_PATCH: LazyLock<BodySchema> =
     LazyLock::new(BodySchema::of::<SessionPatchBody>);
+/// The schema of a fork of a session.
+pub(crate) static SESSION_FORK: LazyLock<BodySchema> = LazyLock::new(BodySchema::of::<ForkBody>);

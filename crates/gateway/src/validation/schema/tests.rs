@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{
-    super::field_errors::FieldErrors, NEW_KEY, SESSION, SESSION_PATCH, SUBMIT, compile::Node,
+    super::field_errors::FieldErrors, NEW_KEY, SESSION, SESSION_FORK, SESSION_PATCH, SUBMIT,
+    compile::Node,
 };
 use crate::problem::FieldError;
 
@@ -148,7 +149,7 @@ fn a_body_with_a_million_faults_is_checked_in_no_time() {
 
 #[test]
 fn a_schema_with_an_unknown_keyword_is_refused() {
-    for schema in [&SUBMIT, &NEW_KEY, &SESSION, &SESSION_PATCH] {
+    for schema in [&SUBMIT, &NEW_KEY, &SESSION, &SESSION_PATCH, &SESSION_FORK] {
         assert!(Node::compile(schema.published()).is_ok());
     }
     for schema in [

@@ -101,14 +101,28 @@ pub(super) fn submit_with(mut body: Value, index: usize) -> Value {
     let name = name.filter(Value::is_string).unwrap_or(json!("f"));
     let tool = json!([{"type": "function", "function": {"name": name}}]);
     fields.entry("tools").or_insert(tool);
-    // The names of the tools must differ.
-    let tools = fields.get_mut("tools").and_then(Value::as_array_mut);
+    name_tools(fields.get_mut("tools"));
+    body
+}
+
+/// The body of a session with what its fields need by the rules that no schema expresses.
+pub(super) fn session_with(mut body: Value) -> Value {
+    let turns = body.get_mut("turns").and_then(Value::as_array_mut);
+    for turn in turns.into_iter().flatten().filter_map(Value::as_object_mut) {
+        complete_message(turn);
+    }
+    name_tools(body.pointer_mut("/defaults/tools"));
+    body
+}
+
+/// The names of the tools must differ.
+fn name_tools(tools: Option<&mut Value>) {
+    let tools = tools.and_then(Value::as_array_mut);
     for (n, tool) in tools.into_iter().flatten().enumerate().skip(1) {
         if let Some(name) = tool.pointer_mut("/function/name") {
             *name = json!(format!("f{n}"));
         }
     }
-    body
 }
 
 fn complete_message(message: &mut Map<String, Value>) {

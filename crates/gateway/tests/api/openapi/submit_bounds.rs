@@ -1,11 +1,12 @@
-//! Every bound of the published schema of a submit holds: the gateway accepts a body just inside it and refuses one just
+//! Every bound of the published schemas of submits and sessions holds: the gateway accepts a body just inside it and refuses one just
 //! outside. So a bound that is only published, or only enforced, fails. A library for JSON Schema agrees in each case.
 
+use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::{
     document,
-    samples::{refused_types, sample, submit_with},
+    samples::{refused_types, sample, session_with, submit_with},
 };
 use crate::fixture::Fixture;
 
@@ -228,6 +229,53 @@ async fn every_bound_of_the_published_schema_is_enforced() {
                 "{bound}: {} {errors}, {is_valid}: {body}",
                 response.status
             ));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// The same for the bodies of sessions. A session of the path exists.
+#[tokio::test]
+async fn every_bound_of_the_schemas_of_sessions_is_enforced() {
+    let gateway = Fixture::start().await;
+    let mut schemas = document(&gateway).await["components"]["schemas"].take();
+    let mut faults = Vec::new();
+    for (name, method, media_type) in [
+        ("SessionPut", Method::PUT, "application/json"),
+        (
+            "SessionPatch",
+            Method::PATCH,
+            "application/merge-patch+json",
+        ),
+    ] {
+        let schema = schemas[name].take();
+        let validator = jsonschema::draft202012::new(&schema).expect("the schema is valid");
+        let mut bodies = Bodies::default();
+        bodies.add_fields(&schema, "", &|value| value);
+        assert!(
+            bodies.inside.len() > 15 && bodies.outside.len() > 30,
+            "{name}"
+        );
+        let outside = bodies.outside.into_iter().map(|body| (body, 422));
+        let inside = bodies.inside.into_iter().map(|body| (body, 200));
+        let put = gateway.request(Method::PUT, "/v1/sessions/s");
+        let put = gateway.send(put.json(&json!({}))).await;
+        assert!(put.status.is_success(), "{}", put.body);
+        for ((bound, body), expected) in inside.chain(outside) {
+            let body = session_with(body);
+            let request = gateway.request(method.clone(), "/v1/sessions/s");
+            let request = request.header("content-type", media_type);
+            let response = gateway.send(request.body(body.to_string())).await;
+            let is_valid = validator.is_valid(&body);
+            let library_agrees = is_valid == (expected == 200) || bound.ends_with(DEPTH);
+            if response.status != expected || !library_agrees {
+                let errors = response.body["errors"].to_string();
+                let body: String = body.to_string().chars().take(300).collect();
+                faults.push(format!(
+                    "{name} {bound}: {} {errors}, {is_valid}: {body}",
+                    response.status
+                ));
+            }
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));

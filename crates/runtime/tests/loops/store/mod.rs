@@ -32,10 +32,10 @@ use forebay_shared::{
     store::{
         AccountSwap, Commit, CommitResult, Counts, DeferredHead, FoundJob, Head, HeadFilter,
         HeadPage, IdempotencyEntry, JobRecord, JobRemoval, JobState, LaneVersion, ListPosition,
-        ListQuery, LiveJob, LoadedLane, NewJob, Notices, RunInputs, SessionPut, SessionPutResult,
-        SessionRemoval, SetKeyResult, SettingsSwap, SettingsSwapResult, Store, StoreError,
-        StoredAccount, StoredAccounts, TenantClassCounts, Timer, TimerMove, Topic, TurnRange,
-        UnreadableAccount,
+        ListQuery, ListedSession, LiveJob, LoadedLane, NewJob, Notices, RunInputs,
+        SessionListQuery, SessionPut, SessionPutResult, SessionRemoval, SetKeyResult, SettingsSwap,
+        SettingsSwapResult, Store, StoreError, StoredAccount, StoredAccounts, TenantClassCounts,
+        Timer, TimerMove, Topic, TurnRange, UnreadableAccount,
     },
     time::TimeMs,
 };
@@ -373,6 +373,13 @@ impl Store for MemoryStore {
         _swap: Arc<SettingsSwap>,
     ) -> Result<SettingsSwapResult, StoreError> {
         unreachable!("no loop changes settings of sessions")
+    }
+
+    async fn list_sessions(
+        &self,
+        _query: &SessionListQuery,
+    ) -> Result<Vec<ListedSession>, StoreError> {
+        unreachable!("no loop lists sessions")
     }
 
     async fn put_session(&self, _put: Arc<SessionPut>) -> Result<SessionPutResult, StoreError> {

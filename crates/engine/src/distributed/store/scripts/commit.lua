@@ -167,7 +167,8 @@ for _ = 1, tonumber(take()) do
   local indexed_expiry = not was_live and redis.call('ZSCORE', prefix .. 'sx', session)
   -- A new job does not continue an expired session.
   if indexed_expiry and tonumber(indexed_expiry) <= tonumber(at) then redis.call('DEL', session_key, turns_key) end
-  local updated_at, bytes, first_position, gaps = unpack(redis.call('HMGET', session_key, 'updated_at', 'bytes', 'dropped', 'gaps'))
+  local stored = redis.call('HMGET', session_key, 'updated_at', 'bytes', 'dropped', 'gaps', 'created_at')
+  local updated_at, bytes, first_position, gaps, created_at = unpack(stored, 1, 5)
   local is_new = not updated_at
   -- A list of turns may be left of a session whose hash is gone. It may have an expiry. Reads ignore it, because the new session has
   -- 0 bytes of turns.
@@ -228,6 +229,8 @@ for _ = 1, tonumber(take()) do
   else
     redis.call('HSET', session_key, unpack(fields))
   end
+  -- Releases without this list have not listed the session.
+  if is_new or not was_live then list_session(prefix, session, created_at or at) end
   if is_live ~= was_live then redis.call('HINCRBY', counts_key, '#', is_live and 1 or -1) end
   if not is_live then
     redis.call('ZADD', prefix .. 'su', updated_at, session)

@@ -13,6 +13,12 @@ local function is_expired(prefix, session, now)
   return expires_at and tonumber(expires_at) <= tonumber(now)
 end
 
+-- Adds a session, `TENANT/SESSION`, to the list of sessions, unless it is there.
+local function list_session(prefix, session, created_at)
+  local tenant, id = string.match(session, '^([^/]*)/(.*)$')
+  redis.call('ZADD', prefix .. 'sl', 0, string.format('%s|%014.0f|', tenant, tonumber(created_at)) .. id)
+end
+
 -- Run inputs of at most this many bytes are returned with a lane: INLINE_BYTES_MAX of the trait `Store`.
 local inline_bytes_max = 65536
 

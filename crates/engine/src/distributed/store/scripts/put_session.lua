@@ -18,10 +18,11 @@ for code, kind in ipairs({'created ', 'replaced '}) do
     return {code, created_at, updated_at, tonumber(dropped or 0), gaps, count, tonumber(bytes), stored_expiry, live_jobs}
   end
 end
-if live_jobs > 0 then return {3} end
+-- A session with live jobs is not in the index by expiry.
 local has_expired = is_expired(prefix, session, now)
 local is_new = has_expired or not created_at
 if not is_new and only_create == '1' then return {4} end
+if live_jobs > 0 then return {3} end
 
 -- A list of turns may be left of a session whose hash is gone. With 0 bytes the session has no turns.
 local replaced = 0
@@ -59,6 +60,7 @@ for index, field in ipairs({'attributes', 'model', 'defaults'}) do
     redis.call('HSET', session_key, field, value)
   end
 end
+list_session(prefix, session, created_at)
 -- A partition without counts does not count its sessions.
 redis.call('HSETNX', prefix .. 'c', '#', 0)
 -- A session without live jobs is in both indexes.

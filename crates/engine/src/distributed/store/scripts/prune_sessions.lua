@@ -1,0 +1,18 @@
+-- Removes entries of the list of sessions whose sessions are gone. KEYS: the list. ARGV: prefix, how many entries to check.
+-- Each call continues behind the entry that the last one has checked, and begins anew after the end.
+local position_key = KEYS[1] .. ':checked'
+local position = redis.call('GET', position_key)
+local from = position and '(' .. position or '-'
+local entries = redis.call('ZRANGE', KEYS[1], from, '+', 'BYLEX', 'LIMIT', 0, ARGV[2])
+for _, entry in ipairs(entries) do
+  local tenant, created_at, session = string.match(entry, '^([^|]*)|(%d+)|(.*)$')
+  local stored = redis.call('HGET', ARGV[1] .. 's:' .. tenant .. '/' .. session, 'created_at')
+  -- A session that was deleted and created again has another entry.
+  if not stored or tonumber(stored) ~= tonumber(created_at) then redis.call('ZREM', KEYS[1], entry) end
+end
+if #entries < tonumber(ARGV[2]) then
+  if position then redis.call('DEL', position_key) end
+else
+  redis.call('SET', position_key, entries[#entries])
+end
+return #entries
