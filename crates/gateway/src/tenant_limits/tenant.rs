@@ -34,7 +34,7 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// How often it is checked whether permits are to be returned.
 const RETURN_EVERY: Duration = Duration::from_millis(500);
 /// The longest pause that a refusal of a live job advises, in seconds.
-const RETRY_AFTER_S_MAX: u64 = 60;
+const RETRY_AFTER_S_MAX: u64 = 10;
 
 /// What calls need.
 pub(super) struct CallContext {

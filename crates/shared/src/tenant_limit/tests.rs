@@ -398,6 +398,10 @@ fn an_idle_gateway_keeps_little() {
             let grant = scene.requests("busy", 0, 1);
             let live = scene.live("busy", 0, 1, jobs);
             (requests, jobs) = (requests + grant.requests, jobs + live.live);
+            assert!(
+                requests.max(jobs) <= u64::from(quota),
+                "{requests}, {jobs} of {quota}"
+            );
             if (grant.requests, live.live) == (0, 0) {
                 break;
             }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use e2e::{
-    fleet::Fleet,
+    fleet::{Fleet, poll_until},
     flood::{assert_limited, flood, key_of, write_keys_file},
 };
+use scripted_provider::{Latency, ScriptedLlm};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -108,6 +109,61 @@ async fn two_gateways_share_each_window() {
     );
 }
 
+/// How long each flood of [`jobs_that_end_make_way_for_others`] lasts.
+const FLOOD: Duration = Duration::from_secs(8);
+/// The live jobs of its tenants, and how long the provider needs for each.
+const LIVE: usize = 40;
+const CALL: Duration = Duration::from_millis(500);
+
+/// Jobs end while their tenant is flooded. Never more of them live than the limit allows, and two gateways accept as many as one.
+#[tokio::test]
+async fn jobs_that_end_make_way_for_others() {
+    let _guard = test_lock::exclusive().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("keys");
+    let limit = format!("live={LIVE}");
+    write_keys_file(&keys, &[("one", &limit), ("two", &limit)]);
+    let llm = ScriptedLlm::start().await;
+    llm.set_latency(Latency::Fixed(CALL));
+    let fleet = Fleet::builder()
+        .workers(1)
+        .openai(&llm)
+        .env("FOREBAY_CONCURRENCY", "200")
+        .env("FOREBAY_API_KEYS_FILE", keys.display().to_string())
+        .start()
+        .await;
+    let urls = urls(&fleet);
+    let mut accepted = Vec::new();
+    for (tenant, flooded) in [("one", &urls[..1]), ("two", &urls[..])] {
+        let began = Instant::now();
+        accepted.push(flood(flooded, tenant, FLOOD).await);
+        println!("{tenant}: {accepted:?} accepted, {:?}", began.elapsed());
+        let client = fleet.client_of(0).with_api_key(&key_of(tenant));
+        let have_ended = async || {
+            let queues = client.queues().await.expect(200);
+            queues["classes"]["interactive"]["live"] == 0
+        };
+        assert!(
+            poll_until(LONG, have_ended).await,
+            "the jobs of {tenant} end"
+        );
+    }
+    let calls = llm.calls();
+    let in_flight = llm.recorded().into_iter().map(|record| {
+        let in_flight = calls.in_flight_at(record.request.arrived_at);
+        in_flight.count()
+    });
+    let most = in_flight.max().unwrap_or_default();
+    println!("at most {most} calls were in flight");
+    assert!(most <= LIVE, "{most} calls were in flight");
+    let [one, two] = accepted[..] else {
+        panic!("two floods");
+    };
+    // A permit that is free again is taken a little sooner or later.
+    assert!(two * 100 >= one * 90, "{two} and {one}");
+    assert!(two * 90 <= one * 100, "{two} and {one}");
+}
+
 /// A setting of the API applies at every gateway.
 #[tokio::test]
 async fn a_limit_that_one_gateway_sets_applies_at_the_other() {
@@ -132,8 +188,5 @@ async fn a_limit_that_one_gateway_sets_applies_at_the_other() {
     assert_eq!(response.status(), 200);
     let shop = fleet.client_of(1).with_api_key(&key_of("shop"));
     let refused = async || shop.submit(&json!({ "input": "hello" })).await.status == 429;
-    assert!(
-        e2e::fleet::poll_until(LONG, refused).await,
-        "no submit is refused"
-    );
+    assert!(poll_until(LONG, refused).await, "no submit is refused");
 }
