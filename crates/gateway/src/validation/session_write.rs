@@ -22,7 +22,7 @@ use super::{
     submission::unreadable,
     submit_body::OpaqueValues,
 };
-use crate::problem::Problem;
+use crate::{problem::Problem, problem_code::ProblemCode};
 
 /// A session to write as a whole.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ pub(crate) fn session_write(body: &[u8], bounds: &SessionBounds) -> Result<Sessi
 
 /// Parses and validates a change of settings.
 pub(crate) fn settings_patch(body: &[u8]) -> Result<SettingsPatch, Problem> {
-    let value = json_text::parse(body)?;
+    let value = parse(body)?;
     let removes_attributes = value.get("attributes").is_some_and(Value::is_null);
     let defaults = value.get("defaults");
     let removes_defaults = defaults.is_some_and(Value::is_null);
@@ -180,12 +180,25 @@ pub(crate) fn fork(body: &[u8]) -> Result<Fork, Problem> {
     })
 }
 
+/// Parses a body. `json_text` names a submit as the example of a body.
+fn parse(body: &[u8]) -> Result<Value, Problem> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        let message = "has no content; send a JSON object such as {}";
+        return Err(Problem::with_field_error(
+            ProblemCode::InvalidJson,
+            "body",
+            message,
+        ));
+    }
+    json_text::parse(body)
+}
+
 /// Parses a body and checks it against its schema and the rules.
 fn read<T: DeserializeOwned>(
     body: &[u8],
     schema: &BodySchema,
 ) -> Result<(T, OpaqueValues), Problem> {
-    checked(json_text::parse(body)?, schema)
+    checked(parse(body)?, schema)
 }
 
 fn checked<T: DeserializeOwned>(

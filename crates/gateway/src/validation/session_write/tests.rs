@@ -196,3 +196,15 @@ fn settings_are_bounded() {
         );
     }
 }
+
+#[test]
+fn an_empty_body_is_named() {
+    for body in ["", " \n"] {
+        let fields = ["body"];
+        assert_eq!(
+            refused_fields(session_write(body.as_bytes(), &BOUNDS)),
+            fields
+        );
+        assert_eq!(refused_fields(settings_patch(body.as_bytes())), fields);
+    }
+}
