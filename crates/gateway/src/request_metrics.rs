@@ -13,12 +13,14 @@ use tokio::time::Instant;
 use crate::{idempotency, problem_code::ProblemCode};
 
 /// The patterns of the routes. The test `each_route_has_its_own_label` compares them with the routes of the API.
-const ROUTES: [&str; 17] = [
+const ROUTES: [&str; 19] = [
     "/v1/jobs",
     "/v1/jobs/{id}",
     "/v1/jobs/{id}/cancel",
     "/v1/jobs/{id}/retry",
+    "/v1/sessions",
     "/v1/sessions/{id}",
+    "/v1/sessions/{id}/fork",
     "/v1/queues",
     "/v1/providers",
     "/v1/admin/keys",
@@ -92,6 +94,7 @@ fn method_label(method: &Method) -> &'static str {
         Method::HEAD => "HEAD",
         Method::POST => "POST",
         Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
         _ => OTHER,

@@ -76,7 +76,7 @@ async fn unknown_and_malformed_ids_are_answered_with_404() {
     for (method, path) in [
         (Method::DELETE, "/v1/jobs"),
         (Method::PUT, "/v1/jobs/x"),
-        (Method::PUT, "/v1/sessions/x"),
+        (Method::POST, "/v1/sessions/x"),
         (Method::POST, "/v1/queues"),
     ] {
         let answer = send(&fixture.client, method, path, "").await;
