@@ -8,10 +8,10 @@ use axum::http::{
     header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
 
-use crate::{problem::Problem, problem_code::ProblemCode};
-
-/// The media type of JSON Merge Patch (RFC 7396).
-pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
+use crate::{
+    problem::{MERGE_PATCH, Problem},
+    problem_code::ProblemCode,
+};
 
 /// Refuses a body that its headers do not describe as uncompressed JSON.
 pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
@@ -28,7 +28,7 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
 pub(crate) fn check_merge_patch(headers: &HeaderMap) -> Result<(), Problem> {
     let message = "must be application/merge-patch+json";
     check_type(headers, |media_type| media_type == MERGE_PATCH, message)
-        .map_err(|problem| problem.accepting_patch(MERGE_PATCH))
+        .map_err(Problem::accepting_merge_patch)
 }
 
 fn check_type(

@@ -15,6 +15,9 @@ use serde::Serialize;
 
 use crate::{problem_code::ProblemCode, retry_after::set_retry_after};
 
+/// The media type of JSON Merge Patch (RFC 7396).
+pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
+
 /// A field that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct FieldError {
@@ -33,9 +36,9 @@ pub(crate) struct Problem {
     retry_after_s: Option<u64>,
     closes_connection: bool,
     accepts_identity_only: bool,
-    accepted_patch: Option<&'static str>,
+    accepts_merge_patch: bool,
     missing: Vec<&'static str>,
-    violated_policies: Vec<&'static str>,
+    violated_policy: Option<&'static str>,
 }
 
 /// The type of a problem whose cause is a limit (draft-ietf-httpapi-ratelimit-headers-11).
@@ -73,9 +76,9 @@ impl Problem {
             retry_after_s: None,
             closes_connection: false,
             accepts_identity_only: false,
-            accepted_patch: None,
+            accepts_merge_patch: false,
             missing: Vec::new(),
-            violated_policies: Vec::new(),
+            violated_policy: None,
         }
     }
 
@@ -140,9 +143,9 @@ impl Problem {
         self
     }
 
-    /// Adds an `Accept-Patch` header with the media type of the patches that the route accepts (RFC 5789, section 3.1).
-    pub(crate) fn accepting_patch(mut self, media_type: &'static str) -> Self {
-        self.accepted_patch = Some(media_type);
+    /// Adds an `Accept-Patch` header (RFC 5789, section 3.1): the route accepts JSON Merge Patch (RFC 7396).
+    pub(crate) fn accepting_merge_patch(mut self) -> Self {
+        self.accepts_merge_patch = true;
         self
     }
 
@@ -154,7 +157,7 @@ impl Problem {
     /// The response to a request beyond a limit of its tenant.
     pub(crate) fn quota_exceeded(policy: &'static str, detail: impl Into<String>) -> Self {
         Self {
-            violated_policies: vec![policy],
+            violated_policy: Some(policy),
             ..Self::new(ProblemCode::QuotaExceeded, detail)
         }
     }
@@ -194,7 +197,7 @@ impl IntoResponse for Problem {
             code,
             errors: &self.errors,
             missing: &self.missing,
-            violated_policies: &self.violated_policies,
+            violated_policies: self.violated_policy.as_slice(),
         };
         // Strings, numbers and lists of them always serialise.
         let body = serde_json::to_vec(&details).unwrap_or_default();
@@ -212,9 +215,9 @@ impl IntoResponse for Problem {
         if self.accepts_identity_only {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
-        if let Some(media_type) = self.accepted_patch {
+        if self.accepts_merge_patch {
             let accept_patch = HeaderName::from_static("accept-patch");
-            headers.insert(accept_patch, HeaderValue::from_static(media_type));
+            headers.insert(accept_patch, HeaderValue::from_static(MERGE_PATCH));
         }
         if self.closes_connection {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::{content_headers::MERGE_PATCH, problem_code::ProblemCode};
+use crate::{problem::MERGE_PATCH, problem_code::ProblemCode};
 
 /// The name of the security scheme.
 pub(super) const SECURITY_SCHEME: &str = "apiKey";

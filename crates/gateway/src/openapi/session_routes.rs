@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::operation::Operation;
 use crate::{
-    content_headers::MERGE_PATCH,
+    problem::MERGE_PATCH,
     problem_code::ProblemCode as P,
     sessions::{
         LIMIT_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, SessionList, SessionSummary, SessionView,
