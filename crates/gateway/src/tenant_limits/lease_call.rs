@@ -20,6 +20,9 @@ use crate::{
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// After this many changes by other gateways, the call fails.
 const ATTEMPTS_MAX: u32 = 20;
+/// How often a call waits for the admissions of this gateway before it refuses a job, and how long each time.
+const WAITS_MAX: u32 = 20;
+const ADMISSION_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause after another gateway has changed the usage, in milliseconds.
 const CONFLICT_PAUSE_MS_MAX: f64 = 10.0;
 
@@ -34,7 +37,8 @@ impl LimitedTenant {
 
     async fn call_without_timeout(&self) -> Result<(), Problem> {
         let store = self.context.store();
-        for _ in 0..ATTEMPTS_MAX {
+        let (mut conflicts, mut waits) = (0, 0);
+        while conflicts < ATTEMPTS_MAX {
             // The held permits are counted before the usage is loaded, and the live jobs after that: see `lease`.
             let now = self.context.now();
             let (limits, requests, mut live, known) = {
@@ -68,6 +72,12 @@ impl LimitedTenant {
                 // Another gateway may have returned permits.
                 continue;
             }
+            if lacks_live && waits < WAITS_MAX && self.lock().permits.is_admitting() {
+                // A job that is being admitted counts twice if it is in the store already.
+                waits += 1;
+                sleep(ADMISSION_PAUSE).await;
+                continue;
+            }
             let swap = UsageSwap {
                 tenant: self.id.clone(),
                 expected,
@@ -81,6 +91,7 @@ impl LimitedTenant {
             };
             let is_changed = swap.next != usage;
             if is_changed && !with_timeout(store.swap_tenant_usage(&swap)).await? {
+                conflicts += 1;
                 sleep(Duration::from_secs_f64(
                     rand::random::<f64>() * CONFLICT_PAUSE_MS_MAX / 1_000.0,
                 ))

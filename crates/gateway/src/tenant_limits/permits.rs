@@ -156,6 +156,11 @@ impl Permits {
         }
     }
 
+    /// Whether a job with a permit is being admitted.
+    pub(super) const fn is_admitting(&self) -> bool {
+        self.live_in_use > 0
+    }
+
     /// The limits have changed: the next permit needs a call.
     pub(super) fn limits_changed(&mut self) {
         self.is_outdated = true;
