@@ -15,7 +15,7 @@ use crate::{
     auth::{ValidKeys, authorize},
     panic_response::panic_response,
     query_parameters, request_body, request_context,
-    tenant_limits::{Limiter, within_limits},
+    tenant_limits::{self, Limiter, within_limits},
     unread_body,
     web_guard::{self, WebGuard},
 };
@@ -59,10 +59,13 @@ async fn refuse_or_run(around: &AroundHandlers, request: Request, next: Next) ->
         Ok(authorized) => authorized,
         Err(refusal) => return refusal,
     };
-    let run = async |request| match refusal {
-        Some(refusal) => refusal,
-        None => run(request).await,
-    };
+    if let Some(mut refusal) = refusal {
+        // A key that may not submit must not use up the requests of its tenant.
+        if let Some(limiter) = &around.limiter {
+            tenant_limits::add_headers(limiter, &request, &mut refusal);
+        }
+        return refusal;
+    }
     match &around.limiter {
         Some(limiter) => within_limits(limiter, request, run).await,
         None => run(request).await,

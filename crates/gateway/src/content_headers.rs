@@ -13,11 +13,14 @@ use crate::{
     problem_code::ProblemCode,
 };
 
-/// Refuses a body that its headers do not describe as uncompressed JSON.
+/// Refuses a body that its headers do not describe as uncompressed JSON. A patch is refused too: its sender wants to change a part.
 pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
     let is_json = |media_type: &str| {
+        let is_patch = matches!(media_type, MERGE_PATCH | "application/json-patch+json");
         media_type == "application/json"
-            || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+            || (media_type.starts_with("application/")
+                && media_type.ends_with("+json")
+                && !is_patch)
     };
     let message = "must be application/json; curl sets it with --json instead of -d";
     check_type(headers, is_json, message)

@@ -6,7 +6,7 @@
 use axum::{
     http::{
         HeaderName, HeaderValue,
-        header::{ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE},
+        header::{ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
@@ -17,6 +17,9 @@ use crate::{problem_code::ProblemCode, retry_after::set_retry_after};
 
 /// The media type of JSON Merge Patch (RFC 7396).
 pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// The challenge to a request whose key is not valid (RFC 6750, section 3.1).
+const INVALID_TOKEN: &str = "Bearer realm=\"forebay\", error=\"invalid_token\"";
 
 /// A field that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -177,6 +180,12 @@ impl Problem {
         Self::new(ProblemCode::ApiKeyNotFound, detail)
     }
 
+    /// The key of the request is unknown, or was revoked while the request was read.
+    pub(crate) fn unknown_key() -> Self {
+        let detail = "the API key is unknown, was revoked or has expired";
+        Self::new(ProblemCode::Unauthorized, detail)
+    }
+
     pub(crate) fn session_not_found() -> Self {
         let detail = "no session has this id, or it has expired";
         Self::new(ProblemCode::SessionNotFound, detail)
@@ -218,6 +227,10 @@ impl IntoResponse for Problem {
         if self.accepts_merge_patch {
             let accept_patch = HeaderName::from_static("accept-patch");
             headers.insert(accept_patch, HeaderValue::from_static(MERGE_PATCH));
+        }
+        if self.code == ProblemCode::Unauthorized {
+            let challenge = HeaderValue::from_static(INVALID_TOKEN);
+            headers.insert(WWW_AUTHENTICATE, challenge);
         }
         if self.closes_connection {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -105,6 +105,15 @@ impl ApiState {
         keys.is_none_or(|keys| keys.has(caller))
     }
 
+    /// Refuses a request whose key was revoked since it was checked, for example while the body arrived.
+    pub(crate) fn check_valid(&self, caller: &Caller) -> Result<(), Problem> {
+        if self.is_valid(caller) {
+            Ok(())
+        } else {
+            Err(Problem::unknown_key())
+        }
+    }
+
     /// Finds a job of the tenant in the store. A large outcome is not read.
     pub(crate) async fn find_job(
         &self,

@@ -33,6 +33,13 @@ pub(crate) async fn within_timeout<T>(
     within(STORE_TIMEOUT, call).await
 }
 
+/// Like [`within_timeout`], for a call that reads something large.
+pub(crate) async fn within_long_timeout<T>(
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    within(LARGE_STORE_TIMEOUT, call).await
+}
+
 /// Like [`with_timeout`], for a call that reads something large.
 pub(crate) async fn with_long_timeout<T>(
     call: impl Future<Output = Result<T, StoreError>>,
@@ -42,7 +49,8 @@ pub(crate) async fn with_long_timeout<T>(
         .map_err(|error| store_problem(&error))
 }
 
-async fn within<T>(
+/// Waits for a call to the store, at most this time.
+pub(crate) async fn within<T>(
     time: Duration,
     call: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {

@@ -20,13 +20,13 @@ pub async fn assert_described(url: &str) {
     run(url, &[]).await;
 }
 
-/// Sends the same to the routes of API keys, with an admin key.
+/// Sends the same to the routes of operators, with an admin key.
 ///
 /// # Panics
 /// As [`assert_described`].
-pub async fn assert_keys_described(url: &str, admin_key: &str) {
+pub async fn assert_admin_routes_described(url: &str, admin_key: &str) {
     let header = format!("Authorization: Bearer {admin_key}");
-    let routes = "^/v1/admin/keys";
+    let routes = "^/v1/admin/";
     run(url, &["--header", &header, "--include-path-regex", routes]).await;
 }
 

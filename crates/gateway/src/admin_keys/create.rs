@@ -19,7 +19,7 @@ use super::{
     view::{ApiKeyView, CreatedApiKey},
 };
 use crate::{
-    auth::{KeyHash, Scope, generated_key},
+    auth::{Caller, KeyHash, Scope, generated_key},
     content_headers,
     json_response::Json,
     problem::Problem,
@@ -34,10 +34,12 @@ const SCOPES_DEFAULT: [Scope; 2] = [Scope::Submit, Scope::Read];
 /// Makes a key.
 pub(crate) async fn post(
     State(state): State<Arc<ApiState>>,
+    caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let mut body = state.bodies.read(&parts.headers, body).await?;
+    state.check_valid(&caller)?;
     if body.bytes.is_empty() {
         return Err(validation::empty_key_body());
     }

@@ -134,11 +134,7 @@ impl Refusal {
                 // RFC 6750, section 3.1: no error code for a request without a bearer token.
                 String::from("Bearer realm=\"forebay\""),
             ),
-            Self::UnknownKey => (
-                ProblemCode::Unauthorized,
-                String::from("the API key is unknown, was revoked or has expired"),
-                String::from("Bearer realm=\"forebay\", error=\"invalid_token\""),
-            ),
+            Self::UnknownKey => return Problem::unknown_key().into_response(),
             // A client takes 401 as final, so a key that may be valid gets 503.
             Self::KeysNotRead => {
                 let detail =

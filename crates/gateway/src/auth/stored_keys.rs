@@ -21,11 +21,11 @@ use super::{
     caller::Caller, generated_key, hash_index::HashIndex, key_hash::KeyHash, key_uses::KeyUses,
     scopes::Scopes,
 };
-use crate::store_call;
+use crate::store_call::{self, LARGE_STORE_TIMEOUT, STORE_TIMEOUT};
 
 /// How often the version of the set is read. With the time limit of a store call, a change is known within 5 s.
 const READ_EVERY: Duration = Duration::from_secs(2);
-const _: () = assert!(READ_EVERY.as_millis() + store_call::STORE_TIMEOUT.as_millis() < 5_000);
+const _: () = assert!(READ_EVERY.as_millis() + STORE_TIMEOUT.as_millis() < 5_000);
 /// How often an error that lasts is logged, and how often expired keys are deleted.
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long an expired key is listed before it is deleted, in milliseconds. This is a week.
@@ -120,22 +120,39 @@ impl StoredKeys {
 
     /// Reads the keys every two seconds and records their uses, for as long as the future is polled.
     pub(crate) async fn read_changes(self: Arc<Self>) {
-        // Since when the store cannot be read, and when that was logged last.
-        let mut failing: Option<(Instant, Instant)> = None;
+        // Records and deletions may take long, and must not delay the read of a revocation.
+        tokio::join!(self.read_repeatedly(), self.record_repeatedly());
+    }
+
+    /// Records uses and deletes expired keys, each about once a minute.
+    async fn record_repeatedly(&self) {
         let (mut recorded, mut deleted): (Option<Instant>, Option<Instant>) = (None, None);
         let is_due = |last: Option<Instant>| last.is_none_or(|last| last.elapsed() >= MINUTE);
         loop {
-            match self.read().await {
+            tokio::time::sleep(READ_EVERY).await;
+            if is_due(recorded) && self.record_uses().await {
+                recorded = Some(Instant::now());
+            }
+            if is_due(deleted) && self.loaded().is_some() {
+                self.delete_expired().await;
+                deleted = Some(Instant::now());
+            }
+        }
+    }
+
+    async fn read_repeatedly(&self) {
+        // Since when the store cannot be read, and when that was logged last.
+        let mut failing: Option<(Instant, Instant)> = None;
+        loop {
+            // After a failure there is more time, because all keys together may be large.
+            let read = match failing {
+                None => self.read().await,
+                Some(_) => self.read_within(LARGE_STORE_TIMEOUT).await,
+            };
+            match read {
                 Ok(()) => {
                     if failing.take().is_some() {
                         tracing::info!("the API keys of the store can be read again");
-                    }
-                    if is_due(recorded) && self.record_uses().await {
-                        recorded = Some(Instant::now());
-                    }
-                    if is_due(deleted) {
-                        self.delete_expired().await;
-                        deleted = Some(Instant::now());
                     }
                 }
                 Err(error) => {
@@ -158,10 +175,14 @@ impl StoredKeys {
 
     /// Loads the keys if the set has changed.
     pub(crate) async fn read(&self) -> Result<(), StoreError> {
+        self.read_within(STORE_TIMEOUT).await
+    }
+
+    async fn read_within(&self, time: Duration) -> Result<(), StoreError> {
         let _reading = self.reading.lock().await;
         let before = self.loaded();
         let known = before.as_ref().map(|keys| keys.version);
-        let changed = store_call::within_timeout(self.store.api_keys(known)).await?;
+        let changed = store_call::within(time, self.store.api_keys(known)).await?;
         let Some(changed) = changed else {
             return Ok(());
         };
@@ -196,7 +217,7 @@ impl StoredKeys {
     }
 
     /// Records the uses since the last record. Returns whether there were any and the store has them.
-    async fn record_uses(&self) -> bool {
+    pub(crate) async fn record_uses(&self) -> bool {
         let Some(keys) = self.loaded() else {
             return false;
         };

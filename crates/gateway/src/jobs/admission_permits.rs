@@ -1,7 +1,10 @@
 //! What a job needs to be admitted: a permit of its tenant, if the tenant has a limit, and a position in the backlog.
 
-use forebay_runtime::lanes::{Applied, LaneError};
+use std::{sync::Arc, time::Duration};
+
+use forebay_runtime::lanes::{Applied, LaneChange, LaneError};
 use forebay_shared::{lane::Refused, store::StoreError};
+use forebay_telemetry::task_context;
 
 use crate::{
     admission::Reservation,
@@ -30,23 +33,34 @@ impl<'a> AdmissionPermits<'a> {
         Ok(Self { backlog, live })
     }
 
-    /// Records that the commit of the job begins.
-    pub(super) fn begin_commit(&mut self) {
+    /// Makes the change that admits the job.
+    pub(super) async fn apply(
+        mut self,
+        state: &ApiState,
+        change: LaneChange,
+        time_limit: Duration,
+    ) -> Result<Applied, LaneError> {
         self.backlog.use_up();
-        if let Some(live) = &mut self.live {
-            live.begin_commit();
-        }
-    }
-
-    /// Records how the commit ended.
-    pub(super) fn commit_ended(mut self, applied: &Result<Applied, LaneError>) {
-        let Some(live) = &mut self.live else { return };
-        match applied {
-            // The commit may still take effect.
-            Err(LaneError::Store(StoreError::Unavailable(_))) => {}
-            Err(LaneError::Refused(Refused::Full | Refused::Busy)) => live.commit_refused(),
-            // An earlier attempt of this commit may have admitted the job even if the last one failed.
-            Ok(_) | Err(_) => live.commit_ended(),
-        }
+        let Some(mut live) = self.live.take() else {
+            return state.member.lanes.apply(change, time_limit).await;
+        };
+        live.begin_commit();
+        let member = Arc::clone(&state.member);
+        let applying = async move {
+            let applied = member.lanes.apply(change, time_limit).await;
+            match &applied {
+                // The commit may still take effect.
+                Err(LaneError::Store(StoreError::Unavailable(_))) => {}
+                Err(LaneError::Refused(Refused::Full | Refused::Busy)) => live.commit_refused(),
+                // An earlier attempt of this commit may have admitted the job even if the last one failed.
+                Ok(_) | Err(_) => live.commit_ended(),
+            }
+            applied
+        };
+        // In a task of its own, so that the outcome is known also if the client goes away.
+        let context = task_context::current();
+        let applying = tokio::spawn(task_context::scope(context, applying));
+        let panicked = |_| LaneError::Store(StoreError::Unavailable(None));
+        applying.await.unwrap_or_else(|error| Err(panicked(error)))
     }
 }

@@ -78,9 +78,16 @@ impl PreparedJob {
         state: &ApiState,
         id: JobId,
         keep_until: Option<TimeMs>,
-        mut permits: AdmissionPermits<'_>,
+        permits: AdmissionPermits<'_>,
     ) -> Result<Accepted, AdmitError> {
         log_with(id);
+        // The request may have waited for its permits.
+        state
+            .check_valid(&self.caller)
+            .map_err(|problem| AdmitError {
+                problem,
+                is_refusal: true,
+            })?;
         let (submission, caller) = (self.submission, self.caller);
         let meta = JobMeta {
             v: DocumentVersion::FIRST,
@@ -111,9 +118,7 @@ impl PreparedJob {
         if let Some(memory) = self.memory {
             change = change.with_reserved(memory);
         }
-        permits.begin_commit();
-        let applied = state.member.lanes.apply(change, self.timeout).await;
-        permits.commit_ended(&applied);
+        let applied = permits.apply(state, change, self.timeout).await;
         match applied {
             Ok(applied) => {
                 state.admission.record_store_full(false);

@@ -16,8 +16,7 @@ use crate::{
 /// The turns that a submit replaces; `None` if it replaces none.
 ///
 /// # Errors
-/// The problem of a submit that names a turn that the session does not have. Of a session that is not small, only its first and its
-/// next number are compared.
+/// The problem of a submit that names a turn that the session does not have.
 pub(super) async fn of_submit(
     state: &ApiState,
     tenant: &TenantId,
@@ -27,12 +26,9 @@ pub(super) async fn of_submit(
     else {
         return Ok(None);
     };
-    let has_turn = |info: &SessionInfo| match &info.turns {
-        Some(turns) => turns.iter().any(|turn| turn.number == number),
-        None => (info.first_turn..info.next_turn).contains(&number),
-    };
-    let info = info(state, tenant, session).await?.filter(has_turn);
-    info.map(|info| Some(replaced(&info))).ok_or_else(|| {
+    let info = info(state, tenant, session).await?;
+    let info = info.filter(|info| may_have(info, number));
+    info.map(|info| Some(replaced(&info, number))).ok_or_else(|| {
         let message = format!(
             "must be the number of a turn of the session, which has no turn {number}; GET /v1/sessions/{{id}} shows the numbers"
         );
@@ -47,7 +43,9 @@ pub(super) async fn check_retry(state: &ApiState, meta: &JobMeta) -> Result<(), 
     };
     let info = info(state, &meta.tenant, session).await?;
     let is_same = |info: SessionInfo| {
-        info.created_at == replaces.session_created_at && info.next_turn == replaces.next_turn
+        info.created_at == replaces.session_created_at
+            && info.next_turn == replaces.next_turn
+            && may_have(&info, replaces.from_turn)
     };
     if info.is_some_and(is_same) {
         return Ok(());
@@ -67,9 +65,19 @@ async fn info(
     store_call::with_timeout(read).await
 }
 
-const fn replaced(info: &SessionInfo) -> ReplacedTurns {
+/// Whether the session may have a turn of this number. Of a session that is not small, only its first and its next number are
+/// compared.
+fn may_have(info: &SessionInfo, number: u64) -> bool {
+    match &info.turns {
+        Some(turns) => turns.iter().any(|turn| turn.number == number),
+        None => (info.first_turn..info.next_turn).contains(&number),
+    }
+}
+
+const fn replaced(info: &SessionInfo, from_turn: u64) -> ReplacedTurns {
     ReplacedTurns {
         session_created_at: info.created_at,
+        from_turn,
         next_turn: info.next_turn,
         unknown: UnknownFields::NONE,
     }

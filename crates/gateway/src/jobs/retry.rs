@@ -44,7 +44,7 @@ pub(crate) async fn post(
         return Err(completed());
     }
     replaced_turn::check_retry(&state, &record.meta).await?;
-    let mut permits = AdmissionPermits::take(&state, &limited, &record.meta.model).await?;
+    let permits = AdmissionPermits::take(&state, &limited, &record.meta.model).await?;
 
     let (now, fence) = (state.member.store.now(), outcome.fence);
     let meta = JobMeta {
@@ -54,10 +54,9 @@ pub(crate) async fn post(
     };
     let class = meta.class;
     let meta = Arc::new(meta);
-    permits.begin_commit();
+    state.check_valid(&caller)?;
     let repair = LaneChange::repair(Arc::clone(&meta), fence);
-    let applied = state.member.lanes.apply(repair, STORE_TIMEOUT).await;
-    permits.commit_ended(&applied);
+    let applied = permits.apply(&state, repair, STORE_TIMEOUT).await;
     match applied {
         Ok(applied) => {
             tracing::debug!(job_id = %id, %class, "job accepted again");

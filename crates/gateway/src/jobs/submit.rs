@@ -113,6 +113,7 @@ async fn submit(
     let (parts, body) = request.into_parts();
     // The body is read before the checks, because a client that is refused while it sends may not see the response.
     let mut body = state.bodies.read(&parts.headers, body).await?;
+    state.check_valid(caller)?;
     if body.bytes.is_empty() {
         return Err(validation::empty_body());
     }

@@ -15,8 +15,8 @@ use forebay_shared::{ids::TenantId, store::LIMITED_TENANTS_MAX};
 
 pub(crate) use self::{body::published as body_schema, view::LimitsView};
 use crate::{
-    content_headers, json_response::Json, problem::Problem, problem_code::ProblemCode,
-    state::ApiState, store_call::with_timeout,
+    admin_keys::required_keys, auth::Caller, content_headers, json_response::Json,
+    problem::Problem, problem_code::ProblemCode, state::ApiState, store_call::with_timeout,
 };
 
 /// The most bytes of a body.
@@ -40,11 +40,14 @@ pub(crate) async fn get(
 /// Sets the limits of a tenant.
 pub(crate) async fn put(
     State(state): State<Arc<ApiState>>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Json<LimitsView>, Problem> {
     let (parts, body) = request.into_parts();
     let body = state.bodies.read(&parts.headers, body).await?;
+    state.check_valid(&caller)?;
+    required_keys(&state)?;
     content_headers::check(&parts.headers)?;
     let tenant = tenant_id(path)?;
     if body.bytes.len() > BODY_BYTES_MAX {

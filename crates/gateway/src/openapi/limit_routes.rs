@@ -43,6 +43,7 @@ pub(crate) fn put_limits(generator: &mut SchemaGenerator) -> Operation {
     .body("The limits.", limits::body_schema())
     .json::<LimitsView>(generator, StatusCode::OK, "The limits are set.", &HEADERS)
     .problems(&[
+        P::ApiKeysNotRequired,
         P::InvalidJson,
         P::UnknownParameter,
         P::NotFound,

@@ -48,7 +48,8 @@ pub(crate) fn get_session(generator: &mut SchemaGenerator) -> Operation {
 pub(crate) fn list_sessions(generator: &mut SchemaGenerator) -> Operation {
     let description = "Lists the sessions in the order of their creation. This restarts no time to live. A page may have fewer \
                        sessions than `limit`, also none, although others follow: `next_cursor` is null after the last session \
-                       only. Pages miss no session and show none twice while sessions come and go.";
+                       only. Pages show no session twice, and miss none that was created before the \
+                       first page was read.";
     Operation::new("listSessions", "sessions", "List sessions", description)
         .parameter(
             "order",

@@ -51,7 +51,8 @@ pub async fn serve(
     };
     let connections = member.metrics.gateway.connections.clone();
     let state = Arc::new(ApiState::new(member, settings, stop.clone()));
-    let key_reads = state.keys.clone().map(|keys| {
+    let keys = state.keys.clone();
+    let key_reads = keys.clone().map(|keys| {
         let of_file = tokio::spawn(keys.file.read_changes());
         let stored = tokio::spawn(keys.stored.read_changes());
         [of_file, stored].map(AbortOnDropHandle::new)
@@ -66,6 +67,10 @@ pub async fn serve(
     let router = router(state, web_guard);
     serve_router(listener, router, limits, Some(connections), stop).await;
     drop((key_reads, limit_reads));
+    if let Some(keys) = keys {
+        // The last uses, which the list of keys would not show otherwise.
+        keys.stored.record_uses().await;
+    }
 }
 
 /// Whether only this machine can reach the listener.

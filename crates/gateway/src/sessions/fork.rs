@@ -14,7 +14,7 @@ use forebay_shared::{
 };
 
 use super::{
-    large_session::{self, ReadTurns, read_info},
+    large_session::{self, Memory, ReadTurns, read_info},
     put::{respond, write_session},
     settings::{self, ReadSettings},
 };
@@ -30,6 +30,8 @@ use crate::{
 
 /// How often a session that changes during the read is read.
 const READS_MAX: u32 = 5;
+/// How many copies of the turns a fork needs: as they were read, as arguments of the store, and in its command.
+const COPIES: u64 = 3;
 /// A write of more bytes takes long.
 const LONG_WRITE_BYTES: u64 = 256 * 1_024;
 
@@ -43,6 +45,7 @@ pub(crate) async fn post(
     let (parts, body) = request.into_parts();
     // The body is read before the checks, because a client that is refused while it sends may not see the response.
     let mut body = state.bodies.read(&parts.headers, body).await?;
+    state.check_valid(&caller)?;
     let source = session_id(path)?;
     content_headers::check(&parts.headers)?;
     let memory = state.bodies.reserve_parsed(&mut body).await?;
@@ -93,7 +96,11 @@ async fn read(state: &ApiState, tenant: &TenantId, id: &SessionId) -> Result<Sou
         let read = match info.turns.take() {
             Some(turns) => Some((turns, None)),
             None => {
-                let read = large_session::read(state, tenant, id, &info, None).await?;
+                let memory = Memory {
+                    copies: COPIES,
+                    further_bytes: settings::large_bytes(&info),
+                };
+                let read = large_session::read(state, tenant, id, &info, None, memory).await?;
                 read.map(
                     |ReadTurns {
                          turns, reserved, ..
@@ -104,7 +111,9 @@ async fn read(state: &ApiState, tenant: &TenantId, id: &SessionId) -> Result<Sou
         let Some((turns, reserved)) = read else {
             continue;
         };
-        if let Some(settings) = settings::read(state, tenant, id, &mut info).await? {
+        if let Some(settings) =
+            settings::read(state, tenant, id, &mut info, reserved.is_some()).await?
+        {
             return Ok(Source {
                 turns,
                 settings,

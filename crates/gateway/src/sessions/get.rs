@@ -19,7 +19,7 @@ use forebay_shared::{
 use schemars::JsonSchema;
 
 use super::{
-    large_session::{self, ReadTurns, read_info},
+    large_session::{self, Memory, ReadTurns, read_info},
     page::{Page, parse},
     settings::{self, ReadSettings},
     view::{FieldsAfter, FieldsBefore, json},
@@ -71,11 +71,18 @@ pub(crate) async fn get(
             .ok_or_else(Problem::session_not_found)?;
         let read = match info.turns.take() {
             Some(turns) => Some(of_small_session(turns, page)),
-            None => large_session::read(&state, caller.tenant(), &id, &info, page).await?,
+            None => {
+                let memory = Memory {
+                    copies: 1,
+                    further_bytes: settings::large_bytes(&info),
+                };
+                large_session::read(&state, caller.tenant(), &id, &info, page, memory).await?
+            }
         };
         let Some(read) = read else { continue };
         let tenant = caller.tenant();
-        if let Some(settings) = settings::read(&state, tenant, &id, &mut info).await? {
+        let is_reserved = read.reserved.is_some();
+        if let Some(settings) = settings::read(&state, tenant, &id, &mut info, is_reserved).await? {
             return respond(&state, &id, &info, settings, read);
         }
     }

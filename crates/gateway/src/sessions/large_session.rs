@@ -22,6 +22,15 @@ const PAGE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// workers. A larger turn extends the reservation. A turn that a client sends is at most as large as its body.
 const REPLY_BYTES_EXPECTED: u64 = 16 * 1024 * 1024;
 
+/// The memory that a read needs besides that of one copy of the turns.
+#[derive(Clone, Copy)]
+pub(super) struct Memory {
+    /// How many copies of the turns are in memory at the same time.
+    pub(super) copies: u64,
+    /// What the caller needs besides the turns. It is reserved together with them.
+    pub(super) further_bytes: u64,
+}
+
 /// The turns of a response, and the memory that is reserved for them.
 pub(super) struct ReadTurns {
     pub(super) turns: Vec<StoredTurn>,
@@ -49,13 +58,14 @@ pub(super) async fn read(
     id: &SessionId,
     info: &SessionInfo,
     page: Option<Page>,
+    memory: Memory,
 ) -> Result<Option<ReadTurns>, Problem> {
     let from = page.map_or(0, Page::from).max(info.first_turn);
     let bytes = match page {
         Some(_) => page_bytes(state, info),
-        None => all_bytes(state, info)?,
+        None => all_bytes(state, info, memory)?,
     };
-    let mut reserved = state.reserve_read(bytes).await?;
+    let mut reserved = state.reserve_read(bytes + memory.further_bytes).await?;
     let mut turns: Vec<StoredTurn> = Vec::new();
     let turns_max = page.map_or(info.turn_count, |page| page.limit as u64);
     let (mut next, mut read_bytes) = (from, 0);
@@ -77,7 +87,7 @@ pub(super) async fn read(
             return Ok(None);
         }
         // A turn may be larger than expected if the workers or an earlier process have other limits.
-        if !reserved.try_extend(read_bytes) {
+        if !reserved.try_extend(read_bytes * memory.copies + memory.further_bytes) {
             return Err(no_read_memory());
         }
         turns.append(&mut read);
@@ -103,7 +113,7 @@ pub(super) async fn read(
         return Ok(None);
     }
     if page.is_some() {
-        reserved.shrink(read_bytes);
+        reserved.shrink(read_bytes + memory.further_bytes);
     }
     Ok(Some(ReadTurns {
         next_after: page.map(|_| {
@@ -118,14 +128,14 @@ pub(super) async fn read(
 }
 
 /// The bytes to reserve for all turns.
-fn all_bytes(state: &ApiState, info: &SessionInfo) -> Result<u64, Problem> {
+fn all_bytes(state: &ApiState, info: &SessionInfo, memory: Memory) -> Result<u64, Problem> {
     // A quarter more for the JSON around the turns. Besides the turns that were read, the reply of the store with the next ones
     // is in memory.
-    let bytes = info.turns_bytes + info.turns_bytes / 4 + PAGE_BYTES_MAX;
-    if bytes > state.member.memory.reads.total() {
+    let bytes = memory.copies * info.turns_bytes + info.turns_bytes / 4 + PAGE_BYTES_MAX;
+    if bytes + memory.further_bytes > state.member.memory.reads.total() {
         let detail = format!(
-            "the session has {} bytes, and this gateway has no memory for so many; read it in pages, \
-             with the query parameter limit",
+            "the session has {} bytes, and this gateway has no memory for all of them at once; \
+             GET reads them in pages, with the query parameter limit",
             info.turns_bytes
         );
         return Err(Problem::new(ProblemCode::SessionTooLarge, detail));

@@ -9,8 +9,6 @@ use axum::{
 };
 use forebay_shared::{
     ids::SessionId,
-    session::SessionInfo,
-    session_settings::SessionSettings,
     store::{ListedSession, SessionListQuery, SessionPosition},
     time::TimeMs,
 };
@@ -32,7 +30,7 @@ use crate::{
 pub(crate) const LIST_LIMIT_MAX: usize = 100;
 /// The sessions of a page without `limit`.
 pub(crate) const LIST_LIMIT_DEFAULT: usize = 20;
-/// The memory of a listed session: its attributes as text, parsed, and in the response.
+/// The memory of a listed session: its attributes as text and in the response.
 const BYTES_FOR_EACH_SESSION: u64 = 8 * ATTRIBUTES_BYTES_MAX as u64;
 /// How many parts of the list one page reads. Parts may consist of sessions that have expired.
 const READS_MAX: u32 = 8;
@@ -40,7 +38,9 @@ const READS_MAX: u32 = 8;
 const CURSOR_VERSION: &str = "1";
 
 /// A page of sessions.
-#[derive(Serialize, JsonSchema)]
+// Only its schema is used: a response is written in pieces.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only the schema is used")]
 pub(crate) struct SessionList<'a> {
     #[schemars(extend("const" = "list"))]
     object: &'static str,
@@ -90,29 +90,43 @@ pub(crate) async fn get(
         after,
         limit,
     };
-    let mut shown: Vec<(SessionId, SessionInfo, SessionSettings)> = Vec::new();
+    let mut data: Vec<Vec<u8>> = Vec::new();
     let mut next = None;
     for _ in 0..READS_MAX {
-        query.limit = limit - shown.len();
+        query.limit = limit - data.len();
         let listing = state.member.store.list_sessions(&query);
         let listed = store_call::with_timeout(listing).await?;
         next = listed.last().map(|last| last.position.clone());
         query.after.clone_from(&next);
-        for ListedSession { position, info } in listed {
-            // A session that this release cannot read must not hide all others.
-            if let Some(mut info) = info
-                && let Some(stored) = info.settings.take()
-                && let Ok(settings) = settings::parse(&stored)
-            {
-                shown.push((position.session, info, settings));
-            }
+        for session in listed {
+            data.extend(shown(&state, session)?);
         }
-        if next.is_none() || shown.len() >= limit {
+        if next.is_none() || data.len() >= limit {
             break;
         }
     }
-    let data = shown.iter().map(|(id, info, settings)| ListedView {
-        id,
+    let mut json = b"{\"object\":\"list\",\"data\":[".to_vec();
+    json.extend(data.join(&b','));
+    json.extend_from_slice(b"],\"next_cursor\":");
+    json.extend(self::json(&next.as_ref().map(write_cursor))?);
+    json.push(b'}');
+    let json_type = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let body = reserved_body(vec![json], Some(reserved));
+    Ok(([json_type], body).into_response())
+}
+
+/// A session of the list as JSON. Its parsed attributes may take much more memory than their text, so they are written at once. `None`
+/// if there is none at the position, or if this release cannot read it, which must not hide all others.
+fn shown(state: &ApiState, listed: ListedSession) -> Result<Option<Vec<u8>>, Problem> {
+    let ListedSession { position, info } = listed;
+    let Some(mut info) = info else {
+        return Ok(None);
+    };
+    let Some(Ok(settings)) = info.settings.take().map(|stored| settings::parse(&stored)) else {
+        return Ok(None);
+    };
+    json(&ListedView {
+        id: &position.session,
         object: "session",
         turn_count: info.turn_count,
         attributes: &settings.attributes.values,
@@ -121,15 +135,8 @@ pub(crate) async fn get(
         updated_at: state.show(info.updated_at),
         expires_at: info.expires_at.map(|time| state.show(time)),
         live_jobs: info.live_jobs,
-    });
-    let json = json(&SessionList {
-        object: "list",
-        data: data.collect(),
-        next_cursor: next.as_ref().map(write_cursor),
-    })?;
-    let json_type = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let body = reserved_body(vec![json], Some(reserved));
-    Ok(([json_type], body).into_response())
+    })
+    .map(Some)
 }
 
 /// Reads the parameters: the limit, whether the oldest session comes first, and where the page begins. Of several with the same name, the

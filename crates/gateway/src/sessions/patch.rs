@@ -1,6 +1,6 @@
 //! `PATCH /v1/sessions/{id}`: changes the attributes and the defaults of a session, by the rules of JSON Merge Patch (RFC 7396).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{Path, Request, State, rejection::PathRejection},
@@ -8,6 +8,7 @@ use axum::{
     response::Response,
 };
 use forebay_shared::store::{SettingsSwap, SettingsSwapResult};
+use tokio::time::{Instant, sleep};
 
 use super::{large_session::read_info, put::summary, settings};
 use crate::{
@@ -15,8 +16,10 @@ use crate::{
     problem_code::ProblemCode, state::ApiState, store_call, validation,
 };
 
-/// How often a change is applied to newer settings, after other requests have changed them.
-const TRIES_MAX: u32 = 20;
+/// How long a change is applied to newer settings, after other requests have changed them.
+const TRIES_TIME: Duration = Duration::from_secs(5);
+/// The longest pause before the next try, in seconds.
+const PAUSE_S_MAX: f64 = 0.05;
 
 /// Changes the settings of a session.
 pub(crate) async fn patch(
@@ -28,16 +31,18 @@ pub(crate) async fn patch(
     let (parts, body) = request.into_parts();
     // The body is read before the checks, because a client that is refused while it sends may not see the response.
     let mut body = state.bodies.read(&parts.headers, body).await?;
+    state.check_valid(&caller)?;
     let id = session_id(path)?;
     content_headers::check_merge_patch(&parts.headers)?;
     let _memory = state.bodies.reserve_parsed(&mut body).await?;
     let patch = body.compute(|bytes| validation::settings_patch(bytes))?;
     drop(body);
     let tenant = caller.tenant();
-    for _ in 0..TRIES_MAX {
+    let deadline = Instant::now() + TRIES_TIME;
+    while Instant::now() < deadline {
         let info = read_info(&state, tenant, &id).await?;
         let mut info = info.ok_or_else(Problem::session_not_found)?;
-        let found = settings::read(&state, tenant, &id, &mut info).await?;
+        let found = settings::read(&state, tenant, &id, &mut info, false).await?;
         let found = found.ok_or_else(Problem::session_not_found)?;
         let next = patch.apply(&found.parse()?)?;
         let settings = settings::parse(&next)?;
@@ -54,7 +59,11 @@ pub(crate) async fn patch(
                 let reserved = found.reserved;
                 return summary(&state, StatusCode::OK, &id, &info, &settings, reserved);
             }
-            SettingsSwapResult::Changed => {}
+            SettingsSwapResult::Changed => {
+                let pause_s = rand::random::<f64>() * PAUSE_S_MAX;
+                drop(found.reserved);
+                sleep(Duration::from_secs_f64(pause_s)).await;
+            }
             SettingsSwapResult::NotFound => return Err(Problem::session_not_found()),
         }
     }

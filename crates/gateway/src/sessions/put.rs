@@ -38,6 +38,7 @@ pub(crate) async fn put(
     let (parts, body) = request.into_parts();
     // The body is read before the checks, because a client that is refused while it sends may not see the response.
     let mut body = state.bodies.read(&parts.headers, body).await?;
+    state.check_valid(&caller)?;
     let id = session_id(path)?;
     content_headers::check(&parts.headers)?;
     let memory = state.bodies.reserve_parsed(&mut body).await?;

@@ -30,7 +30,10 @@ impl LimitedTenant {
                 format_args!("\"{name}\";q={quota};w={window_s}"),
             );
             let (left, reset_s) = match requests_left {
-                Some((left, ends_at)) => (left, ends_at.since_ms(now).div_ceil(1_000)),
+                Some((left, ends_at)) => (
+                    left.min(u64::from(quota)),
+                    ends_at.since_ms(now).div_ceil(1_000),
+                ),
                 // No window has begun, or it has just ended.
                 None => (u64::from(quota), u64::from(window_s)),
             };
@@ -42,10 +45,9 @@ impl LimitedTenant {
                 &mut policies,
                 format_args!("\"{name}\";q={quota};qu=\"concurrent-requests\""),
             );
-            if let Some(left) = live_left {
-                let left = left.min(u64::from(quota));
-                add(&mut states, format_args!("\"{name}\";r={left}"));
-            }
+            // Before the first count, all may be free.
+            let left = live_left.unwrap_or(u64::MAX).min(u64::from(quota));
+            add(&mut states, format_args!("\"{name}\";r={left}"));
         }
         for (name, value) in [(RATE_LIMIT_POLICY, policies), (RATE_LIMIT, states)] {
             if !value.is_empty()

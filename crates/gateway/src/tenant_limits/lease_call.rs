@@ -1,7 +1,7 @@
 //! The call that leases permits: loads the tenant's usage, counts its live jobs if permits for them are wanted, applies the rule, and
 //! stores the new usage if no other gateway has changed it meanwhile.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use forebay_shared::{
     store::{StoreError, StoredUsage, UsageSwap, UsageVersion},
@@ -104,6 +104,11 @@ impl LimitedTenant {
                 usage: swap.next,
             });
             state.permits.end_call(requests, live, &grant, now);
+            // The call has used limits that do not apply any more.
+            let new = Arc::clone(&state.limits);
+            if new != limits {
+                state.permits.limits_changed(&limits, &new);
+            }
             return Ok(());
         }
         let detail = "too many gateways lease permits of the tenant at the same time";

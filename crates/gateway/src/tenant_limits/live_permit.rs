@@ -18,8 +18,8 @@ impl LivePermit {
         if tenant.lock().limits.live_jobs.is_none() {
             return Ok(None);
         }
-        tenant.take(Policy::Live).await?;
-        Ok(Some(Self {
+        let is_taken = tenant.take(Policy::Live).await?;
+        Ok(is_taken.then(|| Self {
             tenant: Arc::clone(tenant),
             outcome: LiveOutcome::NotAdmitted,
         }))

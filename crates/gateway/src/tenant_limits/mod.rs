@@ -18,6 +18,6 @@ mod permits;
 mod policy;
 mod tenant;
 
-pub(crate) use limited::{Limited, is_limited, within_limits};
+pub(crate) use limited::{Limited, add_headers, is_limited, within_limits};
 pub(crate) use limiter::Limiter;
 pub(crate) use live_permit::LivePermit;

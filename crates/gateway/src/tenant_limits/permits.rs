@@ -1,8 +1,10 @@
 //! The permits that this gateway has for a tenant: what may be spent, what is in use, and what is reported in the next call. It
 //! performs no I/O.
 
+use std::collections::VecDeque;
+
 use forebay_shared::{
-    tenant_limit::{Grant, LEASE_MS, LivePermits, RequestPermits},
+    tenant_limit::{Grant, LEASE_MS, LivePermits, RequestPermits, TenantLimits},
     time::TimeMs,
 };
 
@@ -15,7 +17,7 @@ const REQUEST_MARGIN_MS: u64 = 5_000;
 /// it may take effect later than its caller waits.
 const LIVE_MARGIN_MS: u64 = 45_000;
 /// How long a permit stays in use after a commit whose outcome is not known, in milliseconds.
-const LATE_MS: u64 = 10_000;
+const LATE_MS: u64 = 30_000;
 /// How long a refusal is remembered, in milliseconds. Meanwhile, no call of the store is made for this limit.
 const REQUEST_REFUSAL_MS: u64 = 500;
 const LIVE_REFUSAL_MS: u64 = 50;
@@ -69,9 +71,8 @@ pub(super) struct Permits {
     live: Kind,
     /// The permits of jobs that are being admitted.
     live_in_use: u64,
-    /// The permits of jobs that may still be admitted, and until when.
-    live_late: u64,
-    late_until: TimeMs,
+    /// For each permit of a job that may still be admitted, until when. Ascending.
+    live_late: VecDeque<TimeMs>,
     /// The permits for live jobs in the stored lease.
     live_leased: u64,
     /// When the lease expires.
@@ -150,8 +151,7 @@ impl Permits {
             LiveOutcome::Ended => {}
             LiveOutcome::NotAdmitted => self.live.free += 1,
             LiveOutcome::Unknown => {
-                self.live_late += 1;
-                self.late_until = now.plus_ms(LATE_MS);
+                self.live_late.push_back(now.plus_ms(LATE_MS));
             }
         }
     }
@@ -161,9 +161,23 @@ impl Permits {
         self.live_in_use > 0
     }
 
-    /// The limits have changed: the next permit needs a call.
-    pub(super) fn limits_changed(&mut self) {
+    fn late(&self) -> u64 {
+        self.live_late.len() as u64
+    }
+
+    /// The limits have changed: the next permit needs a call. Permits beyond the new limits are given up. Those for requests count as
+    /// spent.
+    pub(super) fn limits_changed(&mut self, old: &TenantLimits, new: &TenantLimits) {
         self.is_outdated = true;
+        let is_lower = match (old.requests, new.requests) {
+            (Some(old), Some(new)) => new.quota < old.quota || new.window_s != old.window_s,
+            (None, Some(_)) => true,
+            (_, None) => false,
+        };
+        if is_lower {
+            self.requests.free = 0;
+        }
+        self.live.free = 0;
         self.requests.refused_until = TimeMs(0);
         self.live.refused_until = TimeMs(0);
     }
@@ -177,8 +191,8 @@ impl Permits {
         if self.until <= now {
             (self.requests.free, self.live.free) = (0, 0);
         }
-        if self.late_until <= now {
-            self.live_late = 0;
+        while self.live_late.front().is_some_and(|until| *until <= now) {
+            self.live_late.pop_front();
         }
         if waiting == Waiting::default() {
             let keeps_none = self.is_idle_for(RETURN_ALL_MS, now);
@@ -201,7 +215,7 @@ impl Permits {
                 expected: self.requests.expected(elapsed_ms),
             },
             LivePermits {
-                held: self.live.free + self.live_in_use + self.live_late,
+                held: self.live.free + self.live_in_use + self.late(),
                 wanted: live_wanted,
                 expected: self.live.expected(elapsed_ms),
                 jobs: None,
@@ -246,14 +260,14 @@ impl Permits {
 
     /// When to make a call that returns what this gateway does not need.
     pub(super) fn return_due(&self, now: TimeMs) -> ReturnDue {
-        let live = self.live.free + self.live_in_use + self.live_late;
+        let live = self.live.free + self.live_in_use + self.late();
         let in_window = self.window.is_some_and(|window| now < window.ends_at);
         let requests = if in_window { self.requests.free } else { 0 };
         if self.until <= now || (requests == 0 && live == 0 && self.live_leased == 0) {
             return ReturnDue::Never;
         }
         // The lease has the free permits, those in use, and those of jobs that are in the store by now: they count twice until a call.
-        let in_use = self.live_in_use + self.live_late;
+        let in_use = self.live_in_use + self.late();
         let has_surplus =
             requests > self.requests.kept_max || self.live_leased > in_use + self.live.kept_max;
         let is_due = (has_surplus && self.is_idle_for(RETURN_SURPLUS_MS, now))
@@ -300,147 +314,4 @@ pub(super) struct Waiting {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WAITS: Waiting = Waiting {
-        requests: 1,
-        live: 0,
-    };
-
-    fn granted(requests: u64, live: u64) -> Grant {
-        Grant {
-            window: Some((TimeMs(1_000), TimeMs(61_000))),
-            requests,
-            requests_left: 10,
-            requests_kept_max: 1,
-            live,
-            live_left: Some(5),
-            live_kept_max: 1,
-            until: TimeMs(1_000 + LEASE_MS),
-        }
-    }
-
-    fn called(grant: &Grant) -> Permits {
-        let mut permits = Permits::default();
-        let (requests, mut live) = permits.begin_call(WAITS, TimeMs(1_000));
-        assert_eq!((requests.wanted, live.wanted), (1, 1));
-        live.jobs = Some(0);
-        permits.end_call(requests, live, grant, TimeMs(1_000));
-        permits
-    }
-
-    #[test]
-    fn permits_are_spent_within_their_window_and_their_lease() {
-        let mut permits = called(&granted(3, 2));
-        let now = TimeMs(2_000);
-        assert_eq!(permits.requests_left(now), Some((13, TimeMs(61_000))));
-        assert_eq!(permits.take(Policy::Requests, now), Taken::Yes);
-        assert_eq!(permits.requests_left(now), Some((12, TimeMs(61_000))));
-        assert_eq!(permits.take(Policy::Live, now), Taken::Yes);
-        assert_eq!(permits.live_left(), Some(6));
-        let late = TimeMs(1_000 + LEASE_MS - LIVE_MARGIN_MS);
-        assert_eq!(permits.take(Policy::Live, late), Taken::NeedsCall);
-        assert_eq!(permits.take(Policy::Requests, late), Taken::Yes);
-        let ended = TimeMs(61_000);
-        assert_eq!(permits.take(Policy::Requests, ended), Taken::NeedsCall);
-        assert_eq!(permits.requests_left(ended), None);
-        // An expired lease reports only what is in use.
-        let (requests, live) = permits.begin_call(WAITS, TimeMs(1_000 + LEASE_MS));
-        assert_eq!((requests.held, live.held), (0, 1));
-    }
-
-    #[test]
-    fn a_refusal_is_remembered_for_a_short_time() {
-        let mut permits = called(&granted(0, 0));
-        let now = TimeMs(1_000);
-        assert_eq!(permits.take(Policy::Requests, now), Taken::Refused);
-        assert_eq!(permits.take(Policy::Live, now), Taken::Refused);
-        let later = now.plus_ms(LIVE_REFUSAL_MS);
-        assert_eq!(permits.take(Policy::Live, later), Taken::NeedsCall);
-        assert_eq!(permits.take(Policy::Requests, later), Taken::Refused);
-        permits.limits_changed();
-        assert_eq!(permits.take(Policy::Requests, now), Taken::NeedsCall);
-        assert_eq!(permits.take(Policy::Live, now), Taken::NeedsCall);
-    }
-
-    #[test]
-    fn a_permit_counts_until_its_job_is_in_the_store() {
-        let mut permits = called(&granted(0, 3));
-        let now = TimeMs(1_100);
-        for _ in 0..3 {
-            assert_eq!(permits.take(Policy::Live, now), Taken::Yes);
-        }
-        let held = |permits: &mut Permits, now| {
-            let (_, live) = permits.begin_call(WAITS, now);
-            live.held
-        };
-        assert_eq!(held(&mut permits, now), 3);
-        permits.end_use(LiveOutcome::Ended, now);
-        permits.end_use(LiveOutcome::NotAdmitted, now);
-        permits.end_use(LiveOutcome::Unknown, now);
-        assert_eq!(held(&mut permits, now), 2);
-        let later = now.plus_ms(LATE_MS);
-        assert_eq!(held(&mut permits, later), 1, "one permit is free again");
-        assert_eq!(permits.take(Policy::Live, later), Taken::Yes);
-    }
-
-    #[test]
-    fn what_is_not_needed_is_returned() {
-        let mut permits = called(&granted(5, 1));
-        permits.take(Policy::Requests, TimeMs(1_000));
-        assert_eq!(permits.return_due(TimeMs(1_299)), ReturnDue::Later);
-        let now = TimeMs(1_300);
-        assert_eq!(permits.return_due(now), ReturnDue::Now);
-        let (requests, live) = permits.begin_call(Waiting::default(), now);
-        assert_eq!((requests.held, requests.wanted), (1, 0));
-        assert_eq!((live.held, live.wanted), (1, 0));
-        permits.end_call(requests, live, &granted(0, 0), now);
-        assert_eq!(permits.return_due(TimeMs(5_000)), ReturnDue::Later);
-
-        // A job that is in the store is in the lease too, until the next call.
-        permits.take(Policy::Live, now);
-        permits.end_use(LiveOutcome::Ended, now);
-        let later = now.plus_ms(RETURN_SURPLUS_MS);
-        assert_eq!(
-            permits.return_due(later),
-            ReturnDue::Later,
-            "one may be kept"
-        );
-        permits.live.kept_max = 0;
-        assert_eq!(permits.return_due(later), ReturnDue::Now);
-        permits.live.kept_max = 1;
-
-        let idle = now.plus_ms(RETURN_ALL_MS);
-        assert_eq!(permits.return_due(idle), ReturnDue::Now);
-        let (requests, live) = permits.begin_call(Waiting::default(), idle);
-        assert_eq!((requests.held, live.held), (0, 0));
-        let empty = Grant {
-            until: TimeMs(100_000),
-            ..granted(0, 0)
-        };
-        permits.end_call(requests, live, &empty, idle);
-        assert_eq!(permits.return_due(idle), ReturnDue::Never);
-    }
-
-    #[test]
-    fn a_lease_in_use_is_renewed_before_it_expires() {
-        let mut permits = called(&granted(5, 1));
-        let late = TimeMs(1_000 + LEASE_MS - RENEW_MS + 1);
-        permits.take(Policy::Requests, late);
-        assert_eq!(permits.return_due(late), ReturnDue::Now);
-        permits.end_use(LiveOutcome::Ended, late);
-        let expired = TimeMs(1_000 + LEASE_MS);
-        assert_eq!(permits.return_due(expired), ReturnDue::Never);
-    }
-
-    #[test]
-    fn a_call_asks_for_what_the_next_half_second_needs() {
-        let mut permits = called(&granted(100, 0));
-        for _ in 0..50 {
-            assert_eq!(permits.take(Policy::Requests, TimeMs(1_050)), Taken::Yes);
-        }
-        let (requests, _) = permits.begin_call(WAITS, TimeMs(1_250));
-        assert_eq!((requests.held, requests.expected), (50, 100));
-    }
-}
+mod tests;

@@ -105,7 +105,8 @@ impl LimitedTenant {
         state.used_at = Instant::now();
         if !Arc::ptr_eq(&state.limits, limits) {
             if state.limits != *limits {
-                state.permits.limits_changed();
+                let old = Arc::clone(&state.limits);
+                state.permits.limits_changed(&old, limits);
             }
             state.limits = Arc::clone(limits);
         }
@@ -116,11 +117,11 @@ impl LimitedTenant {
         self.lock().used_at.elapsed() >= time
     }
 
-    /// Takes a permit, if the tenant has this limit. Waits for a call if this gateway has none.
+    /// Takes a permit, if the tenant has this limit. Waits for a call if this gateway has none. Returns whether it has taken one.
     ///
     /// # Errors
     /// The limit is reached, or the store does not respond.
-    pub(super) async fn take(self: &Arc<Self>, policy: Policy) -> Result<(), Problem> {
+    pub(super) async fn take(self: &Arc<Self>, policy: Policy) -> Result<bool, Problem> {
         let deadline = Instant::now() + WAIT_MAX;
         let mut waiter = None;
         loop {
@@ -131,13 +132,13 @@ impl LimitedTenant {
                     Policy::Live => state.limits.live_jobs.is_some(),
                 };
                 if !has_limit {
-                    return Ok(());
+                    return Ok(false);
                 }
                 let now = self.context.now();
                 match state.permits.take(policy, now) {
                     Taken::Yes => {
                         self.return_surplus_later(&mut state);
-                        return Ok(());
+                        return Ok(true);
                     }
                     Taken::Refused => {
                         self.context.metrics.count_quota_refusal(policy.as_str());
@@ -260,10 +261,15 @@ impl LimitedTenant {
             }
             Policy::Live => {
                 let quota = limits.live_jobs.map_or(0, |limit| limit.quota);
-                let wait_ms = self.context.member.gauge.time_to_drain_ms(1);
+                let mut wait_ms = self.context.member.gauge.time_to_drain_ms(1);
+                wait_ms = wait_ms.min(RETRY_AFTER_S_MAX * 1_000);
+                // Before the end of the window, the next request would be refused too.
+                if let Some((0, ends_at)) = state.permits.requests_left(now) {
+                    wait_ms = wait_ms.max(ends_at.since_ms(now));
+                }
                 (
                     format!("at most {quota} jobs of the tenant may be live"),
-                    wait_ms.div_ceil(1_000).clamp(1, RETRY_AFTER_S_MAX),
+                    wait_ms.div_ceil(1_000).max(1),
                 )
             }
         };

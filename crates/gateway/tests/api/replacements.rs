@@ -1,5 +1,6 @@
 //! Tests of `replace_from_turn`: which numbers a submit may name.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, job_in_session, lane_of};
@@ -138,6 +139,18 @@ async fn a_retry_replaces_only_the_turns_that_the_session_had_at_the_submit() {
         .post(&first.replace("retry", "cancel"))
         .await
         .expect(200);
+
+    // It is emptied, and has the same next number.
+    let empty = gateway.request(Method::PUT, "/v1/sessions/s");
+    let filled = gateway.get("/v1/sessions/s").await.expect(200);
+    gateway.send(empty.json(&json!({}))).await.expect(200);
+    gateway
+        .post(&second)
+        .await
+        .expect_problem(409, "session_changed");
+    let turns = json!({ "turns": filled["turns"] });
+    let refill = gateway.request(Method::PUT, "/v1/sessions/s");
+    gateway.send(refill.json(&turns)).await.expect(200);
 
     // The session goes on.
     let id = gateway.submit_accepted(&job_in_session("s")).await;

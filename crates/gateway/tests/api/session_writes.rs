@@ -1,8 +1,11 @@
 //! Tests of `PUT` and `PATCH /v1/sessions/{id}`, and of the defaults of sessions.
 
+use std::sync::Arc;
+
 use faulty_store::{Fault, StoreCall};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::fixture::{ApiResponse, Fixture, job_in_session, lane_of};
 
@@ -429,4 +432,47 @@ async fn sessions_are_listed_in_pages_while_others_come_and_go() {
         (live[0]["id"].as_str(), &live[0]["expires_at"]),
         (Some("live"), &Value::Null)
     );
+}
+
+#[tokio::test]
+async fn many_changes_at_once_are_all_made() {
+    let gateway = Arc::new(Fixture::start().await);
+    put(&gateway, "/v1/sessions/s", &json!({}))
+        .await
+        .expect(201);
+    let mut changes = JoinSet::new();
+    for number in 0..64 {
+        let gateway = Arc::clone(&gateway);
+        changes.spawn(async move {
+            let change = json!({"attributes": {format!("k{number}"): number}});
+            patch(&gateway, "/v1/sessions/s", &change).await.expect(200);
+        });
+    }
+    changes.join_all().await;
+    let shown = gateway.get("/v1/sessions/s").await.expect(200);
+    assert_eq!(
+        shown["attributes"].as_object().map(serde_json::Map::len),
+        Some(64)
+    );
+}
+
+#[tokio::test]
+async fn a_patch_with_the_method_put_replaces_nothing() {
+    let gateway = Fixture::start().await;
+    put(&gateway, "/v1/sessions/s", &whole_session())
+        .await
+        .expect(201);
+    for media_type in [
+        "application/merge-patch+json",
+        "application/json-patch+json",
+    ] {
+        let request = gateway.request(Method::PUT, "/v1/sessions/s");
+        let request = request.header("content-type", media_type).body("{}");
+        gateway
+            .send(request)
+            .await
+            .expect_problem(415, "unsupported_media_type");
+    }
+    let shown = gateway.get("/v1/sessions/s").await.expect(200);
+    assert_eq!(shown["turn_count"], 4);
 }

@@ -9,6 +9,10 @@ use forebay_shared::ids::{LaneKey, SessionId, TenantId};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::fixture::{ApiResponse, Fixture, id_of, job_in_session, repeat_until};
 
@@ -347,4 +351,61 @@ async fn a_request_costs_no_call_of_the_store_for_its_key() {
     assert!(reads <= reads_of_task, "{reads} reads");
     let writes = api.fixture.store.call_count(StoreCall::RecordApiKeyUses);
     assert!(writes <= 2, "{writes} records of uses");
+}
+
+/// Sends a request whose body arrives only after its key was revoked. Returns the status line.
+async fn revoked_during_the_body(api: &Gateway, method: &str, path: &str, body: &str) -> String {
+    let scopes = json!({ "tenant": "shop", "scopes": ["admin", "submit", "read"] });
+    let (id, key) = api.create_key(&scopes).await;
+    let content_type = match method {
+        "PATCH" => "application/merge-patch+json",
+        _ => "application/json",
+    };
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nContent-Type: {content_type}\r\n\
+         Content-Length: {}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    let stream = TcpStream::connect(api.fixture.address).await;
+    let mut stream = stream.expect("the gateway accepts the connection");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    // The gateway asks for the body once it has accepted the key.
+    let mut received = vec![0; 25];
+    stream.read_exact(&mut received).await.expect("a response");
+    assert_eq!(received, b"HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(api.revoke(&id).await.status, 204);
+    stream.write_all(body.as_bytes()).await.expect("sent");
+    let mut response = String::new();
+    stream
+        .read_to_string(&mut response)
+        .await
+        .expect("a response");
+    assert!(response.contains("error=\"invalid_token\""), "{response}");
+    response.lines().next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_while_the_body_arrives_is_refused() {
+    let api = Gateway::start().await;
+    for (method, path, body) in [
+        ("POST", "/v1/jobs", r#"{"input": "x", "session_id": "s"}"#),
+        ("POST", KEYS, r#"{"tenant": "evil", "scopes": ["admin"]}"#),
+        (
+            "PUT",
+            "/v1/admin/tenants/shop/limits",
+            r#"{"live_jobs": {"quota": 1}}"#,
+        ),
+        ("PUT", "/v1/sessions/s", "{}"),
+        ("PATCH", "/v1/sessions/s", r#"{"attributes": {"a": 1}}"#),
+        ("POST", "/v1/sessions/s/fork", "{}"),
+    ] {
+        let status = revoked_during_the_body(&api, method, path, body).await;
+        assert_eq!(status, "HTTP/1.1 401 Unauthorized", "{method} {path}");
+    }
+    assert_eq!(api.fixture.live_jobs().await, 0);
+    let keys = api.get(KEYS, ADMIN).await.expect(200);
+    assert_eq!(keys["data"], json!([]));
+    api.get("/v1/sessions/s", READER)
+        .await
+        .expect_problem(404, "session_not_found");
 }

@@ -59,6 +59,8 @@ pub struct JobMeta {
 pub struct ReplacedTurns {
     /// When the session was created. A session that was deleted and created again uses the same numbers.
     pub session_created_at: TimeMs,
+    /// The number of the first turn to replace.
+    pub from_turn: u64,
     /// The number that the next turn of the session would get.
     pub next_turn: u64,
     /// Fields that this release does not know.

@@ -41,5 +41,5 @@ async fn random_requests_for_api_keys_get_only_answers_that_the_document_describ
         .env("FOREBAY_API_KEYS_FILE", keys.display().to_string())
         .start()
         .await;
-    random_requests::assert_keys_described(forebay.url(), ADMIN).await;
+    random_requests::assert_admin_routes_described(forebay.url(), ADMIN).await;
 }

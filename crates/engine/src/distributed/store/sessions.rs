@@ -131,7 +131,8 @@ impl RedisStore {
         let mut args = Arguments::default();
         args.push(self.keys.partition_prefix(partition))
             .push_time(self.clock.now())
-            .push(keys::session_name(tenant, session));
+            .push(keys::session_name(tenant, session))
+            .push("");
         let script = &self.scripts.remove_sessions;
         let reply = self
             .connections
@@ -199,10 +200,10 @@ impl RedisStore {
             key: |partition| self.keys.sessions_by_use(partition),
             until: String::from("+inf"),
         };
-        let mut by_partition: BTreeMap<u8, Vec<String>> = BTreeMap::new();
+        let mut by_partition: BTreeMap<u8, Vec<(String, TimeMs)>> = BTreeMap::new();
         for session in self.find_earliest(&by_use, excess).await? {
             let names = by_partition.entry(session.partition).or_default();
-            names.push(session.member);
+            names.push((session.member, session.at));
         }
         let now = self.clock.now();
         let calls: Vec<_> = by_partition
@@ -211,8 +212,8 @@ impl RedisStore {
                 let mut args = Arguments::default();
                 args.push(self.keys.partition_prefix(partition))
                     .push_time(now);
-                for name in names {
-                    args.push(name);
+                for (name, used_at) in names {
+                    args.push(name).push_time(used_at);
                 }
                 ([self.keys.sessions_by_use(partition)], args)
             })
