@@ -194,14 +194,18 @@ impl Permits {
         while self.live_late.front().is_some_and(|until| *until <= now) {
             self.live_late.pop_front();
         }
+        let elapsed_ms = now.since_ms(self.called_at);
         if waiting == Waiting::default() {
             let keeps_none = self.is_idle_for(RETURN_ALL_MS, now);
             for kind in [&mut self.requests, &mut self.live] {
-                let kept_max = if keeps_none { 0 } else { kind.kept_max };
+                let kept_max = if keeps_none {
+                    0
+                } else {
+                    kind.kept_max.max(kind.expected(elapsed_ms))
+                };
                 kind.free = kind.free.min(kept_max);
             }
         }
-        let elapsed_ms = now.since_ms(self.called_at);
         // A request that gets a permit will probably ask for one of a live job.
         let asks_soon = waiting.requests > 0 && self.live.free == 0;
         let live_wanted = waiting
@@ -270,7 +274,13 @@ impl Permits {
         let in_use = self.live_in_use + self.late();
         let has_surplus =
             requests > self.requests.kept_max || self.live_leased > in_use + self.live.kept_max;
-        let is_due = (has_surplus && self.is_idle_for(RETURN_SURPLUS_MS, now))
+        // A gateway that has had a burst and still gets some requests is not idle.
+        let elapsed_ms = now.since_ms(self.called_at);
+        let needs = |kind: &Kind| kind.kept_max.max(kind.expected(elapsed_ms));
+        let has_too_many = elapsed_ms >= EXPECTED_MS
+            && (requests > needs(&self.requests) || self.live_leased > in_use + needs(&self.live));
+        let is_due = has_too_many
+            || (has_surplus && self.is_idle_for(RETURN_SURPLUS_MS, now))
             || self.is_idle_for(RETURN_ALL_MS, now)
             || self.until.since_ms(now) < RENEW_MS;
         if is_due {

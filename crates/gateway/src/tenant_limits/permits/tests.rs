@@ -186,3 +186,24 @@ fn a_late_permit_is_free_at_its_own_time() {
     assert_eq!(late(TimeMs(1_000 + LATE_MS)), 1);
     assert_eq!(late(TimeMs(21_000 + LATE_MS)), 0);
 }
+
+#[test]
+fn a_gateway_with_few_requests_returns_what_a_burst_has_left() {
+    let mut permits = called(&granted(100, 100));
+    // One request in each 200 ms: the gateway is never idle.
+    for ms in (1_000..1_600).step_by(200) {
+        let now = TimeMs(ms);
+        assert_eq!(permits.take(Policy::Requests, now), Taken::Yes);
+        assert_eq!(permits.take(Policy::Live, now), Taken::Yes);
+        permits.end_use(LiveOutcome::Ended, now);
+    }
+    let now = TimeMs(1_600);
+    assert_eq!(permits.return_due(now), ReturnDue::Now);
+    let (requests, live) = permits.begin_call(Waiting::default(), now);
+    assert!(
+        requests.held <= 5 && live.held <= 5,
+        "{requests:?} {live:?}"
+    );
+    permits.end_call(requests, live, &granted(0, 0), now);
+    assert_eq!(permits.return_due(TimeMs(1_650)), ReturnDue::Later);
+}
