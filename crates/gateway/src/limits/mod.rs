@@ -73,7 +73,8 @@ pub(crate) async fn delete(
     let tenant = tenant_id(path)?;
     let removed = state.member.store.set_tenant_limits(&tenant, None);
     if !with_timeout(removed).await? {
-        return Err(not_found());
+        let detail = "no operator has set limits for the tenant; the keys file may have some";
+        return Err(Problem::new(ProblemCode::LimitsNotFound, detail));
     }
     tracing::info!(%tenant, "the limits of a tenant were removed");
     apply(&state).await;
@@ -88,9 +89,12 @@ async fn apply(state: &ApiState) {
 }
 
 fn tenant_id(path: Result<Path<String>, PathRejection>) -> Result<TenantId, Problem> {
-    let tenant = path.ok().map(|Path(text)| TenantId::parse(&text));
+    // A key cannot name a tenant with a colon, because the colon ends the tenant in the keys file.
+    let text = path.ok().map(|Path(text)| text);
+    let text = text.filter(|text| !text.contains(':'));
+    let tenant = text.map(|text| TenantId::parse(&text));
     tenant.and_then(Result::ok).ok_or_else(|| {
-        let allowed = "must be 1 to 128 characters from A-Z a-z 0-9 . _ : @ -";
+        let allowed = "must be 1 to 128 characters from A-Z a-z 0-9 . _ @ -";
         Problem::invalid_field("tenant", allowed)
     })
 }

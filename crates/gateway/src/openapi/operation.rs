@@ -76,6 +76,14 @@ impl Operation {
         self
     }
 
+    /// The body may be left out.
+    pub(super) fn with_optional_body(mut self) -> Self {
+        if let Some(body) = self.fields.get_mut("requestBody") {
+            body["required"] = json!(false);
+        }
+        self
+    }
+
     /// Adds a response with a JSON body of the type `T`.
     pub(super) fn json<T: JsonSchema>(
         self,

@@ -146,9 +146,10 @@ pub(crate) fn fork_session(generator: &mut SchemaGenerator) -> Operation {
         description,
     ))
     .body(
-        "Which turns to take, as JSON in UTF-8 without compression.",
+        "Which turns to take, as JSON in UTF-8 without compression. Without a body, all.",
         &json!({"$ref": "#/components/schemas/SessionFork"}),
     )
+    .with_optional_body()
     .json::<SessionSummary<'_>>(
         generator,
         StatusCode::CREATED,

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use forebay_telemetry::RequestId;
 
-use crate::{problem::Problem, problem_code::ProblemCode, request_id};
+use crate::{problem::Problem, problem_code::ProblemCode, request_id, security_headers};
 
 /// The limits on reading what the client still sends. If it were not read, the client might not see the response.
 const DISCARD_BYTES_MAX: usize = 1024 * 1024;
@@ -121,6 +121,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut parts, body) = problem.into_response().into_parts();
+    security_headers::add(&mut parts.headers);
     parts.headers.insert(request_id::HEADER, id.header_value());
     let body = collected(body).await;
     let mut head = format!("HTTP/1.1 {}\r\n", parts.status);

@@ -47,10 +47,15 @@ pub(crate) async fn post(
     let mut body = state.bodies.read(&parts.headers, body).await?;
     state.check_valid(&caller)?;
     let source = session_id(path)?;
-    content_headers::check(&parts.headers)?;
-    let memory = state.bodies.reserve_parsed(&mut body).await?;
-    let Fork { id, up_to_turn } = body.compute(|bytes| validation::fork(bytes))?;
-    drop((body, memory));
+    // All fields may be left out, and so may the body.
+    let Fork { id, up_to_turn } = if body.bytes.is_empty() {
+        Fork::default()
+    } else {
+        content_headers::check(&parts.headers)?;
+        let _memory = state.bodies.reserve_parsed(&mut body).await?;
+        body.compute(|bytes| validation::fork(bytes))?
+    };
+    drop(body);
     let id = match id {
         Some(id) => id,
         None => fresh_id()?,

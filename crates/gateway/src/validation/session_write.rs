@@ -160,7 +160,7 @@ fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
 }
 
 /// A new session to make of another one.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub(crate) struct Fork {
     pub(crate) id: Option<SessionId>,
     /// The number of the last turn to take.

@@ -374,6 +374,13 @@ async fn a_refusal_arrives_although_the_body_was_not_needed() {
 #[tokio::test]
 async fn every_response_tells_browsers_to_store_and_load_nothing() {
     let gateway = Fixture::start().await;
+    let unreadable = exchange(gateway.address, b"GET / HTTP/9\r\n\r\n", false).await;
+    assert_eq!(unreadable.len(), 1, "{unreadable:?}");
+    for response in unreadable {
+        for header in ["cache-control: no-store", "x-content-type-options: nosniff"] {
+            assert!(response.head.contains(header), "{}", response.head);
+        }
+    }
     let job = gateway.submit(&job_in_session("s")).await;
     let responses = [
         job,

@@ -355,6 +355,8 @@ async fn a_fork_has_the_turns_up_to_a_number_and_the_settings() {
         let refused = fork(&gateway, path, &json!({"id": id})).await;
         refused.expect_problem(409, "session_exists");
     }
+    let without_body = gateway.post(&format!("{path}/fork")).await.expect(201);
+    assert_eq!(without_body["turn_count"], 4);
     let own = fork(&gateway, path, &json!({})).await.expect(201);
     assert_eq!(own["turn_count"], 4);
     let id = own["id"].as_str().unwrap();
