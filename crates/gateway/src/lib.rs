@@ -43,6 +43,7 @@ mod jobs;
 mod json_response;
 mod json_size;
 mod limits;
+mod list_parameters;
 mod model_accounts;
 mod openapi;
 mod panic_response;

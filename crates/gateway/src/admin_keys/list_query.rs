@@ -7,14 +7,10 @@ use forebay_shared::{
 };
 
 use crate::{
-    jobs,
-    problem::{FieldError, Problem},
+    list_parameters::{self, LIST_LIMIT_DEFAULT},
+    problem::Problem,
 };
 
-/// The most keys of a page.
-pub(crate) const LIST_LIMIT_MAX: usize = 100;
-/// The keys of a page without `limit`.
-pub(crate) const LIST_LIMIT_DEFAULT: usize = 20;
 /// The version of a cursor's form, which is its first part.
 const CURSOR_VERSION: &str = "1";
 
@@ -67,24 +63,9 @@ pub(super) fn parse(query: Option<&str>) -> Result<ListRequest, Problem> {
         limit: LIST_LIMIT_DEFAULT,
         cursor: None,
     };
-    let mut errors: Vec<FieldError> = Vec::new();
-    let pairs = query.unwrap_or_default().split('&');
-    for pair in pairs.filter(|pair| !pair.is_empty()) {
-        let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
-        errors.retain(|error| error.field != name);
-        let is_valid = jobs::decode(text).is_some_and(|text| request.set(name, &text));
-        if !is_valid {
-            errors.push(FieldError {
-                field: name.to_owned(),
-                message: allowed(name),
-            });
-        }
-    }
-    if errors.is_empty() {
-        Ok(request)
-    } else {
-        Err(Problem::invalid_fields(errors))
-    }
+    let set = |name: &str, text: &str| request.set(name, text);
+    list_parameters::read(query, set, allowed)?;
+    Ok(request)
 }
 
 impl ListRequest {
@@ -96,10 +77,9 @@ impl ListRequest {
                 self.tenant.is_some()
             }
             "limit" => {
-                let limit = text.parse().ok();
-                let limit = limit.filter(|limit| (1..=LIST_LIMIT_MAX).contains(limit));
+                let limit = list_parameters::limit(text);
                 self.limit = limit.unwrap_or(LIST_LIMIT_DEFAULT);
-                limit.is_some() && text.bytes().all(|byte| byte.is_ascii_digit())
+                limit.is_some()
             }
             "cursor" => {
                 self.cursor = KeyPosition::of_cursor(text);
@@ -114,8 +94,7 @@ impl ListRequest {
 fn allowed(name: &str) -> String {
     match name {
         "tenant" => String::from("must be 1 to 128 characters from A-Z a-z 0-9 . _ : @ -"),
-        "limit" => format!("must be a whole number from 1 to {LIST_LIMIT_MAX}"),
-        _ => String::from("must be the next_cursor of another page"),
+        _ => list_parameters::allowed(name),
     }
 }
 

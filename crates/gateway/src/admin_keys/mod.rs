@@ -9,7 +9,6 @@ mod list_query;
 pub(crate) mod revoke;
 mod view;
 
-pub(crate) use list_query::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX};
 pub(crate) use view::{ApiKeyList, CreatedApiKey};
 
 use crate::{auth::ValidKeys, problem::Problem, problem_code::ProblemCode, state::ApiState};

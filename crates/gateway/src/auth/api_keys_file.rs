@@ -224,6 +224,8 @@ fn open(path: &Path) -> io::Result<File> {
 mod tests {
     use std::fs;
 
+    use forebay_shared::ids::TenantId;
+
     use super::{ApiKeysFile, Reads};
 
     const FIRST: &str = "11111111111111111111111111111111";
@@ -257,7 +259,16 @@ mod tests {
         assert_eq!(tenant_of(SECOND).as_deref(), Some("a"));
         assert!(!file.has(&first), "the key has another tenant now");
 
-        for wrong in ["", "# all gone", "a:short"] {
+        write(&format!("a:{SECOND}\nb:{FIRST}\n[a] live=5"));
+        file.read_again(&mut reads).await.expect("read once");
+        assert_eq!(file.read_again(&mut reads).await.expect("valid"), Some(2));
+        let has_limits = |tenant: &str| {
+            let tenant = TenantId::parse(tenant).expect("a tenant");
+            file.limits_of(&tenant).is_some()
+        };
+        assert!(has_limits("a") && !has_limits("b"));
+        let wrong_limit = format!("a:{SECOND}\nb:{FIRST}\n[a] live=x");
+        for wrong in ["", "# all gone", "a:short", &wrong_limit] {
             write(wrong);
             file.read_again(&mut reads).await.expect("read once");
             assert!(file.read_again(&mut reads).await.is_err(), "{wrong}");
@@ -273,6 +284,7 @@ mod tests {
         let error = file.read_again(&mut reads).await.expect_err("a folder");
         assert_eq!(error.to_string(), "is not a regular file");
         assert_eq!(tenant_of(FIRST).as_deref(), Some("b"));
+        assert!(has_limits("a"), "a wrong file changes no limits");
 
         fs::remove_dir(&path).expect("the folder is deleted");
         write(&format!("a:{SECOND}"));

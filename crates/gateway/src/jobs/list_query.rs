@@ -7,12 +7,11 @@ use forebay_shared::{
     time::TimeMs,
 };
 
-use crate::problem::{FieldError, Problem};
+use crate::{
+    list_parameters::{self, LIST_LIMIT_DEFAULT},
+    problem::Problem,
+};
 
-/// The most jobs of a page.
-pub(crate) const LIST_LIMIT_MAX: usize = 100;
-/// The jobs of a page without `limit`.
-pub(crate) const LIST_LIMIT_DEFAULT: usize = 20;
 /// The statuses that `status` may name.
 pub(crate) const STATUSES: [Status; 6] = [
     Status::Queued,
@@ -51,24 +50,9 @@ pub(super) fn parse(query: Option<&str>) -> Result<ListRequest, Problem> {
         limit: LIST_LIMIT_DEFAULT,
         cursor: None,
     };
-    let mut errors: Vec<FieldError> = Vec::new();
-    let pairs = query.unwrap_or_default().split('&');
-    for pair in pairs.filter(|pair| !pair.is_empty()) {
-        let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
-        errors.retain(|error| error.field != name);
-        let is_valid = decode(text).is_some_and(|text| request.set(name, &text));
-        if !is_valid {
-            errors.push(FieldError {
-                field: name.to_owned(),
-                message: allowed(name),
-            });
-        }
-    }
-    if errors.is_empty() {
-        Ok(request)
-    } else {
-        Err(Problem::invalid_fields(errors))
-    }
+    let set = |name: &str, text: &str| request.set(name, text);
+    list_parameters::read(query, set, allowed)?;
+    Ok(request)
 }
 
 impl ListRequest {
@@ -100,10 +84,9 @@ impl ListRequest {
                 matches!(text, "asc" | "desc")
             }
             "limit" => {
-                let limit = text.parse().ok();
-                let limit = limit.filter(|limit| (1..=LIST_LIMIT_MAX).contains(limit));
+                let limit = list_parameters::limit(text);
                 self.limit = limit.unwrap_or(LIST_LIMIT_DEFAULT);
-                limit.is_some() && text.bytes().all(|byte| byte.is_ascii_digit())
+                limit.is_some()
             }
             "cursor" => {
                 self.cursor = read_cursor(text);
@@ -122,36 +105,16 @@ fn allowed(name: &str) -> String {
             let names: Vec<&str> = STATUSES.iter().map(|status| status.as_str()).collect();
             format!("must be one or more of {}, with commas", names.join(", "))
         }
-        "order" => String::from("must be asc or desc"),
-        "limit" => format!("must be a whole number from 1 to {LIST_LIMIT_MAX}"),
-        "cursor" => String::from("must be the next_cursor of another page"),
-        _ => String::from("must be a time in the form of RFC 3339, such as 2026-01-31T12:00:00Z"),
+        "created_after" | "created_before" => {
+            String::from("must be a time in the form of RFC 3339, such as 2026-01-31T12:00:00Z")
+        }
+        _ => list_parameters::allowed(name),
     }
 }
 
 /// A `+` is a space in a query, but clients often send the offset of a time without encoding.
 fn time(text: &str) -> Option<TimeMs> {
     TimeMs::parse_rfc3339(&text.replace(' ', "+"))
-}
-
-/// Decodes a text of a query (`application/x-www-form-urlencoded`). `None` if it is not UTF-8.
-pub(crate) fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        bytes.push(match first {
-            b'+' => b' ',
-            b'%' => {
-                let (digits, after) = rest.split_at_checked(2)?;
-                rest = after;
-                let digits = str::from_utf8(digits).ok()?;
-                u8::from_str_radix(digits, 16).ok()?
-            }
-            other => *other,
-        });
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// The cursor of a page that ends with this position.

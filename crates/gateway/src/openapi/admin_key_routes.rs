@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::operation::Operation;
 use crate::{
-    admin_keys::{ApiKeyList, CreatedApiKey, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX},
+    admin_keys::{ApiKeyList, CreatedApiKey},
+    list_parameters::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX},
     problem_code::ProblemCode as P,
     validation::TENANT_CHARS_MAX,
 };

@@ -8,7 +8,8 @@ use serde_json::json;
 use super::operation::Operation;
 use crate::{
     idempotency::KEY_BYTES_MAX,
-    jobs::{JobList, JobView, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, STATUSES, WAIT_S_MAX},
+    jobs::{JobList, JobView, STATUSES, WAIT_S_MAX},
+    list_parameters::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX},
     problem_code::ProblemCode as P,
 };
 

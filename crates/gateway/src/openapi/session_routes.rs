@@ -7,11 +7,10 @@ use serde_json::json;
 
 use super::operation::Operation;
 use crate::{
+    list_parameters::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX},
     problem::MERGE_PATCH,
     problem_code::ProblemCode as P,
-    sessions::{
-        LIMIT_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, SessionList, SessionSummary, SessionView,
-    },
+    sessions::{LIMIT_MAX, SessionList, SessionSummary, SessionView},
 };
 
 pub(crate) fn get_session(generator: &mut SchemaGenerator) -> Operation {

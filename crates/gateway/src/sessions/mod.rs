@@ -5,6 +5,7 @@ pub(crate) mod fork;
 pub(crate) mod get;
 mod large_session;
 pub(crate) mod list;
+mod list_query;
 mod page;
 pub(crate) mod patch;
 pub(crate) mod put;
@@ -12,6 +13,6 @@ mod settings;
 mod view;
 
 pub(crate) use get::SessionView;
-pub(crate) use list::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, SessionList};
+pub(crate) use list::SessionList;
 pub(crate) use page::LIMIT_MAX;
 pub(crate) use view::SessionSummary;

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::fixture::{ApiResponse, Fixture, job_in_session, lane_of};
 
-async fn put(gateway: &Fixture, path: &str, body: &Value) -> ApiResponse {
+pub(crate) async fn put(gateway: &Fixture, path: &str, body: &Value) -> ApiResponse {
     let request = gateway.request(Method::PUT, path).json(body);
     gateway.send(request).await
 }
@@ -20,7 +20,7 @@ async fn patch(gateway: &Fixture, path: &str, body: &Value) -> ApiResponse {
     gateway.send(request.body(body.to_string())).await
 }
 
-fn whole_session() -> Value {
+pub(crate) fn whole_session() -> Value {
     json!({
         "turns": [
             {"role": "system", "content": "Be brief."},
@@ -41,7 +41,7 @@ fn whole_session() -> Value {
 }
 
 /// The turns of a session to write as a read shows them: with their numbers.
-fn numbered(session: &Value, first: u64) -> Value {
+pub(crate) fn numbered(session: &Value, first: u64) -> Value {
     let turns = session["turns"].as_array().expect("turns").iter();
     let numbered = turns.zip(first..).map(|(turn, number)| {
         let mut turn = turn.clone();
@@ -311,128 +311,6 @@ async fn a_submit_without_a_model_gets_that_of_its_session() {
     assert_eq!(
         job["model"], "of-session",
         "the session comes before the gateway"
-    );
-}
-
-async fn fork(gateway: &Fixture, path: &str, body: &Value) -> ApiResponse {
-    let request = gateway.request(Method::POST, &format!("{path}/fork"));
-    gateway.send(request.json(body)).await
-}
-
-#[tokio::test]
-async fn a_fork_has_the_turns_up_to_a_number_and_the_settings() {
-    let gateway = Fixture::start().await;
-    let path = "/v1/sessions/s";
-    fork(&gateway, path, &json!({}))
-        .await
-        .expect_problem(404, "session_not_found");
-    put(&gateway, path, &whole_session()).await.expect(201);
-    // A replaced session begins with the number 4. It may have live jobs.
-    put(&gateway, path, &whole_session()).await.expect(200);
-    gateway.submit_accepted(&job_in_session("s")).await;
-    let response = fork(&gateway, path, &json!({"id": "t", "up_to_turn": 5})).await;
-    assert_eq!(response.header("location"), Some("/v1/sessions/t"));
-    let forked = response.expect(201);
-    assert_eq!(
-        (&forked["turn_count"], &forked["live_jobs"]),
-        (&json!(2), &json!(0))
-    );
-    let shown = gateway.get("/v1/sessions/t").await.expect(200);
-    let source = whole_session();
-    assert_eq!(
-        shown["turns"].as_array().unwrap()[..],
-        numbered(&source, 0).as_array().unwrap()[..2]
-    );
-    for name in ["attributes", "defaults"] {
-        assert_eq!(shown[name], source[name], "{name}");
-    }
-    for number in [3, 8] {
-        let refused = fork(&gateway, path, &json!({"up_to_turn": number})).await;
-        let problem = refused.expect_problem(422, "invalid_request");
-        assert_eq!(problem["errors"][0]["field"], "up_to_turn", "{number}");
-    }
-    for id in ["t", "s"] {
-        let refused = fork(&gateway, path, &json!({"id": id})).await;
-        refused.expect_problem(409, "session_exists");
-    }
-    let without_body = gateway.post(&format!("{path}/fork")).await.expect(201);
-    assert_eq!(without_body["turn_count"], 4);
-    let own = fork(&gateway, path, &json!({})).await.expect(201);
-    assert_eq!(own["turn_count"], 4);
-    let id = own["id"].as_str().unwrap();
-    assert!(id.starts_with("session_"), "{id}");
-    gateway.get(&format!("/v1/sessions/{id}")).await.expect(200);
-    let refused = fork(&gateway, path, &json!({"id": "é".repeat(150)})).await;
-    refused.expect_problem(422, "invalid_request");
-}
-
-#[tokio::test]
-async fn a_large_session_is_forked_and_its_memory_is_given_back() {
-    let gateway = Fixture::start().await;
-    let turn = json!({"role": "user", "content": "ü".repeat(500_000)});
-    let body = json!({"turns": [turn, turn, turn, turn, turn, turn]});
-    put(&gateway, "/v1/sessions/s", &body).await.expect(201);
-    fork(&gateway, "/v1/sessions/s", &json!({"id": "t"}))
-        .await
-        .expect(201);
-    let shown = gateway.get("/v1/sessions/t").await.expect(200);
-    assert_eq!(shown["turns"], numbered(&body, 0));
-    let memory = &gateway.member.memory;
-    for budget in [&memory.reads, &memory.parsed_bodies] {
-        assert_eq!(budget.available(), budget.total());
-    }
-}
-
-#[tokio::test]
-async fn sessions_are_listed_in_pages_while_others_come_and_go() {
-    let gateway = Fixture::start().await;
-    let list = async |query: &str| {
-        let path = format!("/v1/sessions{query}");
-        gateway.get(&path).await.expect(200)
-    };
-    let empty = list("").await;
-    assert_eq!(
-        empty,
-        json!({"object": "list", "data": [], "next_cursor": null})
-    );
-    for number in 0..5 {
-        let path = format!("/v1/sessions/s{number}");
-        let body = json!({"attributes": {"n": number}, "defaults": {"model": "m"}});
-        put(&gateway, &path, &body).await.expect(201);
-    }
-    gateway.submit_accepted(&job_in_session("live")).await;
-    let ids = |page: &Value| {
-        let data = page["data"].as_array().unwrap().iter();
-        let ids = data.map(|session| session["id"].as_str().unwrap().to_owned());
-        ids.collect::<Vec<_>>()
-    };
-    let page = list("?order=asc&limit=2").await;
-    assert_eq!(page["data"][1]["attributes"], json!({"n": 1}));
-    assert_eq!(page["data"][1]["default_model"], "m");
-    let mut seen = ids(&page);
-    let mut cursor = page["next_cursor"].as_str().map(str::to_owned);
-    // What is removed is not shown, and what is new comes at the end.
-    assert_eq!(gateway.delete("/v1/sessions/s2").await.status, 204);
-    put(&gateway, "/v1/sessions/new", &json!({}))
-        .await
-        .expect(201);
-    while let Some(position) = cursor {
-        let page = list(&format!("?order=asc&limit=2&cursor={position}")).await;
-        seen.extend(ids(&page));
-        cursor = page["next_cursor"].as_str().map(str::to_owned);
-    }
-    let mut newest_first = ids(&list("").await);
-    newest_first.reverse();
-    assert_eq!(seen, newest_first);
-    // Sessions of the same millisecond are in the order of their ids.
-    seen.sort();
-    assert_eq!(seen, ["live", "new", "s0", "s1", "s3", "s4"]);
-    let all = list("?limit=100").await;
-    let live = all["data"].as_array().unwrap().iter();
-    let live: Vec<_> = live.filter(|session| session["live_jobs"] == 1).collect();
-    assert_eq!(
-        (live[0]["id"].as_str(), &live[0]["expires_at"]),
-        (Some("live"), &Value::Null)
     );
 }
 
