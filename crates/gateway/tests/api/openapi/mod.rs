@@ -1,9 +1,10 @@
 //! Tests of the OpenAPI document: it is true, complete and valid.
 
+mod body_bounds;
+mod bound_cases;
 mod page;
 mod routes;
 mod samples;
-mod submit_bounds;
 
 use serde_json::Value;
 
