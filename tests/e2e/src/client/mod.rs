@@ -152,6 +152,14 @@ impl Client {
         &self.http
     }
 
+    /// Sends any request of the [HTTP client](Self::http).
+    ///
+    /// # Panics
+    /// If the client gets no complete answer.
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        expect_complete(answer(request).await)
+    }
+
     /// `POST /v1/jobs`, with an idempotency key if there is one.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ mod session_defaults;
 mod start;
 mod takeover;
 mod tenant_limits;
+mod tenants;
 mod test_lock;
 mod tls;
 mod traces;
