@@ -9,6 +9,7 @@
 //! - [`fake_clock`]: a system clock that a test sets while processes run
 //! - [`files`]: a search in the files of a folder
 //! - [`keys_command`]: `forebay keys`
+//! - [`expected_times`]: a load near the capacity, and whether the expected times of its jobs are right
 //! - [`slowdown`]: how busy the machine is, for bounds on times
 //! - [`metrics`]: the metrics of a process, and promtool
 //! - [`python`]: the Python interpreter with the packages that tests need
@@ -22,6 +23,7 @@
 
 pub mod client;
 pub mod collector;
+pub mod expected_times;
 pub mod fake_clock;
 pub mod files;
 pub mod fleet;

@@ -7,6 +7,7 @@ mod api_keys;
 mod backlog;
 mod connections;
 mod drain;
+mod eta;
 mod idempotency;
 mod keys_command;
 mod load;

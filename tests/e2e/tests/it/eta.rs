@@ -1,144 +1,15 @@
-//! The expected time until the end of a job, under a load near the capacity: it is mostly right, and a client that polls when
-//! `Retry-After` says needs few polls.
-//!
-//! The load: jobs come at random times (Poisson) at 92 % of what 24 slots can run. A call takes a log-normal time with a median of
-//! 3 s and a sigma of 0.35, which is 3.2 s on average.
+//! The expected time until the end of a job, under a load near the capacity of one process.
 
-use std::time::{Duration, Instant, SystemTime};
-
-use e2e::{
-    client::{Client, id_of, is_terminal},
-    slowdown,
-};
-use jiff::Timestamp;
-use rand::{RngExt, SeedableRng, rngs::StdRng};
-use scripted_provider::{ScriptedLlm, ScriptedReply};
-use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use e2e::expected_times::{Load, SLOTS};
+use scripted_provider::ScriptedLlm;
 
 use crate::fixture::Fixture;
 
-const SLOTS: &str = "24";
-const JOBS_PER_S: f64 = 6.9;
-const CALL_MEDIAN_MS: f64 = 3_000.0;
-const CALL_SIGMA: f64 = 0.35;
-/// The jobs of this time are not counted: the gateway measures the class over 14 s.
-const WARM_UP: Duration = Duration::from_secs(20);
-const MEASURED: Duration = Duration::from_secs(30);
-/// This part of the expected times must be right within [`RELATIVE`] or [`ABSOLUTE`].
-const RIGHT_PART: f64 = 0.8;
-const RELATIVE: f64 = 0.3;
-const ABSOLUTE: Duration = Duration::from_secs(2);
-const POLLS_MEDIAN_MAX: usize = 3;
-
-/// What one client saw.
-struct Seen {
-    /// The expected times until the end, and when they were answered.
-    expected: Vec<(SystemTime, f64)>,
-    polls: usize,
-    ended_at: SystemTime,
-}
-
-/// A standard normal number (Box and Muller).
-fn normal(random: &mut StdRng) -> f64 {
-    let (first, second): (f64, f64) = (random.random(), random.random());
-    (-2.0 * (1.0 - first).ln()).sqrt() * (std::f64::consts::TAU * second).cos()
-}
-
-fn call_time(random: &mut StdRng) -> Duration {
-    let ms = CALL_MEDIAN_MS * (CALL_SIGMA * normal(random)).exp();
-    Duration::from_secs_f64(ms / 1_000.0)
-}
-
-fn eta_of(job: &Value) -> Option<(SystemTime, f64)> {
-    let eta_s = job["queue"]["eta_s"].as_f64()?;
-    Some((SystemTime::now(), eta_s))
-}
-
-/// Submits a job and polls it when `Retry-After` says.
-async fn submit_and_poll(client: Client) -> Seen {
-    let mut answer = client.submit(&json!({ "input": "hello" })).await;
-    assert_eq!(answer.status, 202, "{}", answer.body);
-    let (mut expected, mut polls) = (Vec::new(), 0);
-    let id = id_of(&answer.body).to_owned();
-    while !is_terminal(&answer.body) {
-        expected.extend(eta_of(&answer.body));
-        let seconds = answer
-            .header("retry-after")
-            .expect("an unfinished job has it");
-        let seconds: u64 = seconds.parse().expect("seconds");
-        assert!((1..=60).contains(&seconds), "{seconds}");
-        tokio::time::sleep(Duration::from_secs(seconds)).await;
-        answer = client.job(&id).await;
-        polls += 1;
-    }
-    assert_eq!(answer.body["status"], "completed", "{}", answer.body);
-    let ended_at = answer.body["ended_at"].as_str().expect("it has ended");
-    let ended_at: Timestamp = ended_at.parse().expect("a time");
-    let since_epoch = Duration::from_millis(ended_at.as_millisecond().unsigned_abs());
-    Seen {
-        expected,
-        polls,
-        ended_at: SystemTime::UNIX_EPOCH + since_epoch,
-    }
-}
-
 #[tokio::test]
 async fn expected_times_are_mostly_right_and_few_polls_are_needed() {
-    let seed: u64 = rand::random();
-    println!("the seed is {seed}");
-    let mut random = StdRng::seed_from_u64(seed);
     let llm = ScriptedLlm::start().await;
-    let mut calls = StdRng::seed_from_u64(random.random());
-    llm.add_rule(move |_| Some(ScriptedReply::text("ok").after(call_time(&mut calls))));
-    let fixture = Fixture::with_provider(llm, &[("FOREBAY_CONCURRENCY", SLOTS)]).await;
-
-    let began = slowdown::measure();
-    let (mut warm_up, mut measured) = (JoinSet::new(), JoinSet::new());
-    let mut next = Instant::now();
-    while began.elapsed() < WARM_UP + MEASURED {
-        next += Duration::from_secs_f64(-(1.0 - random.random::<f64>()).ln() / JOBS_PER_S);
-        tokio::time::sleep_until(next.into()).await;
-        let jobs = if began.elapsed() < WARM_UP {
-            &mut warm_up
-        } else {
-            &mut measured
-        };
-        jobs.spawn(submit_and_poll(fixture.client.clone()));
-    }
-    warm_up.join_all().await;
-    let seen = measured.join_all().await;
-    let slowdown = slowdown::between(began, Instant::now());
-
-    let allowed_s = ABSOLUTE.mul_f64(slowdown).as_secs_f64();
-    let expected = seen.iter().flat_map(|seen| {
-        let times = seen.expected.iter();
-        times.map(|(at, eta_s)| {
-            let left = seen.ended_at.duration_since(*at).unwrap_or_default();
-            (left.as_secs_f64(), *eta_s)
-        })
-    });
-    let expected: Vec<(f64, f64)> = expected.collect();
-    let is_right =
-        |(left_s, eta_s): &&(f64, f64)| (eta_s - left_s).abs() <= allowed_s.max(RELATIVE * left_s);
-    let right = expected.iter().filter(is_right).count();
-    let mut polls: Vec<usize> = seen.iter().map(|seen| seen.polls).collect();
-    polls.sort_unstable();
-    let median = polls[polls.len() / 2];
-    let mean_s = expected.iter().map(|(left_s, _)| left_s).sum::<f64>() / expected.len() as f64;
-    println!(
-        "{} jobs; {right} of {} expected times are right, of {mean_s:.1} s on average; polls: median {median}, most {:?}",
-        seen.len(),
-        expected.len(),
-        polls.last()
-    );
-    assert!(
-        right as f64 >= RIGHT_PART * expected.len() as f64,
-        "only {right} of {} expected times are right: {expected:.1?}",
-        expected.len()
-    );
-    assert!(
-        median <= POLLS_MEDIAN_MAX,
-        "the median of the polls is {median}"
-    );
+    let load = Load::on(&llm);
+    let slots = SLOTS.to_string();
+    let fixture = Fixture::with_provider(llm, &[("FOREBAY_CONCURRENCY", &slots)]).await;
+    load.assert_mostly_right(&fixture.client).await;
 }
