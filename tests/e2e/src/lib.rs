@@ -10,6 +10,7 @@
 //! - [`files`]: a search in the files of a folder
 //! - [`keys_command`]: `forebay keys`
 //! - [`expected_times`]: a load near the capacity, and whether the expected times of its jobs are right
+//! - [`slow_clients`]: clients that send one byte a second, beside a normal one
 //! - [`slowdown`]: how busy the machine is, for bounds on times
 //! - [`metrics`]: the metrics of a process, and promtool
 //! - [`python`]: the Python interpreter with the packages that tests need
@@ -37,5 +38,6 @@ pub mod python;
 pub mod random_requests;
 pub mod readme;
 pub mod session_defaults;
+pub mod slow_clients;
 pub mod slowdown;
 pub mod trace_tree;

@@ -19,6 +19,7 @@ mod replace_turns;
 mod retry_and_delete;
 mod scaling;
 mod session_defaults;
+mod slow_clients;
 mod start;
 mod takeover;
 mod tenant_limits;
