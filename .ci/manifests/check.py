@@ -1,4 +1,7 @@
-"""Checks all rendered variants of deploy/kubernetes, then tests the checks themselves. .ci/kubernetes starts this."""
+"""Checks all rendered variants of deploy/kubernetes and the ports of docker-compose.yml, then tests the checks themselves.
+
+.ci/kubernetes starts this.
+"""
 
 import sys
 import time
@@ -8,6 +11,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parent)]
 sys.dont_write_bytecode = True
 
+import compose_ports
 import faults
 import rendering
 import tools
@@ -22,6 +26,10 @@ def main():
             print(f"{name}: {fault}", file=sys.stderr)
         wrong += len(found)
         print(f"== {name}: {len(documents)} documents, {len(found)} faults, {time.monotonic() - began:.1f} s", flush=True)
+    found = compose_ports.faults()
+    for fault in found:
+        print(f"docker-compose.yml: {fault}", file=sys.stderr)
+    wrong += len(found)
     suite = unittest.defaultTestLoader.discover(str(Path(__file__).resolve().parent / "tests"))
     result = unittest.TextTestRunner(verbosity=1).run(suite)
     failed = len(result.failures) + len(result.errors)
