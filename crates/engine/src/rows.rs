@@ -315,8 +315,13 @@ fn collect<T, R>(
     items.iter().map(row).collect()
 }
 
+/// The most bytes of most documents. With less, a buffer grows several times.
+const DOCUMENT_BYTES: usize = 512;
+
 fn json<T: Serialize>(document: &T) -> Result<String, StoreError> {
-    serde_json::to_string(document).map_err(broken_data)
+    let mut bytes = Vec::with_capacity(DOCUMENT_BYTES);
+    serde_json::to_writer(&mut bytes, document).map_err(broken_data)?;
+    String::from_utf8(bytes).map_err(broken_data)
 }
 
 #[cfg(test)]

@@ -67,7 +67,8 @@ async fn refuse_or_run(around: &AroundHandlers, request: Request, next: Next) ->
         return refusal;
     }
     match &around.limiter {
-        Some(limiter) => within_limits(limiter, request, run).await,
+        // Boxed, so that the future of a request without limits stays small.
+        Some(limiter) => Box::pin(within_limits(limiter, request, run)).await,
         None => run(request).await,
     }
 }

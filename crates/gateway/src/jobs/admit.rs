@@ -47,7 +47,8 @@ const READY: State = State::Queued { not_before: None };
 
 /// A valid submit, ready to be admitted under an id.
 pub(super) struct PreparedJob {
-    pub(super) submission: Submission,
+    /// Boxed, because the future of a submit is moved several times.
+    pub(super) submission: Box<Submission>,
     /// The model of the submit, of its session or of the gateway.
     pub(super) model: String,
     pub(super) caller: Caller,
@@ -88,11 +89,34 @@ impl PreparedJob {
                 problem,
                 is_refusal: true,
             })?;
-        let (submission, caller) = (self.submission, self.caller);
+        let timeout = self.timeout;
+        let (caller, job, change) = self.into_change(id, keep_until);
+        let class = job.meta.class;
+        let applied = permits.apply(state, change, timeout).await;
+        match applied {
+            Ok(applied) => {
+                state.admission.record_store_full(false);
+                tracing::debug!(job_id = %id, %class, "job accepted");
+                Ok(accepted_new(state, &caller, &job.meta, &applied)?)
+            }
+            Err(LaneError::Refused(Refused::Exists)) => {
+                Ok(Box::pin(existing_job(state, &caller, &job.meta)).await?)
+            }
+            Err(error) => Err(admit_error(state, class, &error)),
+        }
+    }
+
+    /// The change that admits the job under this id.
+    fn into_change(
+        self,
+        id: JobId,
+        keep_until: Option<TimeMs>,
+    ) -> (Caller, Arc<NewJob>, LaneChange) {
+        let submission = *self.submission;
         let meta = JobMeta {
             v: DocumentVersion::FIRST,
             id,
-            tenant: caller.tenant().clone(),
+            tenant: self.caller.tenant().clone(),
             session: submission.session,
             model: self.model,
             class: submission.class,
@@ -110,7 +134,6 @@ impl PreparedJob {
             is_tool_results: submission.is_tool_results,
             if_busy: submission.if_busy,
         };
-        let class = meta.class;
         let request = submission.request;
         let job = Arc::new(NewJob { meta, request });
         // The commit may continue after the timeout with the job in memory, so the change keeps the reservation.
@@ -118,24 +141,21 @@ impl PreparedJob {
         if let Some(memory) = self.memory {
             change = change.with_reserved(memory);
         }
-        let applied = permits.apply(state, change, self.timeout).await;
-        match applied {
-            Ok(applied) => {
-                state.admission.record_store_full(false);
-                tracing::debug!(job_id = %id, %class, "job accepted");
-                Ok(accepted_new(state, &caller, &job.meta, &applied)?)
-            }
-            // The job already exists. Another request with the same key admitted it, or `Lanes` repeated this commit
-            // because its confirmation was lost.
-            Err(LaneError::Refused(Refused::Exists)) => {
-                match state.read_job(caller.tenant(), id).await? {
-                    Some(job) => Ok(accepted_job(state, &caller, job)?),
-                    None if state.is_job_deleted(id).await? => Err(Problem::job_deleted().into()),
-                    None => Ok(accepted_new(state, &caller, &job.meta, &Applied::Done)?),
-                }
-            }
-            Err(error) => Err(admit_error(state, class, &error)),
-        }
+        (self.caller, job, change)
+    }
+}
+
+/// The response for a job that exists already: another request with the same key admitted it, or `Lanes` repeated the commit because its
+/// confirmation was lost.
+async fn existing_job(
+    state: &ApiState,
+    caller: &Caller,
+    meta: &JobMeta,
+) -> Result<Accepted, Problem> {
+    match state.read_job(caller.tenant(), meta.id).await? {
+        Some(job) => accepted_job(state, caller, job),
+        None if state.is_job_deleted(meta.id).await? => Err(Problem::job_deleted()),
+        None => accepted_new(state, caller, meta, &Applied::Done),
     }
 }
 

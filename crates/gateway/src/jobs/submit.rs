@@ -50,7 +50,7 @@ pub(crate) async fn post(
     }
     let wait_permit = wait_time.permit(&state);
     let mut response = if wait_permit.is_some() {
-        wait_for_end(&state, &caller, accepted, wait_time).await
+        Box::pin(wait_for_end(&state, &caller, accepted, wait_time)).await
     } else {
         accepted.response
     };
@@ -123,6 +123,7 @@ async fn submit(
     let memory = state.bodies.reserve_parsed(&mut body).await?;
     let has_default_model = state.settings.default_model.is_some();
     let submission = body.compute(|bytes| validation::submission(bytes, has_default_model))?;
+    let submission = Box::new(submission);
     let new_id = JobId::fresh(caller.tenant(), submission.session.as_ref());
     task_context::update(|context| context.session.clone_from(&submission.session));
     // An interrupt moves the inputs of the waiting jobs into the session, and they may be large.
@@ -135,7 +136,7 @@ async fn submit(
         Err(refusal) => {
             // A repeated submit gets its job, also if its session has changed since.
             let Some(key) = key else { return Err(refusal) };
-            let job = key.admitted_job().await?.ok_or(refusal)?;
+            let job = Box::pin(key.admitted_job()).await?.ok_or(refusal)?;
             return Ok((accepted_job(state, caller, *job)?.replayed(), wait_time));
         }
     };
@@ -159,7 +160,8 @@ async fn submit(
         let accepted = job.admit(state, new_id, None, permits).await?;
         return Ok((accepted, wait_time));
     };
-    let accepted = submit_with_key(state, limited, job, new_id, &key).await?;
+    // Boxed, so that it does not enlarge the future of a submit without a key.
+    let accepted = Box::pin(submit_with_key(state, limited, job, new_id, &key)).await?;
     Ok((accepted, wait_time))
 }
 

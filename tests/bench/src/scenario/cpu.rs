@@ -1,4 +1,4 @@
-//! The CPU time of a job, by process, from its submit to its result: of one binary, or of two in alternating order.
+//! The CPU time of a job, by process, from its submit to its result, or of its submit alone: of one binary, or of two in alternating order.
 
 use std::{
     io::Write as _,
@@ -12,7 +12,7 @@ use super::{
     backlog::{self, Size},
     cpu_time::{ALL_PARTS, CpuTime},
     idle::Settle,
-    steady,
+    steady, submits,
 };
 use crate::{
     installation::{Installation, Kind, Servers, Setup},
@@ -63,6 +63,8 @@ enum LoadKind {
     Backlog,
     /// Workers run the jobs as they come, at a steady rate.
     Steady,
+    /// Jobs are submitted without workers, in small batches to each of two builds in turns. Needs --against.
+    Submits,
 }
 
 impl Options {
@@ -78,6 +80,10 @@ impl Options {
 /// Measures, and prints a line for each run or pair, and the medians.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     ensure!(options.rate >= 1.0, "--rate must be at least 1");
+    ensure!(
+        options.load != LoadKind::Submits || options.against.is_some(),
+        "--load submits compares two builds: add --against"
+    );
     let binary = binary::forebay(options.run.binary.as_deref()).await?;
     let against = match &options.against {
         Some(against) => Some(binary::forebay(Some(against)).await?),
@@ -160,8 +166,10 @@ async fn pairs(
     let mut ratios = Figures::default();
     for number in 1..=options.pairs() {
         let measure = |binary| measure(options, kind, binary, servers);
+        let (new, old) = if options.load == LoadKind::Submits {
+            submits_in_turns(options, kind, [binary, against], servers).await?
         // The order alternates, so that a machine that becomes slower or faster favours neither.
-        let (new, old) = if number % 2 == 1 {
+        } else if number % 2 == 1 {
             let new = measure(binary).await?;
             (new, measure(against).await?)
         } else {
@@ -175,6 +183,7 @@ async fn pairs(
             .into_iter()
             .zip(old)
             .map(|((part, new), (_, old))| (part, new / old))
+            .filter(|(_, ratio)| ratio.is_finite())
             .collect();
         let shown = pair
             .iter()
@@ -211,18 +220,47 @@ fn describe(figures: &[(String, f64)]) -> String {
     figures.collect::<Vec<_>>().join("; ")
 }
 
-async fn measure(
-    options: &Options,
+/// Starts an installation of this binary.
+async fn start(
     kind: Kind,
     (binary, keys): Measurable<'_>,
     servers: &Servers,
-) -> anyhow::Result<Measured> {
+) -> anyhow::Result<Installation> {
     let mut setup = Setup::new(binary.to_owned(), 0);
     if let Some(path) = keys {
         let path = path.display().to_string();
         setup.variables.push(("FOREBAY_API_KEYS_FILE", path));
     }
-    let mut installation = Installation::start(kind, &setup, servers).await?;
+    Installation::start(kind, &setup, servers).await
+}
+
+/// Measures submits to an installation of each binary.
+async fn submits_in_turns(
+    options: &Options,
+    kind: Kind,
+    [binary, against]: [Measurable<'_>; 2],
+    servers: &Servers,
+) -> anyhow::Result<(Measured, Measured)> {
+    let new = start(kind, binary, servers).await?;
+    let old = start(kind, against, servers).await?;
+    let jobs = options.jobs() as usize;
+    let batch = jobs.min(submits::BATCH);
+    let batches = jobs.div_ceil(batch);
+    let cpu = submits::measure([&new, &old], batches, batch, options.run.sessions).await?;
+    let [new, old] = cpu.map(|cpu| Measured {
+        cpu,
+        others: Vec::new(),
+    });
+    Ok((new, old))
+}
+
+async fn measure(
+    options: &Options,
+    kind: Kind,
+    binary: Measurable<'_>,
+    servers: &Servers,
+) -> anyhow::Result<Measured> {
+    let mut installation = start(kind, binary, servers).await?;
     let jobs = options.jobs();
     let sessions = options.run.sessions;
     if options.load == LoadKind::Steady {

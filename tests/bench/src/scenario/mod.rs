@@ -12,5 +12,6 @@ mod latency;
 pub(crate) mod raw;
 pub(crate) mod spike;
 mod steady;
+mod submits;
 pub(crate) mod throughput;
 pub(crate) mod workers;

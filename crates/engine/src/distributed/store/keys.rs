@@ -38,12 +38,17 @@
 //! The counts of deferred heads and of the jobs behind them have hashes of their own, because an older process reports an error
 //! for a field of `fb:{p}:c` or `fb:{p}:d` that it does not know.
 
+use std::fmt::{self, Write as _};
+
 use forebay_shared::{
     account::AccountKey,
     class::Class,
     ids::{JobId, LaneKey, SessionId, TenantId},
     store::Topic,
 };
+
+/// The most bytes of most keys.
+const KEY_BYTES: usize = 96;
 
 /// The names of all keys that begin with one prefix.
 #[derive(Clone, Debug)]
@@ -60,62 +65,70 @@ impl Keys {
 
     /// The prefix of all keys of a partition.
     pub(super) fn partition_prefix(&self, partition: u8) -> String {
-        format!("{}:{{{partition:02x}}}:", self.prefix)
+        self.in_partition(partition, format_args!(""))
+    }
+
+    /// A key of a partition.
+    fn in_partition(&self, partition: u8, name: fmt::Arguments<'_>) -> String {
+        let mut key = String::with_capacity(KEY_BYTES);
+        // A write to a string cannot fail.
+        let _always_ok = write!(key, "{}:{{{partition:02x}}}:{name}", self.prefix);
+        key
     }
 
     /// A lane's document.
     pub(super) fn lane(&self, lane: &LaneKey) -> String {
-        format!("{}l:{lane}", self.partition_prefix(lane.partition()))
+        self.in_partition(lane.partition(), format_args!("l:{lane}"))
     }
 
     /// A job's record.
     pub(super) fn job(&self, job: JobId) -> String {
-        format!("{}j:{job}", self.partition_prefix(job.partition()))
+        self.in_partition(job.partition(), format_args!("j:{job}"))
     }
 
     /// The timers of a partition.
     pub(super) fn timers(&self, partition: u8) -> String {
-        format!("{}t", self.partition_prefix(partition))
+        self.in_partition(partition, format_args!("t"))
     }
 
     /// The index of the running and ready heads of a partition.
     pub(super) fn heads(&self, partition: u8) -> String {
-        format!("{}h", self.partition_prefix(partition))
+        self.in_partition(partition, format_args!("h"))
     }
 
     /// The index with this [`deferred_name`] of a partition.
     pub(super) fn deferred(&self, partition: u8, name: &str) -> String {
-        format!("{}d:{name}", self.partition_prefix(partition))
+        self.in_partition(partition, format_args!("d:{name}"))
     }
 
     /// The list of the jobs of a partition.
     pub(super) fn listed(&self, partition: u8) -> String {
-        format!("{}jl", self.partition_prefix(partition))
+        self.in_partition(partition, format_args!("jl"))
     }
 
     /// The list of the sessions of a partition.
     pub(super) fn listed_sessions(&self, partition: u8) -> String {
-        format!("{}sl", self.partition_prefix(partition))
+        self.in_partition(partition, format_args!("sl"))
     }
 
     /// The counts of a partition.
     pub(super) fn counts(&self, partition: u8) -> String {
-        format!("{}c", self.partition_prefix(partition))
+        self.in_partition(partition, format_args!("c"))
     }
 
     /// The session with this [`session_name`], in its partition.
     pub(super) fn session(&self, partition: u8, name: &str) -> String {
-        format!("{}s:{name}", self.partition_prefix(partition))
+        self.in_partition(partition, format_args!("s:{name}"))
     }
 
     /// The index of a partition's idle sessions (those without live jobs), by last use.
     pub(super) fn sessions_by_use(&self, partition: u8) -> String {
-        format!("{}su", self.partition_prefix(partition))
+        self.in_partition(partition, format_args!("su"))
     }
 
     /// The index of a partition's idle sessions, by expiry.
     pub(super) fn sessions_by_expiry(&self, partition: u8) -> String {
-        format!("{}sx", self.partition_prefix(partition))
+        self.in_partition(partition, format_args!("sx"))
     }
 
     /// An idempotency key.

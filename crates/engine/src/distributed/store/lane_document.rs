@@ -15,6 +15,8 @@
 //!
 //! With this line, the scripts need not parse JSON. The version and the code have fixed positions.
 
+use std::fmt::Write as _;
+
 use forebay_shared::{
     document,
     ids::{JobId, LaneKey, ProcessId},
@@ -28,6 +30,9 @@ use crate::{
     rejection::broken_data,
     rows::{HeadRow, LaneRow},
 };
+
+/// The most bytes of most first lines.
+const LINE_BYTES: usize = 192;
 
 /// The stored text is not the document of a lane.
 #[derive(Debug, thiserror::Error)]
@@ -56,31 +61,33 @@ pub(super) const fn head_code(head: Option<&HeadRow>) -> char {
 /// Writes the document of a lane.
 pub(super) fn write(lane: &LaneRow, version: LaneVersion) -> String {
     let code = head_code(lane.head.as_ref());
-    let head = match &lane.head {
+    let mut document = String::with_capacity(lane.json.len() + LINE_BYTES);
+    // A write to a string cannot fail.
+    let _always_ok = write!(
+        document,
+        "{};{code};{};",
+        version.simple(),
+        lane.entry_count
+    );
+    match &lane.head {
         Some(head) => {
             let worker = match &head.state {
                 HeadState::Running(worker) => worker.as_str(),
                 _ => "",
             };
             let (admitted_at, deadline) = (head.admitted_at.0, head.deadline.0);
-            let index = match &head.state {
+            let _always_ok = write!(document, "{};{worker};{admitted_at};{deadline}", head.job);
+            if let HeadState::Deferred(account, class) = &head.state {
                 // A line feed would end the line. A name without it is a wrong name, so the scripts return the document.
-                HeadState::Deferred(account, class) => {
-                    let name = deferred_name(account, *class).replace('\n', "");
-                    format!(";{};{name}", u8::from(head.claimed))
-                }
-                _ => String::new(),
-            };
-            format!("{};{worker};{admitted_at};{deadline}{index}", head.job)
+                let name = deferred_name(account, *class).replace('\n', "");
+                let _always_ok = write!(document, ";{};{name}", u8::from(head.claimed));
+            }
         }
-        None => String::from(";;;"),
-    };
-    format!(
-        "{};{code};{};{head}\n{}",
-        version.simple(),
-        lane.entry_count,
-        lane.json,
-    )
+        None => document.push_str(";;;"),
+    }
+    document.push('\n');
+    document.push_str(&lane.json);
+    document
 }
 
 /// Reads a lane and its version.

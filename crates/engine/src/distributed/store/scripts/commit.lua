@@ -6,35 +6,36 @@
 --
 -- An error does not undo earlier writes of a script. So every check comes before the first write, and no
 -- later write can fail because of an argument.
-local prefix, expected, document, head_code, at, session = unpack(ARGV, 1, 6)
-local outcome_count = tonumber(ARGV[7])
-local run_inputs_of = ARGV[8 + outcome_count]
-local needs_run_inputs = ARGV[9 + outcome_count] ~= ''
-local replace_from = ARGV[10 + outcome_count]
-local old = redis.call('GET', KEYS[1])
+local prefix, expected, document, head_code, at, session = unpack(argv, 1, 6)
+local outcome_count = tonumber(argv[7])
+local run_inputs_of = argv[8 + outcome_count]
+local needs_run_inputs = argv[9 + outcome_count] ~= ''
+local replace_from = argv[10 + outcome_count]
+local old = call('GET', KEYS[1])
 local next_arg = 11 + outcome_count
+-- A loop takes a length as text: Lua converts it.
 local function take()
   next_arg = next_arg + 1
-  return ARGV[next_arg - 1]
+  return argv[next_arg - 1]
 end
 
 -- Sets the expiry of a key. All times are times of the store's clock, which may differ from the server's clock.
 local function expire_at(key, time)
-  redis.call('PEXPIRE', key, string.format('%.0f', math.max(tonumber(time) - tonumber(at), 0)))
+  call('PEXPIRE', key, string.format('%.0f', math.max(tonumber(time) - tonumber(at), 0)))
 end
 
 local admitted = tonumber(take())
 local conflict = (old and string.sub(old, 1, 32) or '') ~= expected
 -- The list of new jobs has five arguments for each job, the id first.
 for index = 0, admitted - 1 do
-  conflict = conflict or redis.call('EXISTS', prefix .. 'j:' .. ARGV[next_arg + 5 * index]) == 1
+  conflict = conflict or call('EXISTS', prefix .. 'j:' .. argv[next_arg + 5 * index]) == 1
 end
 -- The list of repaired jobs follows. It has four arguments for each job: the id, the fence of its outcome, its new metadata,
 -- its entry in the list of jobs.
 local repaired_arg = next_arg + 5 * admitted
-for index = repaired_arg + 1, repaired_arg + 4 * tonumber(ARGV[repaired_arg]), 4 do
-  local record = redis.call('HMGET', prefix .. 'j:' .. ARGV[index], 'meta', 'mark')
-  conflict = conflict or not record[1] or not record[2] or cjson.decode(record[2])[2] ~= tonumber(ARGV[index + 1])
+for index = repaired_arg + 1, repaired_arg + 4 * tonumber(argv[repaired_arg]), 4 do
+  local record = call('HMGET', prefix .. 'j:' .. argv[index], 'meta', 'mark')
+  conflict = conflict or not record[1] or not record[2] or cjson.decode(record[2])[2] ~= tonumber(argv[index + 1])
 end
 -- Whether no document of run inputs has another version than the first, which all releases read. A document with the version at
 -- another place, and one whose inner objects have a field `v`, may be of another version.
@@ -57,11 +58,11 @@ if conflict then return lane_reply(prefix, old, session, 8, outcome_count, run_i
 -- The position of the first turn that is replaced; nil if no turn is.
 local replaced_position
 if replace_from ~= '' then
-  local dropped, gaps, stored_bytes = unpack(redis.call('HMGET', prefix .. 's:' .. session, 'dropped', 'gaps', 'bytes'))
+  local dropped, gaps, stored_bytes = unpack(call('HMGET', prefix .. 's:' .. session, 'dropped', 'gaps', 'bytes'))
   gaps = read_gaps(gaps)
   replaced_position = position_from(gaps, tonumber(replace_from))
   local index = replaced_position - tonumber(dropped or 0)
-  local is_there = stored_bytes and stored_bytes ~= '0' and index >= 0 and index < redis.call('LLEN', prefix .. 'u:' .. session)
+  local is_there = stored_bytes and stored_bytes ~= '0' and index >= 0 and index < call('LLEN', prefix .. 'u:' .. session)
   if not is_there or turn_number(gaps, replaced_position) ~= tonumber(replace_from) then return 2 end
 end
 
@@ -73,101 +74,101 @@ local counts_key = prefix .. 'c'
 -- The lane, and the index of heads.
 local lane = string.sub(KEYS[1], #prefix + 3)
 if document == '' then
-  redis.call('DEL', KEYS[1])
+  call('DEL', KEYS[1])
 else
-  redis.call('SET', KEYS[1], document)
+  call('SET', KEYS[1], document)
 end
 local old_head_code = old and string.sub(old, 34, 34) or '-'
 if old_head_code ~= head_code then
   -- Deferred heads have an index of their own.
-  if old_head_code ~= '-' and old_head_code ~= 'd' then redis.call('ZREM', prefix .. 'h', old_head_code .. lane) end
-  if head_code ~= '-' and head_code ~= 'd' then redis.call('ZADD', prefix .. 'h', 0, head_code .. lane) end
+  if old_head_code ~= '-' and old_head_code ~= 'd' then call('ZREM', prefix .. 'h', old_head_code .. lane) end
+  if head_code ~= '-' and head_code ~= 'd' then call('ZADD', prefix .. 'h', 0, head_code .. lane) end
 end
 
 -- Records of new jobs.
 for _ = 1, admitted do
   local key = prefix .. 'j:' .. take()
-  redis.call('HSET', key, 'meta', take(), 'request', take(), 'keep_until', take(), 'lane', lane)
-  redis.call('ZADD', prefix .. 'jl', 0, take())
+  call('HSET', key, 'meta', take(), 'request', take(), 'keep_until', take(), 'lane', lane)
+  call('ZADD', prefix .. 'jl', 0, take())
 end
 
 -- Jobs that had ended and are live again.
-for _ = 1, tonumber(take()) do
+for _ = 1, take() do
   local key, _fence, meta, listed = prefix .. 'j:' .. take(), take(), take(), take()
-  redis.call('HSET', key, 'meta', meta)
+  call('HSET', key, 'meta', meta)
   -- Releases without lists have not listed the job.
-  redis.call('ZADD', prefix .. 'jl', 0, listed)
-  redis.call('HDEL', key, 'mark', 'outcome')
-  redis.call('PERSIST', key)
+  call('ZADD', prefix .. 'jl', 0, listed)
+  call('HDEL', key, 'mark', 'outcome')
+  call('PERSIST', key)
 end
 
 -- The index of deferred heads: the name and class of the entry before the commit, or ''; then the name, class and time of the
 -- entry after it, or ''. A process of an older release counts a deferred head as one that waits for its next try (`w`) and
 -- does not change the index. So `w` is corrected if the index is not as this process expects.
-for _ = 1, tonumber(take()) do
+for _ = 1, take() do
   local name, tenant_class = take(), take()
   if name ~= '' and not remove_deferred(prefix, name, tenant_class, lane) then
-    redis.call('HINCRBY', counts_key, tenant_class .. '|w', -1)
+    call('HINCRBY', counts_key, tenant_class .. '|w', -1)
   end
   local new_name, new_tenant_class, admitted_at = take(), take(), take()
   if new_name ~= '' then
-    if redis.call('ZADD', prefix .. 'd:' .. new_name, admitted_at, lane) == 1 then
+    if call('ZADD', prefix .. 'd:' .. new_name, admitted_at, lane) == 1 then
       count_deferred(prefix, new_name, new_tenant_class, 1)
     else
-      redis.call('HINCRBY', counts_key, new_tenant_class .. '|w', 1)
+      call('HINCRBY', counts_key, new_tenant_class .. '|w', 1)
     end
   end
 end
 
 -- The counts of jobs behind deferred heads. They come after the index, because the last entry of an account that leaves the
 -- index resets its count.
-for _ = 1, tonumber(take()) do
+for _ = 1, take() do
   count_behind(prefix, take(), take())
 end
 
 -- Timers, and the index of queued jobs by time of admission. The time of admission is '' while a worker runs the job.
-for _ = 1, tonumber(take()) do
+for _ = 1, take() do
   local job, timer, queued_key, admitted_at = take(), take(), prefix .. 'w:' .. take(), take()
-  redis.call('ZADD', prefix .. 't', timer, job)
+  call('ZADD', prefix .. 't', timer, job)
   if admitted_at == '' then
-    redis.call('ZREM', queued_key, job)
+    call('ZREM', queued_key, job)
   else
-    redis.call('ZADD', queued_key, admitted_at, job)
+    call('ZADD', queued_key, admitted_at, job)
   end
 end
 
 -- Outcomes. A job that ends loses its timer.
-for _ = 1, tonumber(take()) do
+for _ = 1, take() do
   local job, queued_key, summary, outcome, deletable_at = take(), prefix .. 'w:' .. take(), take(), take(), take()
   local key = prefix .. 'j:' .. job
-  local keep_until = redis.call('HGET', key, 'keep_until')
+  local keep_until = call('HGET', key, 'keep_until')
   -- Every live job has a record. Without one, no read could find the outcome, so no outcome is written.
   if keep_until then
-    redis.call('HSET', key, 'mark', summary, 'outcome', outcome)
+    call('HSET', key, 'mark', summary, 'outcome', outcome)
     if tonumber(keep_until) > tonumber(deletable_at) then deletable_at = keep_until end
     expire_at(key, deletable_at)
   end
-  redis.call('ZREM', prefix .. 't', job)
+  call('ZREM', prefix .. 't', job)
   -- A claim has taken the running job out of the index of queued jobs.
-  if job ~= ran then redis.call('ZREM', queued_key, job) end
+  if job ~= ran then call('ZREM', queued_key, job) end
 end
 
 -- Counts.
-for _ = 1, tonumber(take()) do
-  redis.call('HINCRBY', counts_key, take(), take())
+for _ = 1, take() do
+  call('HINCRBY', counts_key, take(), take())
 end
 
 -- The session: one change or none. A session has an expiry only while it has no live jobs.
-for _ = 1, tonumber(take()) do
+for _ = 1, take() do
   local session_key, turns_key = prefix .. 's:' .. session, prefix .. 'u:' .. session
   local expires_at, turns_max, bytes_max = take(), tonumber(take()), tonumber(take())
   local is_live = expires_at == ''
   local sent_bytes, input_tokens = take(), take()
   -- Both indexes have the same sessions. A session with live jobs is in none of them.
-  local indexed_expiry = not was_live and redis.call('ZSCORE', prefix .. 'sx', session)
+  local indexed_expiry = not was_live and call('ZSCORE', prefix .. 'sx', session)
   -- A new job does not continue an expired session.
-  if indexed_expiry and tonumber(indexed_expiry) <= tonumber(at) then redis.call('DEL', session_key, turns_key) end
-  local stored = redis.call('HMGET', session_key, 'updated_at', 'bytes', 'dropped', 'gaps', 'created_at')
+  if indexed_expiry and tonumber(indexed_expiry) <= tonumber(at) then call('DEL', session_key, turns_key) end
+  local stored = call('HMGET', session_key, 'updated_at', 'bytes', 'dropped', 'gaps', 'created_at')
   local updated_at, bytes, first_position, gaps, created_at = unpack(stored, 1, 5)
   local is_new = not updated_at
   -- A list of turns may be left of a session whose hash is gone. It may have an expiry. Reads ignore it, because the new session has
@@ -178,81 +179,81 @@ for _ = 1, tonumber(take()) do
   if replaced_position then
     gaps = gaps or {}
     local index = replaced_position - first_position
-    local count = redis.call('LLEN', turns_key)
+    local count = call('LLEN', turns_key)
     local next_number = turn_number(gaps, first_position + count - 1) + 1
     if index == 0 then
       bytes = 0
-      redis.call('DEL', turns_key)
+      call('DEL', turns_key)
     else
       -- A few turns at a time, because all of them may take much memory.
       for first = index, count - 1, 8 do
-        for _, turn in ipairs(redis.call('LRANGE', turns_key, first, first + 7)) do bytes = bytes - #turn end
+        for _, turn in ipairs(call('LRANGE', turns_key, first, first + 7)) do bytes = bytes - #turn end
       end
-      redis.call('LTRIM', turns_key, 0, index - 1)
+      call('LTRIM', turns_key, 0, index - 1)
     end
     while #gaps > 0 and gaps[#gaps][1] >= replaced_position do gaps[#gaps] = nil end
     gaps[#gaps + 1] = {replaced_position, next_number - replaced_position}
   end
-  if is_new and indexed_expiry then redis.call('DEL', turns_key) end
+  if is_new and indexed_expiry then call('DEL', turns_key) end
   local appended, turns = {}, 0
-  for index = 1, tonumber(take()) do
+  for index = 1, take() do
     appended[index] = take()
     bytes = bytes + #appended[index]
   end
   -- `unpack` is limited to some thousand values.
   for first = 1, #appended, 1000 do
     local last = math.min(first + 999, #appended)
-    turns = redis.call('RPUSH', turns_key, unpack(appended, first, last))
+    turns = call('RPUSH', turns_key, unpack(appended, first, last))
     if not has_turns and turns > last then
-      redis.call('DEL', turns_key)
-      turns = redis.call('RPUSH', turns_key, unpack(appended, first, last))
+      call('DEL', turns_key)
+      turns = call('RPUSH', turns_key, unpack(appended, first, last))
     end
   end
-  if #appended == 0 and has_turns then turns = redis.call('LLEN', turns_key) end
+  if #appended == 0 and has_turns then turns = call('LLEN', turns_key) end
   -- The newest turn stays, whatever its size.
   local dropped = 0
   while turns > 1 and (turns > turns_max or bytes > bytes_max) do
-    bytes = bytes - #redis.call('LPOP', turns_key)
+    bytes = bytes - #call('LPOP', turns_key)
     turns = turns - 1
     dropped = dropped + 1
   end
   -- So the number of a turn does not change when older turns are dropped.
-  if dropped > 0 then redis.call('HINCRBY', session_key, 'dropped', dropped) end
+  if dropped > 0 then call('HINCRBY', session_key, 'dropped', dropped) end
   if gaps and (replaced_position or dropped > 0) then
-    redis.call('HSET', session_key, 'gaps', write_gaps(gaps, first_position + dropped))
+    call('HSET', session_key, 'gaps', write_gaps(gaps, first_position + dropped))
   end
   if is_new or tonumber(updated_at) < tonumber(at) then updated_at = at end
   local fields = {'updated_at', updated_at, 'bytes', bytes}
   if is_new then fields[5], fields[6] = 'created_at', at end
   if sent_bytes ~= '' then
-    redis.call('HSET', session_key, 'sent_bytes', sent_bytes, 'input_tokens', input_tokens, unpack(fields))
+    call('HSET', session_key, 'sent_bytes', sent_bytes, 'input_tokens', input_tokens, unpack(fields))
   else
-    redis.call('HSET', session_key, unpack(fields))
+    call('HSET', session_key, unpack(fields))
   end
   -- Releases without this list have not listed the session.
   if is_new or not was_live then list_session(prefix, session, created_at or at) end
-  if is_live ~= was_live then redis.call('HINCRBY', counts_key, '#', is_live and 1 or -1) end
+  if is_live ~= was_live then call('HINCRBY', counts_key, '#', is_live and 1 or -1) end
   if not is_live then
-    redis.call('ZADD', prefix .. 'su', updated_at, session)
-    redis.call('ZADD', prefix .. 'sx', expires_at, session)
+    call('ZADD', prefix .. 'su', updated_at, session)
+    call('ZADD', prefix .. 'sx', expires_at, session)
     expire_at(turns_key, expires_at)
     expire_at(session_key, expires_at)
     -- A hold expires together with its session.
     if document ~= '' then expire_at(KEYS[1], expires_at) end
   elseif not was_live then
     if indexed_expiry or not is_new then
-      redis.call('ZREM', prefix .. 'su', session)
-      redis.call('ZREM', prefix .. 'sx', session)
+      call('ZREM', prefix .. 'su', session)
+      call('ZREM', prefix .. 'sx', session)
     end
     if not is_new then
-      redis.call('PERSIST', turns_key)
-      redis.call('PERSIST', session_key)
+      call('PERSIST', turns_key)
+      call('PERSIST', session_key)
     end
   end
 end
 
 -- Notices.
-for _ = 1, tonumber(take()) do
-  redis.call('PUBLISH', take(), take())
+for _ = 1, take() do
+  call('PUBLISH', take(), take())
 end
 return needed and {1, needed} or 1

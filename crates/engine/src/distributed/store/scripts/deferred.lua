@@ -4,23 +4,23 @@
 
 local function count_deferred(prefix, name, tenant_class, change)
   for _, field in ipairs({'a|' .. name, 't|' .. tenant_class}) do
-    if redis.call('HINCRBY', prefix .. 'd', field, change) == 0 then
-      redis.call('HDEL', prefix .. 'd', field)
+    if call('HINCRBY', prefix .. 'd', field, change) == 0 then
+      call('HDEL', prefix .. 'd', field)
       -- An older release does not count the jobs behind a head. This ends an error of the count that its commits caused.
-      if field == 'a|' .. name then redis.call('HDEL', prefix .. 'db', name) end
+      if field == 'a|' .. name then call('HDEL', prefix .. 'db', name) end
     end
   end
 end
 
 local function count_behind(prefix, name, change)
-  if redis.call('HINCRBY', prefix .. 'db', name, change) <= 0 then
-    redis.call('HDEL', prefix .. 'db', name)
+  if call('HINCRBY', prefix .. 'db', name, change) <= 0 then
+    call('HDEL', prefix .. 'db', name)
   end
 end
 
 -- Removes the entry of a lane. Returns whether there was one.
 local function remove_deferred(prefix, name, tenant_class, lane)
-  local removed = redis.call('ZREM', prefix .. 'd:' .. name, lane) == 1
+  local removed = call('ZREM', prefix .. 'd:' .. name, lane) == 1
   if removed then count_deferred(prefix, name, tenant_class, -1) end
   return removed
 end

@@ -1,5 +1,8 @@
 -- Functions that several scripts share.
 
+-- Lua reads locals faster than globals. A commit uses these about 60 times.
+local call, argv = redis.call, ARGV
+
 -- The number of live jobs in a lane's document; 0 without a document.
 local function live_job_count(document)
   if not document then return 0 end
@@ -9,14 +12,15 @@ end
 -- Whether a session without live jobs has expired. Redis deletes expired keys by its own clock, which may differ from the
 -- store's clock, so an expired session may still be there.
 local function is_expired(prefix, session, now)
-  local expires_at = redis.call('ZSCORE', prefix .. 'sx', session)
+  local expires_at = call('ZSCORE', prefix .. 'sx', session)
   return expires_at and tonumber(expires_at) <= tonumber(now)
 end
 
--- Adds a session, `TENANT/SESSION`, to the list of sessions, unless it is there.
+-- Adds a session, `TENANT/SESSION`, to the list of sessions, unless it is there. `created_at` is text.
 local function list_session(prefix, session, created_at)
-  local tenant, id = string.match(session, '^([^/]*)/(.*)$')
-  redis.call('ZADD', prefix .. 'sl', 0, string.format('%s|%014.0f|', tenant, tonumber(created_at)) .. id)
+  local slash = string.find(session, '/', 1, true)
+  local time = string.rep('0', 14 - #created_at) .. created_at
+  call('ZADD', prefix .. 'sl', 0, string.sub(session, 1, slash - 1) .. '|' .. time .. '|' .. string.sub(session, slash + 1))
 end
 
 -- Run inputs of at most this many bytes are returned with a lane: INLINE_BYTES_MAX of the trait `Store`.
@@ -27,29 +31,29 @@ local inline_bytes_max = 65536
 -- With 0 bytes a session has no turns. Then the list, if there is one, is left of a session whose hash is gone.
 local function run_inputs(prefix, session, job, bytes_max)
   local job_key, stored = prefix .. 'j:' .. job, {false, false, false, false, false, false}
-  local bytes = redis.call('HSTRLEN', job_key, 'request')
+  local bytes = call('HSTRLEN', job_key, 'request')
   if session ~= '' then
-    stored = redis.call('HMGET', prefix .. 's:' .. session, 'sent_bytes', 'input_tokens', 'bytes', 'defaults', 'dropped', 'gaps')
+    stored = call('HMGET', prefix .. 's:' .. session, 'sent_bytes', 'input_tokens', 'bytes', 'defaults', 'dropped', 'gaps')
     bytes = bytes + tonumber(stored[3] or 0) + #(stored[4] or '')
   end
   if bytes > bytes_max then
-    local record = redis.call('HMGET', job_key, 'meta', 'mark')
+    local record = call('HMGET', job_key, 'meta', 'mark')
     return record[1] and not record[2] and bytes
   end
-  local record = redis.call('HMGET', job_key, 'meta', 'mark', 'request')
+  local record = call('HMGET', job_key, 'meta', 'mark', 'request')
   if not record[1] or record[2] then return false end
   local turns = {}
-  if session ~= '' and stored[3] ~= '0' then turns = redis.call('LRANGE', prefix .. 'u:' .. session, 0, -1) end
+  if session ~= '' and stored[3] ~= '0' then turns = call('LRANGE', prefix .. 'u:' .. session, 0, -1) end
   return {record[1], record[3], stored[1], stored[2], turns, stored[4], stored[5], stored[6]}
 end
 
 -- The reply of `load.lua`, which has three parts: the lane's document; the summaries of the outcomes of some jobs; and
 -- the run inputs of `job`. If they are large, or if the head of the lane runs, the third part is their size instead.
--- The jobs whose outcomes are read are the `outcome_count` arguments from ARGV[first_outcome] on.
+-- The jobs whose outcomes are read are the `outcome_count` arguments from argv[first_outcome] on.
 local function lane_reply(prefix, document, session, first_outcome, outcome_count, job)
   local summaries = {}
   for index = 1, outcome_count do
-    summaries[index] = redis.call('HGET', prefix .. 'j:' .. ARGV[first_outcome + index - 1], 'mark')
+    summaries[index] = call('HGET', prefix .. 'j:' .. argv[first_outcome + index - 1], 'mark')
   end
   local found_run_inputs = false
   if job ~= '' then
