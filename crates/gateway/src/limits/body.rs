@@ -15,7 +15,7 @@ use crate::{problem::Problem, validation::BodySchema};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LimitsBody {
-    /// The most requests in a window of time that submit or retry a job.
+    /// The most requests in a window of time that submit or retry a job, or write or fork a session.
     requests: Option<RequestsBody>,
     /// The most jobs that live at the same time.
     live_jobs: Option<LiveJobsBody>,

@@ -9,7 +9,7 @@ use serde::Serialize;
 #[schemars(rename = "TenantLimits")]
 pub(crate) struct LimitsView {
     tenant: TenantId,
-    /// The most requests in a window of time that submit or retry a job.
+    /// The most requests in a window of time that submit or retry a job, or write or fork a session.
     requests: Option<RequestsView>,
     /// The most jobs that live at the same time.
     live_jobs: Option<LiveJobsView>,

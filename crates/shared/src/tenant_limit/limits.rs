@@ -15,7 +15,7 @@ pub struct TenantLimits {
     /// The version of the document's form.
     #[serde(default)]
     pub v: DocumentVersion,
-    /// How many requests that submit or retry a job the tenant may make.
+    /// How many requests the tenant may make that submit or retry a job, or write or fork a session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<RequestLimit>,
     /// How many of the tenant's jobs may live.

@@ -50,9 +50,8 @@ impl ReportedCall {
                 match permit::take(worker, accounts, &permission.from_wake).await {
                     Ok(call) => call,
                     Err(denied) => {
-                        return Err(CallOutcome::Deferred(Box::new(permit::provider_wait(
-                            denied,
-                        ))));
+                        let wait = permit::provider_wait(denied, &run_inputs.meta.tenant);
+                        return Err(CallOutcome::Deferred(Box::new(wait)));
                     }
                 }
             }

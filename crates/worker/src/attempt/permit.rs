@@ -9,6 +9,7 @@ use forebay_runtime::{
 };
 use forebay_shared::{
     account::AccountKey,
+    ids::TenantId,
     job::JobError,
     queue::Delivery,
     store::StoreError,
@@ -136,7 +137,9 @@ pub(super) async fn defer(
     let wake = delivery.as_ref().map(|delivery| &delivery.wake)?;
     let job = wake.job;
     let code = denied.error.code.clone();
-    let defer = LaneChange::defer(wake.lane(), job, provider_wait(denied));
+    let lane = wake.lane();
+    let wait = provider_wait(denied, lane.tenant());
+    let defer = LaneChange::defer(lane, job, wait);
     match worker.member.lanes.apply(defer, DEFER_TIMEOUT).await {
         Ok(_) => {
             worker.member.metrics.worker.count_deferral(&code);
@@ -167,14 +170,42 @@ pub(super) async fn defer(
     }
 }
 
-/// What a job waits for after it was denied a permit.
-pub(super) fn provider_wait(denied: Denied) -> ProviderWait {
+/// What a job of this tenant waits for after it was denied a permit.
+///
+/// The error is that of another call. The provider's message may quote its prompt, so a job of a tenant with API keys gets only the
+/// code. Without keys all jobs belong to the default tenant.
+pub(super) fn provider_wait(denied: Denied, tenant: &TenantId) -> ProviderWait {
     let Denied { account, error } = denied;
-    ProviderWait {
-        account,
-        error: JobError {
+    let error = if *tenant == TenantId::default() {
+        JobError {
             detail: None,
             ..error
-        },
+        }
+    } else {
+        let message = format!("the provider takes no calls at present ({})", error.code);
+        JobError::new(&error.code, message)
+    };
+    ProviderWait { account, error }
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_runtime::accounts::Denied;
+    use forebay_shared::{account::AccountKey, ids::TenantId, job::JobError};
+
+    use super::provider_wait;
+
+    #[test]
+    fn a_tenant_does_not_see_what_the_provider_said_about_the_call_of_another() {
+        let denied = || Denied {
+            account: AccountKey::of_provider("main"),
+            error: JobError::new("provider_error", "could not read: my secret prompt"),
+        };
+        let own = provider_wait(denied(), &TenantId::default()).error;
+        assert_eq!(own.message, "could not read: my secret prompt");
+        let tenant = TenantId::parse("shop").expect("a valid tenant");
+        let other = provider_wait(denied(), &tenant).error;
+        assert_eq!(other.code, "provider_error");
+        assert!(!other.message.contains("secret"), "{}", other.message);
     }
 }
