@@ -19,8 +19,8 @@ use forebay_shared::{
     document::{DocumentVersion, UnknownFields},
     ids::JobId,
     job::{JobMeta, ReplacedTurns},
-    lane::{LANE_MAX, Refused, State},
-    store::{JobState, NewJob, StoreError},
+    lane::{LANE_MAX, Refused},
+    store::{JobState, LaneHead, NewJob, StoreError},
     time::TimeMs,
 };
 use forebay_telemetry::task_context;
@@ -41,9 +41,6 @@ use crate::{
     tenant_limits::Limited,
     validation::Submission,
 };
-
-/// The state of a job that may run.
-const READY: State = State::Queued { not_before: None };
 
 /// A valid submit, ready to be admitted under an id.
 pub(super) struct PreparedJob {
@@ -250,7 +247,7 @@ pub(super) fn accepted_new(
     let now = state.member.store.now();
     let (ahead, head) = match applied {
         Applied::Admitted { ahead, head } => (*ahead, head),
-        _ => (0, &READY),
+        _ => (0, &LaneHead::READY),
     };
     let position = QueuePosition::of_new(meta, ahead, head, &speed, now);
     let json = view::new_job(meta, position, &|time| state.show(time))?;

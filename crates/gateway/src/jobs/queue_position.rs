@@ -7,8 +7,8 @@ use forebay_runtime::gauge::Gauge;
 use forebay_shared::{
     class::Class,
     job::JobMeta,
-    lane::{Entry, State},
-    store::LiveJob,
+    lane::State,
+    store::{LaneHead, LiveJob},
     time::TimeMs,
 };
 use schemars::JsonSchema;
@@ -97,11 +97,11 @@ impl ClassSpeed {
 }
 
 impl QueuePosition {
-    /// The position of a job that is admitted now, behind so many jobs of its lane. `head` is the state of the first of them.
+    /// The position of a job that is admitted now, behind so many jobs of its lane. `head` is the first of them.
     pub(super) fn of_new(
         meta: &JobMeta,
         ahead: usize,
-        head: &State,
+        head: &LaneHead,
         speed: &ClassSpeed,
         now: TimeMs,
     ) -> Self {
@@ -119,7 +119,7 @@ impl QueuePosition {
             Self {
                 ahead_in_session: 0,
                 ahead_in_class: Some(0),
-                eta_s: speed.eta_s(run_left_s(&job.entry, speed, now)),
+                eta_s: speed.eta_s(run_left_s(job.head.running_since, speed, now)),
             }
         } else {
             let waiting = Waiting {
@@ -155,8 +155,8 @@ impl QueuePosition {
 struct Waiting<'a> {
     /// How many jobs of its lane come first.
     ahead: usize,
-    /// The state of the first job of its lane, which may be the job itself.
-    head: &'a State,
+    /// The first job of its lane, which may be the job itself.
+    head: &'a LaneHead,
     /// How many ready jobs of other lanes come first.
     ready_ahead: f64,
 }
@@ -164,14 +164,17 @@ struct Waiting<'a> {
 impl Waiting<'_> {
     fn position(&self, speed: &ClassSpeed, now: TimeMs) -> QueuePosition {
         let ahead = self.ahead as f64;
-        let pause_s = match self.head {
+        let pause_s = match &self.head.state {
             // When the provider may be called again is not known.
             State::Deferred(_) => None,
             State::Queued { not_before } => {
                 Some(not_before.map_or(0.0, |at| seconds(at.since_ms(now))))
             }
-            // The head has run for a while: it is halfway through, and does not wait for a worker.
-            State::Running { .. } => Some(-0.5 * speed.run_s - speed.wait_s(speed.ready)),
+            // The head does not wait for a worker, and has run for a while.
+            State::Running { .. } => {
+                let left_s = run_left_s(self.head.running_since, speed, now);
+                Some(left_s - speed.run_s - speed.wait_s(speed.ready))
+            }
         };
         // Each job of the lane waits for a worker and runs.
         let lane_s = ahead * (speed.wait_s(speed.ready) + speed.run_s);
@@ -192,11 +195,9 @@ impl ClassSpeed {
     }
 }
 
-/// How long a running job will probably run on, in seconds.
-fn run_left_s(entry: &Entry, speed: &ClassSpeed, now: TimeMs) -> f64 {
-    let began = entry.attempts.last().map(|attempt| attempt.started_at);
-    let run_ms = began.or(entry.started_at).map_or(0, |at| now.since_ms(at));
-    let run_s = seconds(run_ms);
+/// How long a job that has run since then will probably run on, in seconds.
+fn run_left_s(running_since: Option<TimeMs>, speed: &ClassSpeed, now: TimeMs) -> f64 {
+    let run_s = seconds(running_since.map_or(0, |at| now.since_ms(at)));
     (speed.run_s - run_s).max(run_s * OVERDUE_PART)
 }
 
@@ -217,6 +218,7 @@ mod tests {
         ids::{JobId, ProcessId, TenantId},
         job::{JobError, JobMeta},
         lane::{Deferral, State},
+        store::LaneHead,
         time::TimeMs,
     };
 
@@ -232,7 +234,26 @@ mod tests {
         shown_part: 1.0,
     };
 
-    fn of_new(ahead: usize, head: &State, speed: &ClassSpeed, expires_in_ms: u64) -> QueuePosition {
+    fn of_new(
+        ahead: usize,
+        state: &State,
+        speed: &ClassSpeed,
+        expires_in_ms: u64,
+    ) -> QueuePosition {
+        behind(ahead, state, None, speed, expires_in_ms)
+    }
+
+    fn behind(
+        ahead: usize,
+        state: &State,
+        running_since: Option<TimeMs>,
+        speed: &ClassSpeed,
+        expires_in_ms: u64,
+    ) -> QueuePosition {
+        let head = LaneHead {
+            state: state.clone(),
+            running_since,
+        };
         let tenant = TenantId::default();
         let meta = JobMeta {
             v: DocumentVersion::FIRST,
@@ -251,7 +272,7 @@ mod tests {
             retried_at: None,
             unknown: UnknownFields::NONE,
         };
-        QueuePosition::of_new(&meta, ahead, head, speed, NOW)
+        QueuePosition::of_new(&meta, ahead, &head, speed, NOW)
     }
 
     #[test]
@@ -284,11 +305,12 @@ mod tests {
             worker: ProcessId::fresh("w"),
             until: TimeMs(90_000),
         };
-        // Half of a run, then a wait and a run of its own.
-        assert_eq!(
-            of_new(1, &running, &SPEED, 86_400_000).eta_s,
-            Some(1.5 + 13.0)
-        );
+        // The rest of the run, then a wait and a run of its own. A run that takes longer than most goes on for a quarter of its time.
+        for (ran_ms, left_s) in [(0, 3.0), (1_000, 2.0), (8_000, 2.0)] {
+            let since = TimeMs(NOW.0 - ran_ms);
+            let position = behind(1, &running, Some(since), &SPEED, 86_400_000);
+            assert_eq!(position.eta_s, Some(left_s + 13.0), "{ran_ms}");
+        }
         let paused = State::Queued {
             not_before: Some(NOW.plus_ms(45_000)),
         };

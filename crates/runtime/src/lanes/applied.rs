@@ -1,6 +1,9 @@
 //! The result of a change that was made.
 
-use forebay_shared::{lane::State, store::RunInputs, time::TimeMs};
+use forebay_shared::{
+    store::{LaneHead, RunInputs},
+    time::TimeMs,
+};
 
 /// The result of a change that was made.
 #[derive(Debug)]
@@ -11,8 +14,8 @@ pub enum Applied {
     Admitted {
         /// How many jobs of the lane come before it.
         ahead: usize,
-        /// The state of the first job of the lane.
-        head: State,
+        /// The first job of the lane.
+        head: LaneHead,
     },
     /// The retry is committed, by this request or by an earlier one. The job has used up its tries, or it has ended otherwise
     /// meanwhile, so it is not tried again.

@@ -20,7 +20,7 @@ use forebay_shared::{
     ids::{JobId, LaneKey},
     job::Request,
     lane::{ClaimResult, Lane, State},
-    store::{INLINE_BYTES_MAX, LoadedLane, LoadedRunInputs, Store, StoreError},
+    store::{INLINE_BYTES_MAX, LaneHead, LoadedLane, LoadedRunInputs, Store, StoreError},
     time::TimeMs,
     turn::Turn,
 };
@@ -365,11 +365,7 @@ fn made(lane: &Lane, action: &Action) -> Applied {
         Action::Admit { .. } | Action::Repair { .. } => Applied::Admitted {
             // A later change of the same batch may have ended the job.
             ahead: position.unwrap_or(0),
-            head: lane
-                .head()
-                .map_or(State::Queued { not_before: None }, |head| {
-                    head.state.clone()
-                }),
+            head: lane.head().map_or(LaneHead::READY, LaneHead::of),
         },
         // The rules fail a job whose tries are used up.
         Action::Retry { .. } if position.is_none() => Applied::NotTriedAgain,

@@ -45,7 +45,7 @@ pub use deferred::{BehindChange, DeferredChange, DeferredEntry};
 pub use listing::{ListPosition, ListQuery};
 pub use read::{
     FoundJob, Head, HeadFilter, HeadPage, INLINE_BYTES_MAX, IdempotencyEntry, JobRecord,
-    JobRemoval, JobState, LiveJob, LoadedLane, LoadedRunInputs, REMOVED_JOB_MS,
+    JobRemoval, JobState, LaneHead, LiveJob, LoadedLane, LoadedRunInputs, REMOVED_JOB_MS,
     REMOVED_KEYED_JOB_MS, RunInputs, SessionRemoval, SetKeyResult, Timer, TurnRange,
 };
 pub use session_change::{SessionPut, SessionPutResult, SettingsSwap, SettingsSwapResult};

@@ -135,8 +135,36 @@ pub struct LiveJob {
     pub entry: Entry,
     /// How many jobs of the lane come before it.
     pub ahead: usize,
-    /// The state of the first job of the lane.
-    pub head: State,
+    /// The first job of the lane.
+    pub head: LaneHead,
+}
+
+/// The first job of a lane, as far as the jobs behind it depend on it.
+#[derive(Clone, Debug)]
+pub struct LaneHead {
+    /// The state of the job.
+    pub state: State,
+    /// When its attempt began, if a worker runs it.
+    pub running_since: Option<TimeMs>,
+}
+
+impl LaneHead {
+    /// A job that may run.
+    pub const READY: Self = Self {
+        state: State::Queued { not_before: None },
+        running_since: None,
+    };
+
+    /// The job of this entry.
+    #[must_use]
+    pub fn of(entry: &Entry) -> Self {
+        let is_running = matches!(entry.state, State::Running { .. });
+        let attempt = entry.attempts.last().filter(|_| is_running);
+        Self {
+            state: entry.state.clone(),
+            running_since: attempt.map(|attempt| attempt.started_at),
+        }
+    }
 }
 
 impl LiveJob {
@@ -147,7 +175,7 @@ impl LiveJob {
         Some(Self {
             entry: entry.clone(),
             ahead,
-            head: lane.head()?.state.clone(),
+            head: LaneHead::of(lane.head()?),
         })
     }
 }

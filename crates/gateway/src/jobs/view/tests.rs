@@ -5,8 +5,7 @@ use forebay_shared::{
     document::{DocumentVersion, UnknownFields},
     ids::{JobId, ProcessId, TenantId},
     job::{Attempt, FinishReason, JobError, JobMeta, Outcome, Reply, Status, Usage},
-    lane::State,
-    store::{JobRecord, JobState},
+    store::{JobRecord, JobState, LaneHead},
     time::TimeMs,
 };
 use serde_json::{Value, json};
@@ -37,7 +36,7 @@ fn meta() -> JobMeta {
 #[test]
 fn a_new_job_has_every_field_and_null_for_absent_values() {
     let meta = meta();
-    let head = State::Queued { not_before: None };
+    let head = LaneHead::READY;
     let position = QueuePosition::of_new(&meta, 2, &head, &ClassSpeed::default(), TimeMs(0));
     let shown: Value =
         serde_json::from_slice(&new_job(&meta, position, &TimeMs::rfc3339).unwrap()).unwrap();
