@@ -16,8 +16,8 @@ use super::{
 };
 use crate::process::{subject::Subject, usage::Usage};
 
-/// The servers that all installations of a measurement share. RabbitMQ takes some seconds to start, so it is started
-/// once, when the first fleet needs it.
+/// The servers that installations share. RabbitMQ takes some seconds to start, so it is started once, when the first
+/// fleet needs it.
 #[derive(Default)]
 pub(crate) struct Servers {
     rabbit: OnceCell<Rabbit>,

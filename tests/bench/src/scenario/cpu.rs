@@ -12,7 +12,8 @@ use super::{
     backlog::{self, Size},
     cpu_time::{ALL_PARTS, CpuTime},
     idle::Settle,
-    steady, submits,
+    steady,
+    submits::{self, Batches},
 };
 use crate::{
     installation::{Installation, Kind, Servers, Setup},
@@ -89,12 +90,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         Some(against) => Some(binary::forebay(Some(against)).await?),
         None => None,
     };
-    println!(
-        "CPU time in us a job, load {:?}, {} jobs a run, session ids {:?}, FOREBAY_LOG={LOG_FILTER}, no OTEL_*, other settings by default",
-        options.load,
-        options.jobs(),
-        options.run.sessions
-    );
+    println!("{}", heading(options));
     let keys_file = options
         .api_keys
         .then(|| keys_file(options.limits))
@@ -123,6 +119,21 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         failures.join(", ")
     );
     Ok(())
+}
+
+/// What is measured, and with which settings.
+fn heading(options: &Options) -> String {
+    let (jobs, settings) = if options.load == LoadKind::Submits {
+        let batches = Batches::of(options.jobs() as usize);
+        let setting = format!(", FOREBAY_BACKLOG_MAX={}", backlog_max(batches));
+        (batches.measured_jobs(), setting)
+    } else {
+        (options.jobs() as usize, String::new())
+    };
+    format!(
+        "CPU time in us a job, load {:?}, {jobs} jobs a run, session ids {:?}, FOREBAY_LOG={LOG_FILTER}{settings}, no OTEL_*, other settings by default",
+        options.load, options.run.sessions
+    )
 }
 
 /// A binary, and its file of API keys.
@@ -167,7 +178,7 @@ async fn pairs(
     for number in 1..=options.pairs() {
         let measure = |binary| measure(options, kind, binary, servers);
         let (new, old) = if options.load == LoadKind::Submits {
-            submits_in_turns(options, kind, [binary, against], servers).await?
+            submits_in_turns(options, kind, [binary, against], number).await?
         // The order alternates, so that a machine that becomes slower or faster favours neither.
         } else if number % 2 == 1 {
             let new = measure(binary).await?;
@@ -183,7 +194,8 @@ async fn pairs(
             .into_iter()
             .zip(old)
             .map(|((part, new), (_, old))| (part, new / old))
-            .filter(|(_, ratio)| ratio.is_finite())
+            // A part that neither build has used has no ratio.
+            .filter(|(_, ratio)| !ratio.is_nan())
             .collect();
         let shown = pair
             .iter()
@@ -220,38 +232,55 @@ fn describe(figures: &[(String, f64)]) -> String {
     figures.collect::<Vec<_>>().join("; ")
 }
 
-/// Starts an installation of this binary.
-async fn start(
-    kind: Kind,
-    (binary, keys): Measurable<'_>,
-    servers: &Servers,
-) -> anyhow::Result<Installation> {
+/// The setup of an installation of this binary.
+fn setup((binary, keys): Measurable<'_>) -> Setup {
     let mut setup = Setup::new(binary.to_owned(), 0);
     if let Some(path) = keys {
         let path = path.display().to_string();
         setup.variables.push(("FOREBAY_API_KEYS_FILE", path));
     }
-    Installation::start(kind, &setup, servers).await
+    setup
 }
 
-/// Measures submits to an installation of each binary.
+/// The `FOREBAY_BACKLOG_MAX` of submits without workers. The default of 100,000 live jobs would refuse the last ones of a long run.
+fn backlog_max(batches: Batches) -> usize {
+    2 * batches.all_jobs().max(50_000)
+}
+
+/// Measures submits to an installation of each binary, and returns this build first. The number of the pair decides which one is
+/// started first and opens the warm-up.
 async fn submits_in_turns(
     options: &Options,
     kind: Kind,
     [binary, against]: [Measurable<'_>; 2],
-    servers: &Servers,
+    number: u32,
 ) -> anyhow::Result<(Measured, Measured)> {
-    let new = start(kind, binary, servers).await?;
-    let old = start(kind, against, servers).await?;
-    let jobs = options.jobs() as usize;
-    let batch = jobs.min(submits::BATCH);
-    let batches = jobs.div_ceil(batch);
-    let cpu = submits::measure([&new, &old], batches, batch, options.run.sessions).await?;
-    let [new, old] = cpu.map(|cpu| Measured {
+    let is_new_first = number % 2 == 1;
+    let [first, second] = if is_new_first {
+        [binary, against]
+    } else {
+        [against, binary]
+    };
+    let batches = Batches::of(options.jobs() as usize);
+    let mut setups = [setup(first), setup(second)];
+    for setup in &mut setups {
+        let backlog_max = backlog_max(batches).to_string();
+        setup.variables.push(("FOREBAY_BACKLOG_MAX", backlog_max));
+    }
+    // Each fleet has a RabbitMQ of its own, whose CPU time is then that of one build.
+    let servers = [Servers::default(), Servers::default()];
+    let first = Installation::start(kind, &setups[0], &servers[0]).await?;
+    let second = Installation::start(kind, &setups[1], &servers[1]).await?;
+    let cpu = submits::measure([&first, &second], batches, options.run.sessions).await?;
+    let [first, second] = cpu.map(|cpu| Measured {
         cpu,
         others: Vec::new(),
     });
-    Ok((new, old))
+    Ok(if is_new_first {
+        (first, second)
+    } else {
+        (second, first)
+    })
 }
 
 async fn measure(
@@ -260,7 +289,7 @@ async fn measure(
     binary: Measurable<'_>,
     servers: &Servers,
 ) -> anyhow::Result<Measured> {
-    let mut installation = start(kind, binary, servers).await?;
+    let mut installation = Installation::start(kind, &setup(binary), servers).await?;
     let jobs = options.jobs();
     let sessions = options.run.sessions;
     if options.load == LoadKind::Steady {
