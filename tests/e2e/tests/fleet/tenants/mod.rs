@@ -27,6 +27,10 @@ const MARK: &str = "marked-text-of-the-shop";
 const SESSIONS: [&str; 2] = ["s", "t"];
 /// The idempotency key of the shop's first job.
 const IDEMPOTENCY_KEY: &str = "k";
+/// The sorted sets of Redis that tenants share: timers, heads of lanes, lists of jobs and sessions, and idle sessions.
+const SHARED: [&str; 6] = ["t", "h", "jl", "sl", "su", "sx"];
+/// The sorted sets that have the shop's live jobs and sessions.
+const WITH_LIVE: [&str; 5] = ["t", "h", "jl", "sl", "w:shop|i"];
 
 /// A fleet with what belongs to the tenant `shop`.
 struct Fixture {
@@ -35,7 +39,7 @@ struct Fixture {
     operator: Client,
     /// A client of each gateway with the key of the tenant `bank`.
     bank: [Client; 2],
-    /// The shop's jobs: two ended ones, a running one and one behind it.
+    /// The shop's jobs: two ended ones, then for each session a running one and one behind it.
     jobs: Vec<String>,
     /// The `next_cursor` of each list of the shop.
     cursors: BTreeMap<String, String>,
@@ -143,7 +147,14 @@ impl Fixture {
         seen
     }
 
-    /// All keys of Redis that are about the shop's jobs, sessions and idempotency keys, with their values.
+    /// Whether a name in Redis is of the shop.
+    fn is_of_shop(&self, name: &str) -> bool {
+        let has_job = self.jobs.iter().any(|job| name.contains(job));
+        has_job || name.contains("shop/") || name.contains("shop|")
+    }
+
+    /// All keys of Redis whose names have the shop or one of its jobs, with their values, and the shop's members of [`SHARED`] sets.
+    /// The scores of those members are left out: the timer of a running job may be set anew.
     async fn stored(&self) -> BTreeMap<String, RedisReply> {
         let redis = &self.fleet.redis;
         let names = redis.command(&["KEYS", "*"]).await.expect("the names");
@@ -152,12 +163,25 @@ impl Fixture {
         };
         let mut stored = BTreeMap::new();
         for name in names.iter().map(RedisReply::to_string) {
-            let is_of_shop =
-                name.contains("shop/") || self.jobs.iter().any(|job| name.contains(job));
-            if is_of_shop {
+            let in_partition = name.rsplit_once("}:").map_or("", |(_, name)| name);
+            if self.is_of_shop(&name) {
                 let value = redis.command(&["DUMP", &name]).await.expect("a value");
                 stored.insert(name, value);
+            } else if SHARED.contains(&in_partition) {
+                let members = redis.command(&["ZRANGE", &name, "0", "-1"]).await;
+                let members = members.expect("the members").to_string();
+                let of_shop = members.lines().filter(|member| self.is_of_shop(member));
+                let mut of_shop: Vec<&str> = of_shop.collect();
+                of_shop.sort_unstable();
+                if !of_shop.is_empty() {
+                    stored.insert(name, RedisReply::Text(of_shop.join("\n").into_bytes()));
+                }
             }
+        }
+        for set in WITH_LIVE {
+            let end = format!("}}:{set}");
+            let is_stored = stored.keys().any(|name| name.ends_with(&end));
+            assert!(is_stored, "{set} is not in {:?}", stored.keys());
         }
         assert!(
             stored.len() >= self.jobs.len() + SESSIONS.len(),
