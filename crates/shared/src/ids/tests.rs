@@ -1,3 +1,5 @@
+//! Tests of the texts of ids and of the partitions of lanes.
+
 use super::{JobId, LaneKey, SessionId, TenantId};
 
 #[test]

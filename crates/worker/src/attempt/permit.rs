@@ -172,8 +172,8 @@ pub(super) async fn defer(
 
 /// What a job of this tenant waits for after it was denied a permit.
 ///
-/// The error is that of another call. The provider's message may quote its prompt, so a job of a tenant with API keys gets only the
-/// code. Without keys all jobs belong to the default tenant.
+/// The error is that of another call. The provider's message may quote its prompt, so a job gets only the code, unless it belongs to the
+/// tenant `default`: without API keys all jobs do. With keys, a tenant of this name still gets the message.
 pub(super) fn provider_wait(denied: Denied, tenant: &TenantId) -> ProviderWait {
     let Denied { account, error } = denied;
     let error = if *tenant == TenantId::default() {

@@ -45,7 +45,7 @@ struct Fixture {
     cursors: BTreeMap<String, String>,
     /// The id of an API key of the shop.
     key_id: String,
-    /// Holds the running job back.
+    /// Holds the running jobs back.
     gate: Gate,
     _llm: ScriptedLlm,
     _folder: TempDir,
