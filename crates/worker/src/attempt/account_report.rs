@@ -50,7 +50,7 @@ impl ReportedCall {
                 match permit::take(worker, accounts, &permission.from_wake).await {
                     Ok(call) => call,
                     Err(denied) => {
-                        let wait = permit::provider_wait(denied, &run_inputs.meta.tenant);
+                        let wait = permit::provider_wait(denied);
                         return Err(CallOutcome::Deferred(Box::new(wait)));
                     }
                 }

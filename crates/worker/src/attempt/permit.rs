@@ -9,7 +9,6 @@ use forebay_runtime::{
 };
 use forebay_shared::{
     account::AccountKey,
-    ids::TenantId,
     job::JobError,
     queue::Delivery,
     store::StoreError,
@@ -138,7 +137,7 @@ pub(super) async fn defer(
     let job = wake.job;
     let code = denied.error.code.clone();
     let lane = wake.lane();
-    let wait = provider_wait(denied, lane.tenant());
+    let wait = provider_wait(denied);
     let defer = LaneChange::defer(lane, job, wait);
     match worker.member.lanes.apply(defer, DEFER_TIMEOUT).await {
         Ok(_) => {
@@ -170,42 +169,37 @@ pub(super) async fn defer(
     }
 }
 
-/// What a job of this tenant waits for after it was denied a permit.
+/// What a job waits for after it was denied a permit.
 ///
-/// The error is that of another call. The provider's message may quote its prompt, so a job gets only the code, unless it belongs to the
-/// tenant `default`: without API keys all jobs do. With keys, a tenant of this name still gets the message.
-pub(super) fn provider_wait(denied: Denied, tenant: &TenantId) -> ProviderWait {
+/// The error is that of another call, which may be of another tenant. The provider's message may quote its prompt, so the job gets only the
+/// code. `GET /v1/providers` shows the message.
+pub(super) fn provider_wait(denied: Denied) -> ProviderWait {
     let Denied { account, error } = denied;
-    let error = if *tenant == TenantId::default() {
-        JobError {
-            detail: None,
-            ..error
-        }
-    } else {
-        let message = format!("the provider takes no calls at present ({})", error.code);
-        JobError::new(&error.code, message)
-    };
+    let message = format!("the provider takes no calls at present ({})", error.code);
+    let error = JobError::new(&error.code, message);
     ProviderWait { account, error }
 }
 
 #[cfg(test)]
 mod tests {
     use forebay_runtime::accounts::Denied;
-    use forebay_shared::{account::AccountKey, ids::TenantId, job::JobError};
+    use forebay_shared::{account::AccountKey, job::JobError};
 
     use super::provider_wait;
 
     #[test]
-    fn a_tenant_does_not_see_what_the_provider_said_about_the_call_of_another() {
-        let denied = || Denied {
+    fn a_job_does_not_show_what_the_provider_said_about_the_call_of_another() {
+        let error = JobError::new("provider_error", "could not read: my secret prompt");
+        let denied = Denied {
             account: AccountKey::of_provider("main"),
-            error: JobError::new("provider_error", "could not read: my secret prompt"),
+            error: JobError {
+                detail: Some("my secret detail".to_owned()),
+                ..error
+            },
         };
-        let own = provider_wait(denied(), &TenantId::default()).error;
-        assert_eq!(own.message, "could not read: my secret prompt");
-        let tenant = TenantId::parse("shop").expect("a valid tenant");
-        let other = provider_wait(denied(), &tenant).error;
-        assert_eq!(other.code, "provider_error");
-        assert!(!other.message.contains("secret"), "{}", other.message);
+        let error = provider_wait(denied).error;
+        assert_eq!(error.code, "provider_error");
+        assert!(!error.message.contains("secret"), "{}", error.message);
+        assert_eq!(error.detail, None);
     }
 }

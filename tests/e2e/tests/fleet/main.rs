@@ -14,6 +14,7 @@ mod load;
 mod metrics;
 mod no_workers;
 mod openapi;
+mod provider_messages;
 mod refused_submits;
 mod replace_turns;
 mod retry_and_delete;
