@@ -4,6 +4,9 @@
 -- Returns 1 if the change is written, with the run inputs that it needs: {1, run inputs}. On a conflict, writes nothing and
 -- returns the reply of `load.lua`, which has three parts. Returns 2, and writes nothing, if the session has no turn of that number.
 --
+-- What costs time here: a call of a Lua function, and the conversion of a text to a number and back. So the arguments are read with the
+-- index `i`, and numbers that are known are given to Redis as text.
+--
 -- An error does not undo earlier writes of a script. So every check comes before the first write, and no
 -- later write can fail because of an argument.
 local prefix, expected, document, head_code, at, session = unpack(argv, 1, 6)
@@ -12,30 +15,29 @@ local run_inputs_of = argv[8 + outcome_count]
 local needs_run_inputs = argv[9 + outcome_count] ~= ''
 local replace_from = argv[10 + outcome_count]
 local old = call('GET', KEYS[1])
-local next_arg = 11 + outcome_count
--- A loop takes a length as text: Lua converts it.
-local function take()
-  next_arg = next_arg + 1
-  return argv[next_arg - 1]
-end
+-- The index of the next argument.
+local i = 11 + outcome_count
 
--- Sets the expiry of a key. All times are times of the store's clock, which may differ from the server's clock.
-local function expire_at(key, time)
-  call('PEXPIRE', key, string.format('%.0f', math.max(tonumber(time) - tonumber(at), 0)))
-end
+-- The milliseconds until a time. All times are times of the store's clock, which may differ from the server's clock.
+local function ms_until(time) return string.format('%.0f', math.max(time - at, 0)) end
 
-local admitted = tonumber(take())
-local conflict = (old and string.sub(old, 1, 32) or '') ~= expected
+local admitted = tonumber(argv[i])
+i = i + 1
+local conflict
+if old then conflict = string.sub(old, 1, 32) ~= expected else conflict = expected ~= '' end
 -- The list of new jobs has five arguments for each job, the id first.
 for index = 0, admitted - 1 do
-  conflict = conflict or call('EXISTS', prefix .. 'j:' .. argv[next_arg + 5 * index]) == 1
+  conflict = conflict or call('EXISTS', prefix .. 'j:' .. argv[i + 5 * index]) == 1
 end
 -- The list of repaired jobs follows. It has four arguments for each job: the id, the fence of its outcome, its new metadata,
 -- its entry in the list of jobs.
-local repaired_arg = next_arg + 5 * admitted
-for index = repaired_arg + 1, repaired_arg + 4 * tonumber(argv[repaired_arg]), 4 do
-  local record = call('HMGET', prefix .. 'j:' .. argv[index], 'meta', 'mark')
-  conflict = conflict or not record[1] or not record[2] or cjson.decode(record[2])[2] ~= tonumber(argv[index + 1])
+local repaired_arg = i + 5 * admitted
+local repaired = argv[repaired_arg]
+if repaired ~= '0' then
+  for index = repaired_arg + 1, repaired_arg + 4 * repaired, 4 do
+    local record = call('HMGET', prefix .. 'j:' .. argv[index], 'meta', 'mark')
+    conflict = conflict or not record[1] or not record[2] or cjson.decode(record[2])[2] ~= tonumber(argv[index + 1])
+  end
 end
 -- Whether no document of run inputs has another version than the first, which all releases read. A document with the version at
 -- another place, and one whose inner objects have a field `v`, may be of another version.
@@ -82,35 +84,40 @@ local old_head_code = old and string.sub(old, 34, 34) or '-'
 if old_head_code ~= head_code then
   -- Deferred heads have an index of their own.
   if old_head_code ~= '-' and old_head_code ~= 'd' then call('ZREM', prefix .. 'h', old_head_code .. lane) end
-  if head_code ~= '-' and head_code ~= 'd' then call('ZADD', prefix .. 'h', 0, head_code .. lane) end
+  if head_code ~= '-' and head_code ~= 'd' then call('ZADD', prefix .. 'h', '0', head_code .. lane) end
 end
 
 -- Records of new jobs.
 for _ = 1, admitted do
-  local key = prefix .. 'j:' .. take()
-  call('HSET', key, 'meta', take(), 'request', take(), 'keep_until', take(), 'lane', lane)
-  call('ZADD', prefix .. 'jl', 0, take())
+  call('HSET', prefix .. 'j:' .. argv[i], 'meta', argv[i + 1], 'request', argv[i + 2], 'keep_until', argv[i + 3], 'lane', lane)
+  call('ZADD', prefix .. 'jl', '0', argv[i + 4])
+  i = i + 5
 end
 
 -- Jobs that had ended and are live again.
-for _ = 1, take() do
-  local key, _fence, meta, listed = prefix .. 'j:' .. take(), take(), take(), take()
-  call('HSET', key, 'meta', meta)
-  -- Releases without lists have not listed the job.
-  call('ZADD', prefix .. 'jl', 0, listed)
-  call('HDEL', key, 'mark', 'outcome')
-  call('PERSIST', key)
+i = i + 1
+if repaired ~= '0' then
+  for _ = 1, repaired do
+    local key = prefix .. 'j:' .. argv[i]
+    call('HSET', key, 'meta', argv[i + 2])
+    -- Releases without lists have not listed the job.
+    call('ZADD', prefix .. 'jl', '0', argv[i + 3])
+    call('HDEL', key, 'mark', 'outcome')
+    call('PERSIST', key)
+    i = i + 4
+  end
 end
 
 -- The index of deferred heads: the name and class of the entry before the commit, or ''; then the name, class and time of the
 -- entry after it, or ''. A process of an older release counts a deferred head as one that waits for its next try (`w`) and
 -- does not change the index. So `w` is corrected if the index is not as this process expects.
-for _ = 1, take() do
-  local name, tenant_class = take(), take()
+i = i + 1
+if argv[i - 1] ~= '0' then
+  local name, tenant_class, new_name, new_tenant_class, admitted_at = unpack(argv, i, i + 4)
+  i = i + 5
   if name ~= '' and not remove_deferred(prefix, name, tenant_class, lane) then
     call('HINCRBY', counts_key, tenant_class .. '|w', -1)
   end
-  local new_name, new_tenant_class, admitted_at = take(), take(), take()
   if new_name ~= '' then
     if call('ZADD', prefix .. 'd:' .. new_name, admitted_at, lane) == 1 then
       count_deferred(prefix, new_name, new_tenant_class, 1)
@@ -122,48 +129,65 @@ end
 
 -- The counts of jobs behind deferred heads. They come after the index, because the last entry of an account that leaves the
 -- index resets its count.
-for _ = 1, take() do
-  count_behind(prefix, take(), take())
+local behind = argv[i]
+i = i + 1
+if behind ~= '0' then
+  for _ = 1, behind do
+    count_behind(prefix, argv[i], argv[i + 1])
+    i = i + 2
+  end
 end
 
 -- Timers, and the index of queued jobs by time of admission. The time of admission is '' while a worker runs the job.
-for _ = 1, take() do
-  local job, timer, queued_key, admitted_at = take(), take(), prefix .. 'w:' .. take(), take()
-  call('ZADD', prefix .. 't', timer, job)
+local timers = argv[i]
+i = i + 1
+for _ = 1, timers do
+  local job, queued_key, admitted_at = argv[i], prefix .. 'w:' .. argv[i + 2], argv[i + 3]
+  call('ZADD', prefix .. 't', argv[i + 1], job)
   if admitted_at == '' then
     call('ZREM', queued_key, job)
   else
     call('ZADD', queued_key, admitted_at, job)
   end
+  i = i + 4
 end
 
 -- Outcomes. A job that ends loses its timer.
-for _ = 1, take() do
-  local job, queued_key, summary, outcome, deletable_at = take(), prefix .. 'w:' .. take(), take(), take(), take()
-  local key = prefix .. 'j:' .. job
-  local keep_until = call('HGET', key, 'keep_until')
-  -- Every live job has a record. Without one, no read could find the outcome, so no outcome is written.
-  if keep_until then
-    call('HSET', key, 'mark', summary, 'outcome', outcome)
-    if tonumber(keep_until) > tonumber(deletable_at) then deletable_at = keep_until end
-    expire_at(key, deletable_at)
+local outcomes = argv[i]
+i = i + 1
+if outcomes ~= '0' then
+  for _ = 1, outcomes do
+    local job, tenant_class, summary, outcome, deletable_at = unpack(argv, i, i + 4)
+    local key = prefix .. 'j:' .. job
+    local keep_until = call('HGET', key, 'keep_until')
+    -- Every live job has a record. Without one, no read could find the outcome, so no outcome is written.
+    if keep_until then
+      call('HSET', key, 'mark', summary, 'outcome', outcome)
+      if tonumber(keep_until) > tonumber(deletable_at) then deletable_at = keep_until end
+      call('PEXPIRE', key, ms_until(deletable_at))
+    end
+    call('ZREM', prefix .. 't', job)
+    -- A claim has taken the running job out of the index of queued jobs.
+    if job ~= ran then call('ZREM', prefix .. 'w:' .. tenant_class, job) end
+    i = i + 5
   end
-  call('ZREM', prefix .. 't', job)
-  -- A claim has taken the running job out of the index of queued jobs.
-  if job ~= ran then call('ZREM', queued_key, job) end
 end
 
 -- Counts.
-for _ = 1, take() do
-  call('HINCRBY', counts_key, take(), take())
+local counts = argv[i]
+i = i + 1
+for _ = 1, counts do
+  call('HINCRBY', counts_key, argv[i], argv[i + 1])
+  i = i + 2
 end
 
 -- The session: one change or none. A session has an expiry only while it has no live jobs.
-for _ = 1, take() do
+i = i + 1
+if argv[i - 1] ~= '0' then
   local session_key, turns_key = prefix .. 's:' .. session, prefix .. 'u:' .. session
-  local expires_at, turns_max, bytes_max = take(), tonumber(take()), tonumber(take())
+  local expires_at, turns_max, bytes_max, sent_bytes, input_tokens = unpack(argv, i, i + 4)
+  i = i + 5
   local is_live = expires_at == ''
-  local sent_bytes, input_tokens = take(), take()
   -- Both indexes have the same sessions. A session with live jobs is in none of them.
   local indexed_expiry = not was_live and call('ZSCORE', prefix .. 'sx', session)
   -- A new job does not continue an expired session.
@@ -196,9 +220,14 @@ for _ = 1, take() do
   end
   if is_new and indexed_expiry then call('DEL', turns_key) end
   local appended, turns = {}, 0
-  for index = 1, take() do
-    appended[index] = take()
-    bytes = bytes + #appended[index]
+  local append = argv[i]
+  i = i + 1
+  if append ~= '0' then
+    for index = 1, append do
+      appended[index] = argv[i]
+      bytes = bytes + #appended[index]
+      i = i + 1
+    end
   end
   -- `unpack` is limited to some thousand values.
   for first = 1, #appended, 1000 do
@@ -212,7 +241,7 @@ for _ = 1, take() do
   if #appended == 0 and has_turns then turns = call('LLEN', turns_key) end
   -- The newest turn stays, whatever its size.
   local dropped = 0
-  while turns > 1 and (turns > turns_max or bytes > bytes_max) do
+  while turns > 1 and (turns > tonumber(turns_max) or bytes > tonumber(bytes_max)) do
     bytes = bytes - #call('LPOP', turns_key)
     turns = turns - 1
     dropped = dropped + 1
@@ -223,23 +252,24 @@ for _ = 1, take() do
     call('HSET', session_key, 'gaps', write_gaps(gaps, first_position + dropped))
   end
   if is_new or tonumber(updated_at) < tonumber(at) then updated_at = at end
-  local fields = {'updated_at', updated_at, 'bytes', bytes}
-  if is_new then fields[5], fields[6] = 'created_at', at end
-  if sent_bytes ~= '' then
-    call('HSET', session_key, 'sent_bytes', sent_bytes, 'input_tokens', input_tokens, unpack(fields))
+  created_at = created_at or at
+  if bytes == 0 then bytes = '0' end
+  if sent_bytes == '' then
+    call('HSET', session_key, 'updated_at', updated_at, 'bytes', bytes, 'created_at', created_at)
   else
-    call('HSET', session_key, unpack(fields))
+    call('HSET', session_key, 'updated_at', updated_at, 'bytes', bytes, 'created_at', created_at, 'sent_bytes', sent_bytes, 'input_tokens', input_tokens)
   end
   -- Releases without this list have not listed the session.
-  if is_new or not was_live then list_session(prefix, session, created_at or at) end
-  if is_live ~= was_live then call('HINCRBY', counts_key, '#', is_live and 1 or -1) end
+  if is_new or not was_live then list_session(prefix, session, created_at) end
+  if is_live ~= was_live then call('HINCRBY', counts_key, '#', is_live and '1' or '-1') end
   if not is_live then
     call('ZADD', prefix .. 'su', updated_at, session)
     call('ZADD', prefix .. 'sx', expires_at, session)
-    expire_at(turns_key, expires_at)
-    expire_at(session_key, expires_at)
+    local ttl_ms = ms_until(expires_at)
+    call('PEXPIRE', turns_key, ttl_ms)
+    call('PEXPIRE', session_key, ttl_ms)
     -- A hold expires together with its session.
-    if document ~= '' then expire_at(KEYS[1], expires_at) end
+    if document ~= '' then call('PEXPIRE', KEYS[1], ttl_ms) end
   elseif not was_live then
     if indexed_expiry or not is_new then
       call('ZREM', prefix .. 'su', session)
@@ -253,7 +283,11 @@ for _ = 1, take() do
 end
 
 -- Notices.
-for _ = 1, take() do
-  call('PUBLISH', take(), take())
+local notices = argv[i]
+if notices ~= '0' then
+  for _ = 1, notices do
+    call('PUBLISH', argv[i + 1], argv[i + 2])
+    i = i + 2
+  end
 end
 return needed and {1, needed} or 1

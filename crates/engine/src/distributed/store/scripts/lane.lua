@@ -18,9 +18,8 @@ end
 
 -- Adds a session, `TENANT/SESSION`, to the list of sessions, unless it is there. `created_at` is text.
 local function list_session(prefix, session, created_at)
-  local slash = string.find(session, '/', 1, true)
   local time = string.rep('0', 14 - #created_at) .. created_at
-  call('ZADD', prefix .. 'sl', 0, string.sub(session, 1, slash - 1) .. '|' .. time .. '|' .. string.sub(session, slash + 1))
+  call('ZADD', prefix .. 'sl', '0', (string.gsub(session, '/', '|' .. time .. '|', 1)))
 end
 
 -- Run inputs of at most this many bytes are returned with a lane: INLINE_BYTES_MAX of the trait `Store`.
