@@ -187,9 +187,10 @@ impl ApiState {
         }
     }
 
-    /// The advised pause before the next poll of a job of this class, in seconds.
-    pub(crate) fn poll_after_s(&self, class: Class) -> u64 {
-        retry_after::poll_after_s(&self.member.gauge, class)
+    /// The advised pause before the next submit of this class to a session that is full, in seconds.
+    pub(crate) fn after_full_session_s(&self, class: Class) -> u64 {
+        let now = self.member.store.now();
+        retry_after::after_full_session_s(&self.member.gauge, class, now)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Random requests from the OpenAPI document, valid and invalid ones, also in sequences. schemathesis makes them.
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use tokio::{process::Command, time::timeout};
 
@@ -8,6 +8,17 @@ use crate::python;
 
 /// The timeout of all requests. Only failing tests reach it.
 const TIMEOUT: Duration = Duration::from_secs(1_800);
+/// The examples for each route, and those of [`assert_limited_routes_described`]. With `FOREBAY_TEST_LONG`, both are 1,000.
+const EXAMPLES: u32 = 50;
+const EXAMPLES_WITH_LIMITS: u32 = 10;
+
+/// A check of schemathesis that [`assert_limited_routes_described`] adds.
+const LIMIT_CHECK: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/src/random_requests/limit_check.py"
+);
+/// An admin key of [`write_keys_with_limits`].
+const ADMIN_KEY: &str = "shop-0123456789-0123456789-0123456789";
 
 /// Sends 50 examples for each route, or 1,000 with `FOREBAY_TEST_LONG`. `FOREBAY_TEST_SEED` repeats a run.
 ///
@@ -17,7 +28,7 @@ const TIMEOUT: Duration = Duration::from_secs(1_800);
 /// # Panics
 /// If an answer is a 5xx, or the document does not describe it. The message has the request and the seed.
 pub async fn assert_described(url: &str) {
-    run(url, &[]).await;
+    run(url, EXAMPLES, &[], None).await;
 }
 
 /// Sends the same to the routes of operators, with an admin key.
@@ -27,23 +38,47 @@ pub async fn assert_described(url: &str) {
 pub async fn assert_admin_routes_described(url: &str, admin_key: &str) {
     let header = format!("Authorization: Bearer {admin_key}");
     let routes = "^/v1/admin/";
-    run(url, &["--header", &header, "--include-path-regex", routes]).await;
+    let args = ["--header", &header, "--include-path-regex", routes];
+    run(url, EXAMPLES, &args, None).await;
 }
 
-async fn run(url: &str, further_args: &[&str]) {
+/// Writes a keys file with one key of all scopes. Its tenant has limits that random requests seldom reach.
+///
+/// # Panics
+/// If the file cannot be written.
+pub fn write_keys_with_limits(path: &Path) {
+    let text = format!("shop:{ADMIN_KEY}:submit,read,admin\n[shop] requests=200/1 live=100\n");
+    fs::write(path, text).expect("the file is written");
+}
+
+/// Sends ten examples for each route, or 1,000 with `FOREBAY_TEST_LONG`, with the key of [`write_keys_with_limits`].
+///
+/// # Panics
+/// As [`assert_described`], and if an answer of a limited route does not show the limits.
+pub async fn assert_limited_routes_described(url: &str) {
+    let header = format!("Authorization: Bearer {ADMIN_KEY}");
+    let args = ["--header", &header];
+    run(url, EXAMPLES_WITH_LIMITS, &args, Some(LIMIT_CHECK)).await;
+}
+
+/// Runs schemathesis with these arguments, and with the checks of this file.
+async fn run(url: &str, examples: u32, further_args: &[&str], checks: Option<&str>) {
     let examples = match std::env::var_os("FOREBAY_TEST_LONG") {
-        Some(_) => "1000",
-        None => "50",
+        Some(_) => 1_000,
+        None => examples,
     };
     let folder = tempfile::tempdir().expect("a temporary folder is made");
     let mut command = Command::new(python::program("schemathesis"));
     command
         .args(["run", &format!("{url}/openapi.json"), "--no-color"])
-        .args(["--max-examples", examples, "--checks", "all"])
+        .args(["--max-examples", &examples.to_string(), "--checks", "all"])
         .args(["--exclude-checks", "positive_data_acceptance"])
         .args(further_args)
         .current_dir(folder.path())
         .kill_on_drop(true);
+    if let Some(checks) = checks {
+        command.env("SCHEMATHESIS_HOOKS", checks);
+    }
     if let Ok(seed) = std::env::var("FOREBAY_TEST_SEED") {
         command.args(["--seed", &seed]);
     }
@@ -53,4 +88,5 @@ async fn run(url: &str, further_args: &[&str]) {
         .expect("schemathesis starts");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
+    println!("{text}");
 }

@@ -184,7 +184,8 @@ pub(super) fn admit_error(state: &ApiState, class: Class, error: &LaneError) -> 
     let problem = match error {
         LaneError::Refused(Refused::Full) => {
             let detail = format!("a session may have at most {LANE_MAX} live jobs");
-            Problem::new(ProblemCode::SessionFull, detail).retry_after(state.poll_after_s(class))
+            Problem::new(ProblemCode::SessionFull, detail)
+                .retry_after(state.after_full_session_s(class))
         }
         LaneError::Refused(Refused::Busy) => {
             let detail = "if_busy is reject, and the session has live jobs";

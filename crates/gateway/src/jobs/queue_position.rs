@@ -14,12 +14,10 @@ use forebay_shared::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::auth::Caller;
+use crate::{auth::Caller, retry_after::pause_s};
 
 /// The longest expected time, in seconds: one day.
 const ETA_S_MAX: f64 = 86_400.0;
-/// The longest pause between two polls that is advised, in seconds.
-const POLL_S_MAX: u64 = 60;
 /// A job that runs for longer than most is expected to run for this part of its time more.
 const OVERDUE_PART: f64 = 0.25;
 
@@ -143,11 +141,9 @@ impl QueuePosition {
         self
     }
 
-    /// When to ask for the job again, in seconds: when it has probably ended. If that is unknown, after half of its age, so that polls
-    /// become fewer.
+    /// When to ask for the job again, in seconds: when it has probably ended. If that is unknown, its age decides ([`pause_s`]).
     pub(super) fn poll_after_s(&self, age_ms: u64) -> u64 {
-        let seconds = self.eta_s.unwrap_or(age_ms as f64 / 2_000.0);
-        (seconds.ceil() as u64).clamp(1, POLL_S_MAX)
+        pause_s(self.eta_s, age_ms)
     }
 }
 

@@ -4,7 +4,9 @@ use forebay_shared::{ids::JobId, store::JobState};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, id_of, job_in_session, lane_of, lane_without_session, repeat_until};
+use crate::fixture::{
+    ApiResponse, Fixture, id_of, job_in_session, lane_of, lane_without_session, repeat_until,
+};
 
 #[tokio::test]
 async fn a_submit_is_stored_and_the_response_is_the_job() {
@@ -201,9 +203,20 @@ async fn a_full_session_refuses_submits() {
     for _ in 0..200 {
         gateway.submit_accepted(&job_in_session("s")).await;
     }
+    let retry_after_s = |refused: &ApiResponse| -> u64 {
+        let seconds = refused.header("retry-after").expect("the header");
+        seconds.parse().expect("seconds")
+    };
     let refused = gateway.submit(&job_in_session("s")).await;
-    assert!(refused.header("retry-after").is_some());
+    assert!((1..=60).contains(&retry_after_s(&refused)));
     refused.expect_problem(429, "session_full");
+    // No job ends, so clients come back later and later.
+    let job = job_in_session("s");
+    let later = repeat_until(
+        || gateway.submit(&job),
+        |refused| retry_after_s(refused) > 1,
+    );
+    later.await.expect_problem(429, "session_full");
     gateway.submit_accepted(&job_in_session("another")).await;
     assert_eq!(gateway.live_jobs().await, 201);
 }

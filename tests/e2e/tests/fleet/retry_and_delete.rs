@@ -30,8 +30,10 @@ async fn a_job_is_retried_and_deleted_at_another_gateway() {
     assert_eq!(second.delete_job(id).await.status, 204);
     assert_eq!(first.job(id).await.status, 404);
     assert_eq!(first.retry(id).await.status, 404);
-    let problem = first.submit_with_key(&job, "k").await.expect(410);
-    assert_eq!(problem["code"], "job_deleted", "{problem}");
+    for client in [&first, &second] {
+        let problem = client.submit_with_key(&job, "k").await.expect(410);
+        assert_eq!(problem["code"], "job_deleted", "{problem}");
+    }
     let session = first.session("s").await.expect(200);
     assert_eq!(session["turn_count"], 2, "{session}");
     assert_eq!(llm.stats().requests, 2);

@@ -1,6 +1,12 @@
-//! The limits of tenants over Redis: two gateways together let through what one would.
+//! The limits of tenants over Redis: two gateways together let through what one would, and no more jobs live than the limit allows.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use e2e::{
     fleet::{Fleet, poll_until},
@@ -8,8 +14,9 @@ use e2e::{
 };
 use scripted_provider::{Latency, ScriptedLlm};
 use serde_json::json;
+use servers::redis::{Redis, RedisReply};
 use tempfile::TempDir;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::test_lock;
 
@@ -28,6 +35,32 @@ async fn start(limits: &[(&str, &str)]) -> (Fleet, TempDir) {
         .start()
         .await;
     (fleet, folder)
+}
+
+/// Counts the live jobs of all tenants in one step: each has a timer. The gateways count them in another index, and not in one step.
+const COUNT_LIVE: &str = "local sum = 0
+    for partition = 0, 255 do
+      sum = sum + redis.call('ZCARD', string.format('fb:{%02x}:t', partition))
+    end
+    return sum";
+
+async fn live_in_store(redis: &Redis) -> u64 {
+    let reply = redis.command(&["EVAL", COUNT_LIVE, "0"]).await;
+    match reply.expect("the live jobs are counted") {
+        RedisReply::Integer(count) => count.try_into().expect("a count"),
+        other => panic!("not a count: {other}"),
+    }
+}
+
+/// The highest count of live jobs in the store until the flag is set, and how often they were counted.
+async fn most_in_store(redis: &Redis, is_over: &AtomicBool) -> (u64, u64) {
+    let (mut most, mut counted) = (0, 0);
+    while !is_over.load(Ordering::Relaxed) {
+        most = most.max(live_in_store(redis).await);
+        counted += 1;
+        sleep(SAMPLE_EVERY).await;
+    }
+    (most, counted)
 }
 
 fn urls(fleet: &Fleet) -> Vec<String> {
@@ -59,6 +92,7 @@ async fn assert_each_flood_is_limited(kind: &str, limit_text: impl Fn(u64) -> St
         .map(|(tenant, _, _, text)| (tenant.as_str(), text.as_str()));
     let (fleet, _folder) = start(&limits.collect::<Vec<_>>()).await;
     let urls = urls(&fleet);
+    let mut all = 0;
     for (tenant, limit, way, _) in &tenants {
         let mut accepted = 0;
         if *way == "idle" {
@@ -76,6 +110,8 @@ async fn assert_each_flood_is_limited(kind: &str, limit_text: impl Fn(u64) -> St
         };
         accepted += flood(flooded, tenant, LONG).await;
         assert_limited(accepted, *limit, tenant);
+        all += accepted;
+        assert_eq!(live_in_store(&fleet.redis).await, all, "{tenant}");
     }
 }
 
@@ -115,8 +151,11 @@ const FLOOD: Duration = Duration::from_secs(8);
 const LIVE: usize = 40;
 const CALL: Duration = Duration::from_millis(500);
 
-/// Jobs end while their tenant is flooded, at one gateway and at two. Never more of them live than the limit allows, and others take their
-/// permits.
+/// The pause between two counts of the live jobs.
+const SAMPLE_EVERY: Duration = Duration::from_millis(2);
+
+/// Jobs end while their tenant is flooded, at one gateway and at two, and others take their permits. At no time do more live than the
+/// limit allows: neither in the store, where they also wait and are claimed and settled, nor at the provider.
 #[tokio::test]
 async fn jobs_that_end_make_way_for_others() {
     let _guard = test_lock::exclusive().await;
@@ -133,21 +172,34 @@ async fn jobs_that_end_make_way_for_others() {
         .env("FOREBAY_API_KEYS_FILE", keys.display().to_string())
         .start()
         .await;
+    let fleet = Arc::new(fleet);
     let urls = urls(&fleet);
-    let mut accepted = Vec::new();
     for (tenant, flooded) in [("one", &urls[..1]), ("two", &urls[..])] {
         let began = Instant::now();
-        accepted.push(flood(flooded, tenant, FLOOD).await);
-        println!("{tenant}: {accepted:?} accepted, {:?}", began.elapsed());
-        let client = fleet.client_of(0).with_api_key(&key_of(tenant));
-        let have_ended = async || {
-            let queues = client.queues().await.expect(200);
-            queues["classes"]["interactive"]["live"] == 0
-        };
+        let is_over = Arc::new(AtomicBool::new(false));
+        let counting = tokio::spawn({
+            let (fleet, is_over) = (Arc::clone(&fleet), Arc::clone(&is_over));
+            async move { most_in_store(&fleet.redis, &is_over).await }
+        });
+        let accepted = flood(flooded, tenant, FLOOD).await;
+        let have_ended = async || live_in_store(&fleet.redis).await == 0;
         assert!(
             poll_until(LONG, have_ended).await,
             "the jobs of {tenant} end"
         );
+        let took = began.elapsed();
+        is_over.store(true, Ordering::Relaxed);
+        let (most, counted) = counting.await.expect("the jobs are counted");
+        println!(
+            "{tenant}: {accepted} accepted in {took:?}, at most {most} live in {counted} counts"
+        );
+        assert!(most > 0, "no count saw a job");
+        assert!(most <= LIVE as u64, "{tenant}: {most} jobs lived");
+        // Each job lives at least as long as its call, so within the limit no more can end in this time.
+        let allowed = LIVE as f64 * took.as_secs_f64() / CALL.as_secs_f64();
+        assert!(accepted as f64 <= allowed, "{accepted} of {allowed}");
+        // How many fewer depends on how busy the machine is.
+        assert!(accepted >= 3 * LIVE as u64, "{accepted} were accepted");
     }
     let calls = llm.calls();
     let in_flight = llm.recorded().into_iter().map(|record| {
@@ -157,10 +209,6 @@ async fn jobs_that_end_make_way_for_others() {
     let most = in_flight.max().unwrap_or_default();
     println!("at most {most} calls were in flight");
     assert!(most <= LIVE, "{most} calls were in flight");
-    // How many more depends on how busy the machine is.
-    for accepted in accepted {
-        assert!(accepted >= 3 * LIVE as u64, "{accepted} were accepted");
-    }
 }
 
 /// A setting of the API applies at every gateway.

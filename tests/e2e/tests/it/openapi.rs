@@ -43,3 +43,17 @@ async fn random_requests_for_api_keys_get_only_answers_that_the_document_describ
         .await;
     random_requests::assert_admin_routes_described(forebay.url(), ADMIN).await;
 }
+
+#[tokio::test]
+async fn random_requests_with_a_key_and_limits_get_only_answers_that_the_document_describes() {
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
+    let keys = folder.path().join("keys");
+    random_requests::write_keys_with_limits(&keys);
+    let forebay = Forebay::builder()
+        .env("FOREBAY_MODEL", "simulated")
+        .env("FOREBAY_SIMULATED_LATENCY_MS", "1")
+        .env("FOREBAY_API_KEYS_FILE", keys.display().to_string())
+        .start()
+        .await;
+    random_requests::assert_limited_routes_described(forebay.url()).await;
+}

@@ -1,0 +1,18 @@
+"""A check of schemathesis: each answer of a limited route shows the limits of the tenant."""
+
+import schemathesis
+
+# In lower case, as schemathesis names them.
+HEADERS = ("ratelimit-policy", "ratelimit")
+# A request without a valid key and its scope is of no tenant, and one with another method is of another route.
+OF_ANOTHER = (401, 403, 405)
+
+
+@schemathesis.check
+def shows_the_limits(ctx, response, case):
+    described = case.operation.definition.raw["responses"].values()
+    is_limited = any("RateLimit" in answer.get("headers", {}) for answer in described)
+    if not is_limited or response.status_code in OF_ANOTHER:
+        return
+    for name in HEADERS:
+        assert response.headers.get(name), f"status {response.status_code} without {name}"

@@ -1,0 +1,115 @@
+//! Jobs and sessions are listed in pages at two gateways in turn: the cursor of one is used at the other, while new entries arrive.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use e2e::{
+    client::{Client, id_of},
+    fleet::Fleet,
+};
+use serde_json::{Value, json};
+
+use crate::test_lock;
+
+/// The entries that exist before the first page is read.
+const OLD: usize = 30;
+/// The entries that arrive later. A list that begins with the oldest entry does not end while others arrive.
+const NEW_MAX: usize = 20;
+/// The most entries of a page. The old ones fill no whole number of pages.
+const LIMIT: usize = 4;
+/// Entries of the same millisecond are in the order of their ids.
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// What is listed.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Jobs,
+    Sessions,
+}
+
+impl Kind {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Jobs => "/v1/jobs",
+            Self::Sessions => "/v1/sessions",
+        }
+    }
+
+    /// Makes an entry, and returns its id.
+    async fn make(self, client: &Client) -> String {
+        let made = match self {
+            Self::Jobs => client.submit_ok(&json!({ "input": "hello" })).await,
+            Self::Sessions => {
+                // Random, so that the order of the ids is not that of the sessions.
+                let id = format!("s-{:016x}", rand::random::<u64>());
+                client.put_session(&id, &json!({})).await.expect(201)
+            }
+        };
+        id_of(&made).to_owned()
+    }
+}
+
+/// The ids of all pages, each read at the other gateway than the one before. With each page, a new entry arrives at each gateway, whose
+/// id is added to `made`.
+async fn read(fleet: &Fleet, kind: Kind, order: &str, made: &mut Vec<String>) -> Vec<String> {
+    let gateways = [0, 1].map(|gateway| fleet.client_of(gateway));
+    let (mut listed, mut cursor) = (Vec::new(), String::new());
+    let made_max = made.len() + NEW_MAX;
+    for page in 0.. {
+        let path = format!("{}?order={order}&limit={LIMIT}{cursor}", kind.path());
+        let answer = gateways[page % 2].get(&path);
+        let list = if made.len() < made_max {
+            let (list, first, second) =
+                tokio::join!(answer, kind.make(&gateways[0]), kind.make(&gateways[1]));
+            made.extend([first, second]);
+            list
+        } else {
+            answer.await
+        };
+        let list = list.expect(200);
+        let entries = list["data"].as_array().expect("a list");
+        assert!(entries.len() <= LIMIT, "{list}");
+        listed.extend(entries.iter().map(id_of).map(str::to_owned));
+        match &list["next_cursor"] {
+            Value::String(next) => cursor = format!("&cursor={next}"),
+            _ => break,
+        }
+    }
+    println!("{kind:?}, {order}: {} of {}", listed.len(), made.len());
+    listed
+}
+
+async fn assert_complete_and_in_order(kind: Kind) {
+    let _guard = test_lock::shared().await;
+    let fleet = Fleet::builder().workers(1).start().await;
+    let first = fleet.client_of(0);
+    let mut made = Vec::new();
+    for _ in 0..OLD {
+        made.push(kind.make(&first).await);
+        tokio::time::sleep(2 * MILLISECOND).await;
+    }
+    let old = made.clone();
+    for order in ["desc", "asc"] {
+        let listed = read(&fleet, kind, order, &mut made).await;
+        let unique: BTreeSet<&String> = listed.iter().collect();
+        assert_eq!(unique.len(), listed.len(), "an entry is shown twice");
+        let shown = listed.iter().filter(|id| old.contains(id));
+        let mut shown: Vec<&String> = shown.collect();
+        if order == "desc" {
+            shown.reverse();
+        } else {
+            // The last new entry arrives before the newest pages are read.
+            assert_eq!(unique, made.iter().collect(), "{kind:?}");
+        }
+        assert_eq!(shown, old.iter().collect::<Vec<_>>(), "{kind:?}, {order}");
+    }
+}
+
+#[tokio::test]
+async fn the_pages_of_two_gateways_show_each_job_once_and_in_order() {
+    assert_complete_and_in_order(Kind::Jobs).await;
+}
+
+#[tokio::test]
+async fn the_pages_of_two_gateways_show_each_session_once_and_in_order() {
+    assert_complete_and_in_order(Kind::Sessions).await;
+}
