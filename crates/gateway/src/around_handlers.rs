@@ -49,7 +49,7 @@ pub(crate) fn around_handlers(
 
 async fn refuse_or_run(around: &AroundHandlers, request: Request, next: Next) -> Response {
     let run = async |request| {
-        let run = async |request| query_parameters::refuse_unknown(request, next).await;
+        let run = async |request| query_parameters::check(request, next).await;
         request_body::refuse_too_large(around.body_bytes_max, request, run).await
     };
     let Some(keys) = &around.api_keys else {

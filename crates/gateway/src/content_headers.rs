@@ -9,7 +9,7 @@ use axum::http::{
 };
 
 use crate::{
-    problem::{MERGE_PATCH, Problem},
+    problem::{MERGE_PATCH, Problem, RequestPart},
     problem_code::ProblemCode,
 };
 
@@ -76,7 +76,12 @@ fn check_type(
 }
 
 fn unsupported(header: &str, message: &str) -> Problem {
-    Problem::with_field_error(ProblemCode::UnsupportedMediaType, header, message)
+    Problem::with_field_error(
+        ProblemCode::UnsupportedMediaType,
+        RequestPart::Header,
+        header,
+        message,
+    )
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl ConnectionServer {
         let head_timeout = self.timeouts.head;
         let timer = HeadTimer::new(head_timeout, received.clone());
         let stream = WriteTimeoutStream::new(stream, self.timeouts.write);
-        let stream = InspectReader::new(stream, move |bytes: &[u8]| received.note(bytes));
+        let stream = InspectReader::new(stream, move |bytes: &[u8]| received.mark(bytes));
         let io = TokioIo::new(AutomaticResponseFilter::new(stream));
         let mut builder = self.builder.clone();
         let mut serving = builder.timer(timer).serve_connection(io, service);

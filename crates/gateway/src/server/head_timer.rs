@@ -98,7 +98,7 @@ pub(super) struct ReceivedMark(Arc<AtomicBool>);
 
 impl ReceivedMark {
     /// Marks the arrival of bytes. At the end of a connection there are none.
-    pub(super) fn note(&self, bytes: &[u8]) {
+    pub(super) fn mark(&self, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.0.store(true, Ordering::Relaxed);
         }
@@ -143,7 +143,7 @@ mod tests {
                 .await
                 .is_err()
         );
-        received.note(b"G");
+        received.mark(b"G");
         sleep.await;
         assert_eq!(began.elapsed().as_secs(), HEAD.as_secs());
     }
@@ -152,7 +152,7 @@ mod tests {
     async fn an_idle_connection_has_the_longer_time() {
         let (timer, received) = timer_after_first();
         // These bytes are of the request before.
-        received.note(b"body");
+        received.mark(b"body");
         let (began, sleep) = (Instant::now(), timer.sleep(IDLE));
         sleep.await;
         assert_eq!(began.elapsed().as_secs(), IDLE.as_secs());
@@ -164,11 +164,11 @@ mod tests {
             let (timer, received) = timer_after_first();
             let (began, mut sleep) = (Instant::now(), timer.sleep(IDLE));
             assert!(timeout(idle, &mut sleep).await.is_err());
-            received.note(b"G");
+            received.mark(b"G");
             // Further bytes do not extend the time.
             for _ in 1..HEAD.as_secs() {
                 assert!(timeout(Duration::from_secs(1), &mut sleep).await.is_err());
-                received.note(b"E");
+                received.mark(b"E");
             }
             sleep.await;
             assert_eq!(began.elapsed().as_secs(), (idle + HEAD).as_secs());
