@@ -129,10 +129,9 @@ impl BodyReader {
     ) -> Result<(T, Option<ReservedBytes>), Problem> {
         if faults.collect(described).is_some()
             && let Some(memory) = faults.collect(self.reserve_parsed(body).await)
-            && let Some(valid) = faults.collect(body.compute(validation))
-            && faults.is_empty()
         {
-            return Ok((valid, memory));
+            let valid = body.compute(validation);
+            return faults.finish(valid.map(|valid| (valid, memory)));
         }
         Err(faults.into_problem())
     }

@@ -1,6 +1,11 @@
 //! The faults of one request, in its query, its headers and its body. One response names all.
 
-use axum::http::Extensions;
+use std::convert::Infallible;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{Extensions, request::Parts},
+};
 
 use crate::{
     problem::{FIELD_ERRORS_MAX, FieldError, Problem},
@@ -26,16 +31,20 @@ impl RequestFaults {
         result.map_err(|problem| self.add(problem)).ok()
     }
 
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// An error if there are faults.
     pub(crate) fn into_result(self) -> Result<(), Problem> {
         if self.0.is_empty() {
             Ok(())
         } else {
             Err(self.into_problem())
+        }
+    }
+
+    /// The value if the request has no faults, here and before.
+    pub(crate) fn finish<T>(mut self, result: Result<T, Problem>) -> Result<T, Problem> {
+        match self.collect(result) {
+            Some(value) if self.0.is_empty() => Ok(value),
+            _ => Err(self.into_problem()),
         }
     }
 
@@ -60,6 +69,15 @@ impl RequestFaults {
                 Problem::new(ProblemCode::Internal, "the request could not be checked")
             }
         }
+    }
+}
+
+/// The faults of the query, for a handler that reads no body.
+impl<S: Sync> FromRequestParts<S> for RequestFaults {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self::of_query(&parts.extensions))
     }
 }
 

@@ -17,7 +17,8 @@ const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 pub(crate) const KEY_PATTERN: &str =
     r#"^([!#-~]([ -~]{0,253}[!-~])?|"([ !#-\[\]-~]|\\["\\]){1,255}")$"#;
 /// The same in words.
-pub(crate) const KEY_ALLOWED: &str = "1 to 255 printable ASCII characters that begin with no quote, or a quoted string (RFC 9651) of 1 to 255 of them";
+pub(crate) const KEY_ALLOWED: &str = "1 to 255 printable ASCII characters that begin with no quote, or a quoted string \
+                                      (RFC 9651) of 1 to 255 of them";
 
 static FORM: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(KEY_PATTERN).ok());
 

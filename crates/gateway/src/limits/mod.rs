@@ -34,8 +34,9 @@ const BODY_BYTES_MAX: usize = 4_096;
 pub(crate) async fn get(
     State(state): State<Arc<ApiState>>,
     path: Result<Path<String>, PathRejection>,
+    faults: RequestFaults,
 ) -> Result<Json<LimitsView>, Problem> {
-    let tenant = tenant_id(path)?;
+    let tenant = faults.finish(tenant_id(path))?;
     if let Some(stored) = with_timeout(state.member.store.tenant_limits_of(&tenant)).await? {
         return Ok(Json(LimitsView::stored(tenant, &stored)));
     }
@@ -83,8 +84,9 @@ pub(crate) async fn put(
 pub(crate) async fn delete(
     State(state): State<Arc<ApiState>>,
     path: Result<Path<String>, PathRejection>,
+    faults: RequestFaults,
 ) -> Result<StatusCode, Problem> {
-    let tenant = tenant_id(path)?;
+    let tenant = faults.finish(tenant_id(path))?;
     let removed = state.member.store.set_tenant_limits(&tenant, None);
     if !with_timeout(removed).await? {
         let detail = "no operator has set limits for the tenant; the keys file may have some";

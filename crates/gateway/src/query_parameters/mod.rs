@@ -18,7 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use self::routes::has_body;
+use self::routes::is_answered_by_handler;
 pub(crate) use self::{
     kinds::{Cursor, Order, Time, WholeNumber, cursor, list_limit, order, page_limit},
     parameter::{AnyParameter, Parameters, QueryParameter, ValueKind},
@@ -26,8 +26,8 @@ pub(crate) use self::{
     routes::parameters_of,
 };
 
-/// Refuses a request whose query has faults. A request with a body goes on to its handler, which names the faults of the whole request in
-/// one response.
+/// Refuses a request whose query has faults. If the request may have other faults, it goes on to its handler, which names all in one
+/// response.
 pub(crate) async fn check(mut request: Request, next: Next) -> Response {
     let Some(query) = request.uri().query() else {
         return next.run(request).await;
@@ -37,7 +37,7 @@ pub(crate) async fn check(mut request: Request, next: Next) -> Response {
     let route = route.map(MatchedPath::as_str).unwrap_or_default();
     if let Some(parameters) = parameters_of(method, route) {
         let faults = faults(query, parameters);
-        if has_body(method, route) {
+        if is_answered_by_handler(method, route) {
             request.extensions_mut().insert(faults);
         } else if let Err(problem) = faults.into_result() {
             return problem.into_response();

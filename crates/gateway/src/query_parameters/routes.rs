@@ -21,12 +21,13 @@ pub(crate) fn parameters_of(method: &Method, route: &str) -> Option<Parameters> 
     }
 }
 
-/// Whether the handler of a route reads a body. It then also answers the faults of the query.
-pub(super) fn has_body(method: &Method, route: &str) -> bool {
+/// Whether the handler of a route answers the faults of the query, because the request may have others: in its body, or in a tenant in
+/// its path.
+pub(super) fn is_answered_by_handler(method: &Method, route: &str) -> bool {
     match route {
         "/v1/jobs" | "/v1/admin/keys" | "/v1/sessions/{id}/fork" => *method == Method::POST,
         "/v1/sessions/{id}" => matches!(*method, Method::PUT | Method::PATCH),
-        "/v1/admin/tenants/{tenant}/limits" => *method == Method::PUT,
+        "/v1/admin/tenants/{tenant}/limits" => true,
         _ => false,
     }
 }

@@ -195,6 +195,25 @@ async fn every_route_with_a_body_names_the_faults_of_its_query_too() {
 }
 
 #[tokio::test]
+async fn the_faults_of_a_path_are_named_too() {
+    let (gateway, _folder) = with_keys().await;
+    let (query, path) = (("query", "x"), ("path", "tenant"));
+    let body = ("body", "tokens");
+    for (method, expected) in [
+        (Method::GET, &[query, path][..]),
+        (Method::DELETE, &[query, path][..]),
+        (Method::PUT, &[query, path, body][..]),
+    ] {
+        let request = gateway.request(method.clone(), "/v1/admin/tenants/a%20b/limits?x=1");
+        let request = request.header("content-type", "application/json");
+        let request = request.bearer_auth(KEY).body(r#"{"tokens": 1}"#);
+        let problem = gateway.send(request).await;
+        let problem = problem.expect_problem(400, "unknown_parameter");
+        assert_eq!(faults(&problem), expected, "{method}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_key_no_fault_is_named() {
     let (gateway, _folder) = with_keys().await;
     let request = submit(&gateway, "?wait_s=61&x=1").header("idempotency-key", "\"open");
