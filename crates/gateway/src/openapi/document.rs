@@ -106,7 +106,8 @@ fn access(method: &str, path: &str) -> Access {
     Access::of(&http_method(method), Some(path))
 }
 
-fn http_method(lower_case: &str) -> Method {
+/// The method with this name in lower case.
+pub(crate) fn http_method(lower_case: &str) -> Method {
     let method = Method::from_bytes(lower_case.to_uppercase().as_bytes());
     method.unwrap_or_default()
 }

@@ -23,19 +23,21 @@ pub(crate) use self::{
     kinds::{Cursor, Order, Time, WholeNumber, cursor, list_limit, order, page_limit},
     parameter::{AnyParameter, Parameters, QueryParameter, ValueKind},
     query::{Query, faults},
-    routes::parameters_of,
+    routes::{RouteMethods, parameters_of},
 };
 
 /// Refuses a request whose query has faults. If the request may have other faults, it goes on to its handler, which names all in one
 /// response.
-pub(crate) async fn check(mut request: Request, next: Next) -> Response {
+pub(crate) async fn check(methods: &RouteMethods, mut request: Request, next: Next) -> Response {
     let Some(query) = request.uri().query() else {
         return next.run(request).await;
     };
     let method = request.method();
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map(MatchedPath::as_str).unwrap_or_default();
-    if let Some(parameters) = parameters_of(method, route) {
+    if methods.has(method, route)
+        && let Some(parameters) = parameters_of(method, route)
+    {
         let faults = faults(query, parameters);
         if is_answered_by_handler(method, route) {
             request.extensions_mut().insert(faults);

@@ -1,17 +1,41 @@
 //! The query parameters of each route.
 
+use std::collections::HashMap;
+
 use axum::http::Method;
 
 use super::parameter::{Parameters, is_read};
 use crate::{admin_keys, jobs, sessions};
 
-/// The query parameters of a route; `None` if it ignores unknown parameters.
+/// The methods of each route. A request with another one is answered with 405, whatever its query is.
+pub(crate) struct RouteMethods(HashMap<&'static str, Vec<Method>>);
+
+impl RouteMethods {
+    pub(crate) fn new(routes: impl Iterator<Item = (Method, &'static str)>) -> Self {
+        let mut methods: HashMap<&'static str, Vec<Method>> = HashMap::new();
+        for (method, route) in routes {
+            methods.entry(route).or_default().push(method);
+        }
+        Self(methods)
+    }
+
+    pub(super) fn has(&self, method: &Method, route: &str) -> bool {
+        // axum answers HEAD with the handler of GET.
+        let method = if is_read(method) {
+            &Method::GET
+        } else {
+            method
+        };
+        let methods = self.0.get(route);
+        methods.is_some_and(|methods| methods.contains(method))
+    }
+}
+
+/// The query parameters of a route, for a method that it has; `None` if it ignores unknown parameters.
 pub(crate) fn parameters_of(method: &Method, route: &str) -> Option<Parameters> {
     match route {
         "/v1/jobs" if is_read(method) => Some(&jobs::LIST_PARAMETERS),
-        "/v1/jobs" if *method == Method::POST => Some(&jobs::WAIT_PARAMETERS),
-        // The route does not have the method.
-        "/v1/jobs" => None,
+        "/v1/jobs" => Some(&jobs::WAIT_PARAMETERS),
         "/v1/jobs/{id}" if is_read(method) => Some(&jobs::WAIT_PARAMETERS),
         "/v1/sessions" => Some(&sessions::LIST_PARAMETERS),
         "/v1/sessions/{id}" if is_read(method) => Some(&sessions::PAGE_PARAMETERS),
