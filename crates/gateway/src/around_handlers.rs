@@ -14,7 +14,8 @@ use futures_util::FutureExt;
 use crate::{
     auth::{ValidKeys, authorize},
     panic_response::panic_response,
-    query_parameters, request_body, request_context,
+    query_parameters::{self, RouteMethods},
+    request_body, request_context,
     tenant_limits::{self, Limiter, within_limits},
     unread_body,
     web_guard::{self, WebGuard},
@@ -28,6 +29,7 @@ pub(crate) struct AroundHandlers {
     /// Without keys there are no limits.
     pub(crate) limiter: Option<Arc<Limiter>>,
     pub(crate) body_bytes_max: usize,
+    pub(crate) methods: RouteMethods,
 }
 
 /// Handles a request within its context, if no rule refuses it. A panic becomes a response.
@@ -49,7 +51,7 @@ pub(crate) fn around_handlers(
 
 async fn refuse_or_run(around: &AroundHandlers, request: Request, next: Next) -> Response {
     let run = async |request| {
-        let run = async |request| query_parameters::refuse_unknown(request, next).await;
+        let run = async |request| query_parameters::check(&around.methods, request, next).await;
         request_body::refuse_too_large(around.body_bytes_max, request, run).await
     };
     let Some(keys) = &around.api_keys else {

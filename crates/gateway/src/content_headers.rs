@@ -9,7 +9,7 @@ use axum::http::{
 };
 
 use crate::{
-    problem::{MERGE_PATCH, Problem},
+    problem::{FieldError, MERGE_PATCH, Problem, RequestPart},
     problem_code::ProblemCode,
 };
 
@@ -44,20 +44,40 @@ fn check_type(
         let mut codings = value.split(',').map(str::trim);
         codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
     });
+    let mut errors = Vec::new();
     if is_encoded {
-        let message = "must be absent: send the body without compression";
-        return Err(unsupported("Content-Encoding", message).accepting_identity());
+        let message = String::from("must be absent: send the body without compression");
+        errors.push(error("Content-Encoding", message));
     }
+    if let Some(message) = refused_type(headers, is_accepted, message) {
+        errors.push(error("Content-Type", message));
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let problem = Problem::with_errors(ProblemCode::UnsupportedMediaType, errors);
+    Err(if is_encoded {
+        problem.accepting_identity()
+    } else {
+        problem
+    })
+}
+
+/// What `Content-Type` must be, if it is not accepted.
+fn refused_type(
+    headers: &HeaderMap,
+    is_accepted: impl FnOnce(&str) -> bool,
+    message: &str,
+) -> Option<String> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(content_type), None) = (types.next(), types.next()) else {
-        let message = format!("there must be one; it {message}");
-        return Err(unsupported("Content-Type", &message));
+        return Some(format!("there must be one; it {message}"));
     };
     let content_type = content_type.to_str().unwrap_or_default();
     let mut parts = content_type.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
     if !is_accepted(&media_type) {
-        return Err(unsupported("Content-Type", message));
+        return Some(message.to_owned());
     }
     let is_utf8 = |parameter: &str| match parameter.split_once('=') {
         Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
@@ -68,15 +88,16 @@ fn check_type(
         }
         _ => true,
     };
-    if !parts.all(is_utf8) {
-        let message = "must not name a charset other than utf-8, because JSON is UTF-8";
-        return Err(unsupported("Content-Type", message));
-    }
-    Ok(())
+    let message = "must not name a charset other than utf-8, because JSON is UTF-8";
+    (!parts.all(is_utf8)).then(|| message.to_owned())
 }
 
-fn unsupported(header: &str, message: &str) -> Problem {
-    Problem::with_field_error(ProblemCode::UnsupportedMediaType, header, message)
+fn error(header: &str, message: String) -> FieldError {
+    FieldError {
+        field: header.to_owned(),
+        part: RequestPart::Header,
+        message,
+    }
 }
 
 #[cfg(test)]
@@ -129,6 +150,19 @@ mod tests {
                 "{content_type}"
             );
         }
+    }
+
+    #[test]
+    fn the_faults_of_both_headers_are_named() {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static("text/plain"));
+        headers.insert("content-encoding", HeaderValue::from_static("gzip"));
+        let problem = check(&headers).expect_err("two faults");
+        let fields = problem.errors().iter().map(|error| error.field.as_str());
+        assert_eq!(
+            fields.collect::<Vec<_>>(),
+            ["Content-Encoding", "Content-Type"]
+        );
     }
 
     #[test]

@@ -13,7 +13,8 @@
 //! - `auth`: API keys, tenants and scopes. `request_caller`: gives handlers the caller of their request.
 //! - `security_headers`: headers of every response, for browsers.
 //! - `web_guard`: refuses the requests of web pages that are not allowed.
-//! - `query_parameters`: refuses unknown ones. `unread_body`: discards bodies that no handler reads.
+//! - `query_parameters`: their definitions, and what reads and refuses them. `request_faults`: all faults of a request, for one response.
+//!   `unread_body`: discards bodies that no handler reads.
 //! - `welcome`: `GET /`, what this is and where to look. `openapi`: the OpenAPI document of all routes.
 //!   `swagger_ui`: the page that shows it.
 //! - `state`: what all handlers share.
@@ -43,7 +44,6 @@ mod jobs;
 mod json_response;
 mod json_size;
 mod limits;
-mod list_parameters;
 mod model_accounts;
 mod openapi;
 mod panic_response;
@@ -58,6 +58,7 @@ mod readiness;
 mod request_body;
 mod request_caller;
 mod request_context;
+mod request_faults;
 mod request_id;
 mod request_metrics;
 mod reserved_body;

@@ -5,7 +5,7 @@
 
 use axum::{
     http::{
-        HeaderName, HeaderValue,
+        HeaderName, HeaderValue, StatusCode,
         header::{ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
@@ -21,13 +21,31 @@ pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
 /// The challenge to a request whose key is not valid (RFC 6750, section 3.1).
 const INVALID_TOKEN: &str = "Bearer realm=\"forebay\", error=\"invalid_token\"";
 
-/// A field that is not valid.
+/// The most faults that one response names.
+pub(crate) const FIELD_ERRORS_MAX: usize = 16;
+
+/// A part of a request that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct FieldError {
-    /// The field's path, such as `input[2].content`.
+    /// The field's path, such as `input[2].content`, or the name of the parameter or of the header.
     pub(crate) field: String,
+    /// The part of the request that has the field.
+    #[serde(rename = "in")]
+    pub(crate) part: RequestPart,
     /// The values that the field accepts.
     pub(crate) message: String,
+}
+
+/// A part of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(crate) enum RequestPart {
+    RequestLine,
+    Path,
+    Query,
+    Header,
+    Body,
 }
 
 /// An error response.
@@ -59,7 +77,7 @@ pub(crate) struct ProblemDetails<'a> {
     detail: &'a str,
     /// A stable word for programs.
     code: &'a str,
-    /// The invalid fields, at most 16.
+    /// What is not valid, at most 16 parts of the request.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
     /// What the process lacks to be ready.
@@ -88,21 +106,20 @@ impl Problem {
     /// A problem that one field, header or parameter causes. Its detail begins with this name.
     pub(crate) fn with_field_error(
         code: ProblemCode,
+        part: RequestPart,
         field: &str,
         message: impl Into<String>,
     ) -> Self {
         let error = FieldError {
             field: field.to_owned(),
+            part,
             message: message.into(),
         };
-        Self {
-            errors: vec![error.clone()],
-            ..Self::new(code, format!("{}: {}", error.field, error.message))
-        }
+        Self::with_errors(code, vec![error])
     }
 
-    /// The response to a request with invalid fields. `errors` names at least one field.
-    pub(crate) fn invalid_fields(errors: Vec<FieldError>) -> Self {
+    /// A problem with at least one cause. Its detail names the first one, and how many others there are.
+    pub(crate) fn with_errors(code: ProblemCode, errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [only] => format!("{}: {}", only.field, only.message),
             [first, others @ ..] => {
@@ -113,13 +130,33 @@ impl Problem {
         };
         Self {
             errors,
-            ..Self::new(ProblemCode::InvalidRequest, detail)
+            ..Self::new(code, detail)
         }
     }
 
-    /// The response to a request with one invalid field.
+    /// The same problem with these errors, of which the first one is its own.
+    pub(crate) fn with_all_errors(self, errors: Vec<FieldError>) -> Self {
+        let Self { detail, errors, .. } = Self::with_errors(self.code, errors);
+        Self {
+            detail,
+            errors,
+            ..self
+        }
+    }
+
+    /// The response to a request with invalid fields. `errors` names at least one field.
+    pub(crate) fn invalid_fields(errors: Vec<FieldError>) -> Self {
+        Self::with_errors(ProblemCode::InvalidRequest, errors)
+    }
+
+    /// The response to a body with one invalid field.
     pub(crate) fn invalid_field(field: &str, message: impl Into<String>) -> Self {
-        Self::with_field_error(ProblemCode::InvalidRequest, field, message)
+        Self::with_field_error(
+            ProblemCode::InvalidRequest,
+            RequestPart::Body,
+            field,
+            message,
+        )
     }
 
     /// Names what the process lacks to be ready.
@@ -152,7 +189,10 @@ impl Problem {
         self
     }
 
-    #[cfg(test)]
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.code.row().0
+    }
+
     pub(crate) fn errors(&self) -> &[FieldError] {
         &self.errors
     }
@@ -241,12 +281,13 @@ impl IntoResponse for Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::{FieldError, Problem};
+    use super::{FieldError, Problem, RequestPart};
 
     #[test]
     fn the_detail_names_the_first_field_and_counts_the_others() {
         let error = |field: &str| FieldError {
             field: field.to_owned(),
+            part: RequestPart::Body,
             message: String::from("is required"),
         };
         let problem = Problem::invalid_fields(vec![error("input"), error("model")]);

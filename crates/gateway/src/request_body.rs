@@ -22,7 +22,11 @@ use self::{
     reserved_buffer::{MEMORY_WAIT, ReservedBuffer, SMALL_BODY_BYTES},
 };
 use crate::{
-    json_size::parsed_bytes, problem::Problem, problem_code::ProblemCode, settings::GatewaySettings,
+    json_size::parsed_bytes,
+    problem::{Problem, RequestPart},
+    problem_code::ProblemCode,
+    request_faults::RequestFaults,
+    settings::GatewaySettings,
 };
 
 pub(crate) use self::limit::{discard, refuse_too_large};
@@ -114,12 +118,30 @@ impl BodyReader {
         Ok(BufferedBody { bytes, reserved })
     }
 
+    /// Parses and validates a body, within reserved memory. A request with faults is refused, and the problem names those found before
+    /// (`faults`) together with those of the body. `described` is whether the headers describe a body that can be parsed.
+    pub(crate) async fn validate<T>(
+        &self,
+        body: &mut BufferedBody,
+        described: Result<(), Problem>,
+        mut faults: RequestFaults,
+        validation: impl FnOnce(&Bytes) -> Result<T, Problem>,
+    ) -> Result<(T, Option<ReservedBytes>), Problem> {
+        if faults.collect(described).is_some()
+            && let Some(memory) = faults.collect(self.reserve_parsed(body).await)
+        {
+            let valid = body.compute(validation);
+            return faults.finish(valid.map(|valid| (valid, memory)));
+        }
+        Err(faults.into_problem())
+    }
+
     /// Reserves the memory for what a body becomes: its parsed values, and the job's documents. The caller keeps it until the
     /// job is stored.
     ///
     /// Those who wait hold only the bytes of their bodies, and those who do not wait never ask for more of that memory. So
     /// bodies cannot wait for each other for ever.
-    pub(crate) async fn reserve_parsed(
+    async fn reserve_parsed(
         &self,
         body: &mut BufferedBody,
     ) -> Result<Option<ReservedBytes>, Problem> {
@@ -162,6 +184,7 @@ fn unreadable(error: &axum::Error) -> Problem {
             let message = "is chunked, but the chunks of the body are malformed";
             return Problem::with_field_error(
                 ProblemCode::InvalidHttp,
+                RequestPart::Header,
                 "Transfer-Encoding",
                 message,
             );
@@ -169,7 +192,7 @@ fn unreadable(error: &axum::Error) -> Problem {
         source = error.source();
     }
     let message = "ended with the connection before all of it had arrived";
-    Problem::with_field_error(ProblemCode::InvalidJson, "body", message)
+    Problem::with_field_error(ProblemCode::InvalidJson, RequestPart::Body, "body", message)
 }
 
 fn budget_used_up() -> Problem {

@@ -16,7 +16,9 @@ use crate::{
     openapi::{self, Describe, DocumentResponse},
     problem::Problem,
     problem_code::ProblemCode,
-    providers, queues, sessions,
+    providers,
+    query_parameters::RouteMethods,
+    queues, sessions,
     state::ApiState,
     swagger_ui,
     web_guard::WebGuard,
@@ -25,14 +27,18 @@ use crate::{
 
 /// The API as an axum router.
 pub(crate) fn router(state: Arc<ApiState>, web_guard: WebGuard) -> Router {
+    let routes = routes();
+    let methods = routes
+        .iter()
+        .map(|route| (openapi::http_method(route.method), route.path));
     let around = AroundHandlers {
         metrics: state.member.metrics.gateway.clone(),
         web_guard,
         api_keys: state.keys.clone(),
         limiter: state.limiter.clone(),
         body_bytes_max: state.settings.body_bytes_max,
+        methods: RouteMethods::new(methods),
     };
-    let routes = routes();
     let document = document_route(&state, &routes);
     let mut router = Router::new();
     for route in routes.into_iter().chain([document]) {

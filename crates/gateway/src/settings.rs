@@ -37,8 +37,11 @@ pub struct GatewaySettings {
     pub connections_max: usize,
     /// The most requests that wait for a job to end (`wait_s`). Further requests are answered at once.
     pub waits_max: usize,
-    /// The time limit for a request's headers, and for the idle time before them, in milliseconds.
-    pub header_timeout_ms: u64,
+    /// How long a connection may be idle after a response, in milliseconds.
+    pub idle_timeout_ms: u64,
+    /// The time limit for the head of a request, from its first byte to the end of its headers, in milliseconds. For the first request
+    /// of a connection: from the accept.
+    pub head_timeout_ms: u64,
     /// The time limit for a request's body, in milliseconds.
     pub body_timeout_ms: u64,
     /// How long the writes of a response may be blocked because its client reads too slowly, in milliseconds. A second more for
@@ -64,7 +67,8 @@ impl Default for GatewaySettings {
             waits_max: 10_000,
             // Longer than the 60 s for which load balancers commonly keep an idle connection. If the
             // server closed first, a request sent at that moment would be lost.
-            header_timeout_ms: 75_000,
+            idle_timeout_ms: 75_000,
+            head_timeout_ms: 15_000,
             body_timeout_ms: 30_000,
             write_timeout_ms: 30_000,
             drain_ms: 5_000,

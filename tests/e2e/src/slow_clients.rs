@@ -22,9 +22,9 @@ const SLOW_CLIENTS: u32 = 1_000;
 const BYTE_EVERY: Duration = Duration::from_secs(1);
 /// The timeout until all slow clients have sent a slow byte. Only failing tests reach it.
 const SENDING_TIMEOUT: Duration = Duration::from_secs(60);
-/// A connection that lasts for less than this time was cut off early. The gateway's time limits are 30 s for a body, and 75 s for
+/// A connection that lasts for less than this time was cut off early. The gateway's time limits are 30 s for a body, and 15 s for
 /// headers.
-const LASTING_MIN: Duration = Duration::from_secs(20);
+const LASTING_MIN: Duration = Duration::from_secs(12);
 /// At most this many of the slow clients may be cut off early.
 const CUT_OFF_MAX: usize = 100;
 /// The requests of one measurement.

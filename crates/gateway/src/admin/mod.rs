@@ -35,8 +35,10 @@ use state::AdminState;
 
 /// The most open connections. A further connection closes the oldest one, so that idle connections block no probe.
 const CONNECTIONS_MAX: usize = 64;
-/// The time limit for a request's headers, and for the idle time before them. Scrapers whose interval is longer connect again.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may be idle. Scrapers whose interval is longer connect again.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time limit for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the writes of a response may be blocked because its client reads too slowly.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long open requests may take to finish at the end of the process.
@@ -95,7 +97,8 @@ pub async fn serve_admin(
     let limits = ServerLimits {
         connections_max: CONNECTIONS_MAX,
         when_full: WhenFull::CloseOldest,
-        header_timeout: HEADER_TIMEOUT,
+        idle_timeout: IDLE_TIMEOUT,
+        head_timeout: HEAD_TIMEOUT,
         write_timeout: WRITE_TIMEOUT,
         drain_time: DRAIN_TIME,
     };

@@ -24,6 +24,7 @@ use crate::{
     json_response::Json,
     problem::Problem,
     problem_code::ProblemCode,
+    request_faults::RequestFaults,
     state::ApiState,
     store_call, validation,
 };
@@ -40,12 +41,18 @@ pub(crate) async fn post(
     let (parts, body) = request.into_parts();
     let mut body = state.bodies.read(&parts.headers, body).await?;
     state.check_valid(&caller)?;
-    if body.bytes.is_empty() {
-        return Err(validation::empty_key_body());
-    }
-    content_headers::check(&parts.headers)?;
-    let memory = state.bodies.reserve_parsed(&mut body).await?;
-    let new = body.compute(|bytes| validation::new_key(bytes))?;
+    let faults = RequestFaults::of_query(&parts.extensions);
+    let described = if body.bytes.is_empty() {
+        Err(validation::empty_key_body())
+    } else {
+        content_headers::check(&parts.headers)
+    };
+    let validated = state
+        .bodies
+        .validate(&mut body, described, faults, |bytes| {
+            validation::new_key(bytes)
+        });
+    let (new, memory) = validated.await?;
     drop((body, memory));
     let keys = required_keys(&state)?;
 

@@ -12,7 +12,9 @@ use super::{
     required_keys,
     view::{ApiKeyList, ApiKeyView},
 };
-use crate::{json_response::Json, problem::Problem, state::ApiState, store_call};
+use crate::{
+    json_response::Json, problem::Problem, query_parameters::Query, state::ApiState, store_call,
+};
 
 /// The memory of the keys of a store, as documents and parsed.
 const BYTES_OF_ALL_KEYS: u64 = 16 * 1024 * 1024;
@@ -22,7 +24,7 @@ pub(crate) async fn get(
     State(state): State<Arc<ApiState>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let request = list_query::parse(query.as_deref())?;
+    let request = list_query::parse(Query(query.as_deref()));
     required_keys(&state)?;
     // A page reads all keys, so few are read at the same time.
     let _permit = state.list_permit().await?;

@@ -6,9 +6,14 @@ use forebay_shared::{
     time::TimeMs,
 };
 
+use serde_json::{Value, json};
+
 use crate::{
-    list_parameters::{self, LIST_LIMIT_DEFAULT},
-    problem::Problem,
+    query_parameters::{
+        AnyParameter, Cursor, Query, QueryParameter, ValueKind, WholeNumber, cursor, list_limit,
+        page_limit,
+    },
+    validation::TENANT_CHARS_MAX,
 };
 
 /// The version of a cursor's form, which is its first part.
@@ -56,45 +61,50 @@ impl KeyPosition {
     }
 }
 
-/// Reads the parameters. Of several with the same name, the last one counts. The error names each wrong parameter.
-pub(super) fn parse(query: Option<&str>) -> Result<ListRequest, Problem> {
-    let mut request = ListRequest {
-        tenant: None,
-        limit: LIST_LIMIT_DEFAULT,
-        cursor: None,
-    };
-    let set = |name: &str, text: &str| request.set(name, text);
-    list_parameters::read(query, set, allowed)?;
-    Ok(request)
-}
+static TENANT: QueryParameter<TenantText> = QueryParameter {
+    name: "tenant",
+    description: "Only keys of this tenant.",
+    kind: TenantText,
+};
+static LIMIT: QueryParameter<WholeNumber> = list_limit("The most keys of the page.");
+static CURSOR: QueryParameter<Cursor<KeyPosition>> = cursor(
+    "The `next_cursor` of the page before.",
+    KeyPosition::of_cursor,
+);
 
-impl ListRequest {
-    /// Sets a parameter. Returns whether the text is valid. Other names are not refused here.
-    fn set(&mut self, name: &str, text: &str) -> bool {
-        match name {
-            "tenant" => {
-                self.tenant = TenantId::parse(text).ok();
-                self.tenant.is_some()
-            }
-            "limit" => {
-                let limit = list_parameters::limit(text);
-                self.limit = limit.unwrap_or(LIST_LIMIT_DEFAULT);
-                limit.is_some()
-            }
-            "cursor" => {
-                self.cursor = KeyPosition::of_cursor(text);
-                self.cursor.is_some()
-            }
-            _ => true,
-        }
+/// The query parameters of the route.
+pub(crate) static PARAMETERS: [&dyn AnyParameter; 3] = [&TENANT, &LIMIT, &CURSOR];
+
+/// Reads the parameters.
+pub(super) fn parse(query: Query<'_>) -> ListRequest {
+    ListRequest {
+        tenant: query.get(&TENANT),
+        limit: page_limit(query, &LIMIT),
+        cursor: query.get(&CURSOR),
     }
 }
 
-/// What a parameter accepts.
-fn allowed(name: &str) -> String {
-    match name {
-        "tenant" => String::from("must be 1 to 128 characters from A-Z a-z 0-9 . _ : @ -"),
-        _ => list_parameters::allowed(name),
+/// The name of a tenant.
+struct TenantText;
+
+impl ValueKind for TenantText {
+    type Value = TenantId;
+
+    fn read(&self, text: &str) -> Option<TenantId> {
+        TenantId::parse(text).ok()
+    }
+
+    fn allowed(&self) -> String {
+        format!("must be 1 to {TENANT_CHARS_MAX} characters from A-Z a-z 0-9 . _ : @ -")
+    }
+
+    fn schema(&self) -> Value {
+        json!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": TENANT_CHARS_MAX,
+            "pattern": "^[A-Za-z0-9._:@-]+$",
+        })
     }
 }
 
@@ -102,11 +112,12 @@ fn allowed(name: &str) -> String {
 mod tests {
     use forebay_shared::{api_key::ApiKeyId, time::TimeMs};
 
-    use super::{KeyPosition, parse};
+    use super::{KeyPosition, PARAMETERS, parse};
+    use crate::query_parameters::{Query, faults};
 
     #[test]
     fn parameters_are_read_and_wrong_ones_are_refused() {
-        let request = parse(Some("tenant=a%40b&limit=100")).expect("valid");
+        let request = parse(Query(Some("tenant=a%40b&limit=100")));
         assert_eq!(request.tenant.expect("a tenant").as_str(), "a@b");
         assert_eq!(request.limit, 100);
         for query in [
@@ -118,7 +129,7 @@ mod tests {
             "cursor=",
             "cursor=x",
         ] {
-            assert!(parse(Some(query)).is_err(), "{query}");
+            assert!(faults(query, &PARAMETERS).into_result().is_err(), "{query}");
         }
     }
 

@@ -9,6 +9,7 @@ mod list_query;
 pub(crate) mod revoke;
 mod view;
 
+pub(crate) use list_query::PARAMETERS as LIST_PARAMETERS;
 pub(crate) use view::{ApiKeyList, CreatedApiKey};
 
 use crate::{auth::ValidKeys, problem::Problem, problem_code::ProblemCode, state::ApiState};

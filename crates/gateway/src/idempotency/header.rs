@@ -1,12 +1,26 @@
 //! Reads the header `Idempotency-Key`.
 
-use axum::http::{HeaderMap, HeaderName};
+use std::sync::LazyLock;
 
-use crate::problem::Problem;
+use axum::http::{HeaderMap, HeaderName};
+use regex::Regex;
+
+use crate::{
+    problem::{Problem, RequestPart},
+    problem_code::ProblemCode,
+};
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
-const KEY_FORMAT: &str = "must be one header of 1 to 255 printable ASCII characters";
-pub(crate) const KEY_BYTES_MAX: usize = 255;
+
+/// The header's value: a text without quotes, or a quoted string (RFC 9651, section 3.3.3), of 1 to 255 characters. The OpenAPI document
+/// publishes this pattern, and it decides which values are accepted.
+pub(crate) const KEY_PATTERN: &str =
+    r#"^([!#-~]([ -~]{0,253}[!-~])?|"([ !#-\[\]-~]|\\["\\]){1,255}")$"#;
+/// The same in words.
+pub(crate) const KEY_ALLOWED: &str = "1 to 255 printable ASCII characters that begin with no quote, or a quoted string \
+                                      (RFC 9651) of 1 to 255 of them";
+
+static FORM: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(KEY_PATTERN).ok());
 
 /// The request's key; `None` if there is no such header. The draft requires a quoted string, but most clients send the text without
 /// quotes. Both forms are accepted and mean the same key.
@@ -15,40 +29,41 @@ pub(crate) fn parse_key(headers: &HeaderMap) -> Result<Option<String>, Problem> 
     let Some(value) = values.next() else {
         return Ok(None);
     };
-    let invalid = || Problem::invalid_field("Idempotency-Key", KEY_FORMAT);
-    if values.next().is_some() {
-        return Err(invalid());
-    }
-    let text = value.to_str().map_err(|_| invalid())?.trim();
-    let key = unquote(text).ok_or_else(invalid)?;
-    let is_printable = key.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
-    if !(1..=KEY_BYTES_MAX).contains(&key.len()) || !is_printable {
-        return Err(invalid());
-    }
-    Ok(Some(key))
-}
-
-/// The content of a quoted string (RFC 9651, section 3.3.3). Unquoted text is returned unchanged; a
-/// malformed quoted string gives `None`.
-fn unquote(text: &str) -> Option<String> {
-    let Some(after_quote) = text.strip_prefix('"') else {
-        return Some(text.to_owned());
-    };
-    let content = after_quote.strip_suffix('"')?;
-    let mut key = String::with_capacity(content.len());
-    let mut chars = content.chars();
-    while let Some(character) = chars.next() {
-        match character {
-            '"' => return None,
-            '\\' => key.push(
-                chars
-                    .next()
-                    .filter(|character| matches!(character, '"' | '\\'))?,
-            ),
-            character => key.push(character),
+    // The spaces around a value are no part of it (RFC 9110, section 5.5).
+    let text = value
+        .to_str()
+        .ok()
+        .map(|text| text.trim_matches([' ', '\t']));
+    let form = FORM.as_ref();
+    let text = text.filter(|text| form.is_some_and(|form| form.is_match(text)));
+    match (text, values.next()) {
+        (Some(text), None) => Ok(Some(unquote(text))),
+        _ => {
+            let message = format!("must be one header of {KEY_ALLOWED}");
+            let code = ProblemCode::InvalidRequest;
+            let (part, name) = (RequestPart::Header, "Idempotency-Key");
+            Err(Problem::with_field_error(code, part, name, message))
         }
     }
-    Some(key)
+}
+
+/// The content of a valid quoted string. Other text is returned unchanged.
+fn unquote(text: &str) -> String {
+    let content = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    let Some(content) = content else {
+        return text.to_owned();
+    };
+    let mut key = String::with_capacity(content.len());
+    let mut is_escaped = false;
+    for character in content.chars() {
+        is_escaped = character == '\\' && !is_escaped;
+        if !is_escaped {
+            key.push(character);
+        }
+    }
+    key
 }
 
 #[cfg(test)]
@@ -73,6 +88,15 @@ mod tests {
             parsed(&[br#""a \"b\\""#]),
             Some(Some(String::from(r#"a "b\"#)))
         );
+        assert_eq!(parsed(&[br#""\\\\""#]), Some(Some(String::from(r"\\"))));
+        assert_eq!(parsed(&[b" \ta\t "]), Some(Some(String::from("a"))));
+    }
+
+    #[test]
+    fn the_longest_key_may_be_quoted() {
+        let key = "\"".repeat(255);
+        let quoted = format!("\"{}\"", r#"\""#.repeat(255));
+        assert_eq!(parsed(&[quoted.as_bytes()]), Some(Some(key)));
     }
 
     #[test]

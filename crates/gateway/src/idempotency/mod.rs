@@ -18,7 +18,7 @@ mod submit_key;
 
 use axum::http::HeaderName;
 
-pub(crate) use header::{KEY_BYTES_MAX, parse_key};
+pub(crate) use header::{KEY_ALLOWED, KEY_PATTERN, parse_key};
 pub(crate) use submit_key::{KEY_TTL_MS, KeyClaim, SubmitKey};
 
 /// How much longer a job's record is kept than its key, in milliseconds. A key that outlives its job

@@ -13,6 +13,7 @@ use crate::{
     auth::{self, Caller},
     path_ids::job_id,
     problem::Problem,
+    query_parameters::Query,
     state::ApiState,
 };
 
@@ -25,7 +26,7 @@ pub(crate) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = job_id(path)?;
-    let wait_time = wait::parse(query.as_deref(), &headers)?;
+    let wait_time = wait::parse(Query(query.as_deref()), &headers);
     let wait_permit = wait_time.permit(&state);
     let (job, is_complete) = if wait_permit.is_some() {
         let waited = wait::until_ended(&state, caller.tenant(), id, wait_time.seconds).await?;

@@ -24,7 +24,8 @@ use super::{
     list_view, view,
 };
 use crate::{
-    auth::Caller, problem::Problem, reserved_body::reserved_body, state::ApiState, store_call,
+    auth::Caller, problem::Problem, query_parameters::Query, reserved_body::reserved_body,
+    state::ApiState, store_call,
 };
 
 /// An outcome of more bytes is not in the list.
@@ -44,7 +45,7 @@ pub(crate) async fn get(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let request = list_query::parse(query.as_deref())?;
+    let request = list_query::parse(Query(query.as_deref()));
     // A list reads up to 500 jobs, so few are read at the same time.
     let _permit = state.list_permit().await?;
     let jobs = u64::try_from(request.limit + READ_AT_ONCE).unwrap_or(u64::MAX);

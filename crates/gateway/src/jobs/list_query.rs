@@ -1,19 +1,21 @@
 //! The query parameters of `GET /v1/jobs`.
 
 use forebay_shared::{
-    ids::{JobId, SESSION_ID_ALLOWED, SessionId},
+    ids::{JobId, SESSION_ID_ALLOWED, SESSION_ID_BYTES_MAX, SessionId},
     job::Status,
     store::ListPosition,
     time::TimeMs,
 };
 
-use crate::{
-    list_parameters::{self, LIST_LIMIT_DEFAULT},
-    problem::Problem,
+use serde_json::{Value, json};
+
+use crate::query_parameters::{
+    AnyParameter, Cursor, Order, Query, QueryParameter, Time, ValueKind, WholeNumber, cursor,
+    list_limit, order, page_limit,
 };
 
 /// The statuses that `status` may name.
-pub(crate) const STATUSES: [Status; 6] = [
+const STATUSES: [Status; 6] = [
     Status::Queued,
     Status::InProgress,
     Status::Completed,
@@ -39,82 +41,102 @@ pub(super) struct ListRequest {
     pub(super) cursor: Option<ListPosition>,
 }
 
-/// Reads the parameters. Of several with the same name, the last one counts. The error names each wrong parameter.
-pub(super) fn parse(query: Option<&str>) -> Result<ListRequest, Problem> {
-    let mut request = ListRequest {
-        session: None,
-        statuses: Vec::new(),
-        created_after: None,
-        created_before: None,
-        is_oldest_first: false,
-        limit: LIST_LIMIT_DEFAULT,
-        cursor: None,
-    };
-    let set = |name: &str, text: &str| request.set(name, text);
-    list_parameters::read(query, set, allowed)?;
-    Ok(request)
-}
+static SESSION_ID: QueryParameter<SessionText> = QueryParameter {
+    name: "session_id",
+    description: "Only jobs of this session.",
+    kind: SessionText,
+};
+static STATUS: QueryParameter<Statuses> = QueryParameter {
+    name: "status",
+    description: "Only jobs in one of these states, separated by commas.",
+    kind: Statuses,
+};
+static CREATED_AFTER: QueryParameter<Time> = QueryParameter {
+    name: "created_after",
+    description: "Only jobs created after this time (RFC 3339).",
+    kind: Time,
+};
+static CREATED_BEFORE: QueryParameter<Time> = QueryParameter {
+    name: "created_before",
+    description: "Only jobs created before this time (RFC 3339).",
+    kind: Time,
+};
+static ORDER: QueryParameter<Order> =
+    order("`asc` begins with the oldest job, `desc` with the newest.");
+static LIMIT: QueryParameter<WholeNumber> = list_limit("The most jobs of the page.");
+static CURSOR: QueryParameter<Cursor<ListPosition>> = cursor(
+    "The `next_cursor` of the page before, with the same other parameters.",
+    read_cursor,
+);
 
-impl ListRequest {
-    /// Sets a parameter. Returns whether the text is valid. Other names are not refused here.
-    fn set(&mut self, name: &str, text: &str) -> bool {
-        match name {
-            "session_id" => {
-                self.session = SessionId::parse(text).ok();
-                self.session.is_some()
-            }
-            "status" => {
-                let status = |word: &str| STATUSES.into_iter().find(|s| s.as_str() == word);
-                let statuses: Option<Vec<Status>> = text.split(',').map(status).collect();
-                statuses.is_some_and(|statuses| {
-                    self.statuses = statuses;
-                    true
-                })
-            }
-            "created_after" => {
-                self.created_after = time(text);
-                self.created_after.is_some()
-            }
-            "created_before" => {
-                self.created_before = time(text);
-                self.created_before.is_some()
-            }
-            "order" => {
-                self.is_oldest_first = text == "asc";
-                matches!(text, "asc" | "desc")
-            }
-            "limit" => {
-                let limit = list_parameters::limit(text);
-                self.limit = limit.unwrap_or(LIST_LIMIT_DEFAULT);
-                limit.is_some()
-            }
-            "cursor" => {
-                self.cursor = read_cursor(text);
-                self.cursor.is_some()
-            }
-            _ => true,
-        }
+/// The query parameters of the route.
+pub(crate) static PARAMETERS: [&dyn AnyParameter; 7] = [
+    &SESSION_ID,
+    &STATUS,
+    &CREATED_AFTER,
+    &CREATED_BEFORE,
+    &ORDER,
+    &LIMIT,
+    &CURSOR,
+];
+
+/// Reads the parameters.
+pub(super) fn parse(query: Query<'_>) -> ListRequest {
+    ListRequest {
+        session: query.get(&SESSION_ID),
+        statuses: query.get(&STATUS).unwrap_or_default(),
+        created_after: query.get(&CREATED_AFTER),
+        created_before: query.get(&CREATED_BEFORE),
+        is_oldest_first: query.get(&ORDER).unwrap_or_default(),
+        limit: page_limit(query, &LIMIT),
+        cursor: query.get(&CURSOR),
     }
 }
 
-/// What a parameter accepts.
-fn allowed(name: &str) -> String {
-    match name {
-        "session_id" => format!("must be {SESSION_ID_ALLOWED}"),
-        "status" => {
-            let names: Vec<&str> = STATUSES.iter().map(|status| status.as_str()).collect();
-            format!("must be one or more of {}, with commas", names.join(", "))
-        }
-        "created_after" | "created_before" => {
-            String::from("must be a time in the form of RFC 3339, such as 2026-01-31T12:00:00Z")
-        }
-        _ => list_parameters::allowed(name),
+/// The id of a session.
+struct SessionText;
+
+impl ValueKind for SessionText {
+    type Value = SessionId;
+
+    fn read(&self, text: &str) -> Option<SessionId> {
+        SessionId::parse(text).ok()
+    }
+
+    fn allowed(&self) -> String {
+        format!("must be {SESSION_ID_ALLOWED}")
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "minLength": 1, "maxLength": SESSION_ID_BYTES_MAX})
     }
 }
 
-/// A `+` is a space in a query, but clients often send the offset of a time without encoding.
-fn time(text: &str) -> Option<TimeMs> {
-    TimeMs::parse_rfc3339(&text.replace(' ', "+"))
+/// One or more statuses, with commas.
+struct Statuses;
+
+impl Statuses {
+    fn names(separator: &str) -> String {
+        STATUSES.map(Status::as_str).join(separator)
+    }
+}
+
+impl ValueKind for Statuses {
+    type Value = Vec<Status>;
+
+    fn read(&self, text: &str) -> Option<Vec<Status>> {
+        let status = |word: &str| STATUSES.into_iter().find(|status| status.as_str() == word);
+        text.split(',').map(status).collect()
+    }
+
+    fn allowed(&self) -> String {
+        format!("must be one or more of {}, with commas", Self::names(", "))
+    }
+
+    fn schema(&self) -> Value {
+        let names = Self::names("|");
+        json!({"type": "string", "pattern": format!("^({names})(,({names}))*$")})
+    }
 }
 
 /// The cursor of a page that ends with this position.
@@ -144,22 +166,23 @@ mod tests {
         time::TimeMs,
     };
 
-    use super::{parse, read_cursor, write_cursor};
+    use super::{PARAMETERS, parse, read_cursor, write_cursor};
+    use crate::query_parameters::{Query, faults};
 
     #[test]
     fn all_parameters_are_read_and_decoded() {
-        let request = parse(Some(
+        let request = parse(Query(Some(
             "session_id=a%2Fb+c&status=failed,expired&created_after=1970-01-01T00:00:01Z&created_before=1970-01-01T01:00:02+01:00&order=asc&limit=100",
-        ));
-        let request = request.expect("the parameters are valid");
+        )));
         assert_eq!(request.session.expect("a session").as_str(), "a/b c");
         assert_eq!(request.statuses, [Status::Failed, Status::Expired]);
         assert_eq!(request.created_after, Some(TimeMs(1_000)));
         assert_eq!(request.created_before, Some(TimeMs(2_000)));
         assert!(request.is_oldest_first);
         assert_eq!(request.limit, 100);
-        let default = parse(None).expect("no parameter is required");
+        let default = parse(Query(None));
         assert!(!default.is_oldest_first && default.cursor.is_none());
+        assert_eq!(default.limit, 20);
     }
 
     #[test]
@@ -177,16 +200,13 @@ mod tests {
             "order=up",
             "limit=0",
             "limit=101",
-            "limit=%2B1",
-            "limit=",
             "limit",
             "cursor=",
             "cursor=x",
-            "limit=1&limit=x",
         ] {
-            assert!(parse(Some(query)).is_err(), "query {query}");
+            let faults = faults(query, &PARAMETERS);
+            assert!(faults.into_result().is_err(), "query {query}");
         }
-        assert!(parse(Some("limit=x&limit=1")).is_ok());
     }
 
     #[test]

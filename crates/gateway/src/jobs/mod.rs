@@ -16,7 +16,7 @@ pub(crate) mod submit;
 mod view;
 mod wait;
 
-pub(crate) use list_query::STATUSES;
+pub(crate) use list_query::PARAMETERS as LIST_PARAMETERS;
 pub(crate) use list_view::JobList;
 pub(crate) use view::JobView;
-pub(crate) use wait::WAIT_S_MAX;
+pub(crate) use wait::{PARAMETERS as WAIT_PARAMETERS, WAIT_S_MAX};

@@ -31,6 +31,8 @@ use crate::{
     content_headers,
     idempotency::{self, KEY_TTL_MS, KeyClaim, RECORD_MARGIN_MS, SubmitKey},
     problem::Problem,
+    query_parameters::Query,
+    request_faults::RequestFaults,
     state::ApiState,
     store_call::{self, LARGE_STORE_TIMEOUT, STORE_TIMEOUT},
     tenant_limits::Limited,
@@ -114,16 +116,22 @@ async fn submit(
     // The body is read before the checks, because a client that is refused while it sends may not see the response.
     let mut body = state.bodies.read(&parts.headers, body).await?;
     state.check_valid(caller)?;
-    if body.bytes.is_empty() {
-        return Err(validation::empty_body());
-    }
-    content_headers::check(&parts.headers)?;
-    let key = idempotency::parse_key(&parts.headers)?;
-    let wait_time = wait::parse(parts.uri.query(), &parts.headers)?;
-    let memory = state.bodies.reserve_parsed(&mut body).await?;
+    let wait_time = wait::parse(Query(parts.uri.query()), &parts.headers);
+    let mut faults = RequestFaults::of_query(&parts.extensions);
+    let key = faults.collect(idempotency::parse_key(&parts.headers));
+    let described = if body.bytes.is_empty() {
+        Err(validation::empty_body())
+    } else {
+        content_headers::check(&parts.headers)
+    };
     let has_default_model = state.settings.default_model.is_some();
-    let submission = body.compute(|bytes| validation::submission(bytes, has_default_model))?;
-    let submission = Box::new(submission);
+    let validated = state
+        .bodies
+        .validate(&mut body, described, faults, |bytes| {
+            validation::submission(bytes, has_default_model).map(Box::new)
+        });
+    let (submission, memory) = validated.await?;
+    let key = key.flatten();
     let new_id = JobId::fresh(caller.tenant(), submission.session.as_ref());
     task_context::update(|context| context.session.clone_from(&submission.session));
     // An interrupt moves the inputs of the waiting jobs into the session, and they may be large.

@@ -15,6 +15,7 @@ use tokio::{sync::SemaphorePermit, time::Instant};
 use super::job_changes::JobChanges;
 use crate::{
     problem::Problem,
+    query_parameters::{AnyParameter, Query, QueryParameter, WholeNumber},
     state::{ApiState, ReadJob},
 };
 
@@ -34,32 +35,38 @@ pub(super) struct WaitTime {
     pub(super) is_async_preferred: bool,
 }
 
-/// Reads how long a request asks to wait. `wait_s` takes precedence over the header. The last `wait_s` counts.
+/// The query parameter that asks for a wait.
+static WAIT_S: QueryParameter<WholeNumber> = QueryParameter {
+    name: "wait_s",
+    description: "How many seconds to wait for the end of the job.",
+    kind: WholeNumber {
+        min: 0,
+        max: WAIT_S_MAX,
+        default: Some(0),
+    },
+};
+
+/// The query parameters of the routes that can wait for a job.
+pub(crate) static PARAMETERS: [&dyn AnyParameter; 1] = [&WAIT_S];
+
+/// Reads how long a request asks to wait. `wait_s` takes precedence over the header.
 ///
-/// A `wait_s` out of range is an error. A longer `wait` preference is shortened to 60 s. An unreadable preference is
-/// ignored, as RFC 7240 requires.
-pub(super) fn parse(query: Option<&str>, headers: &HeaderMap) -> Result<WaitTime, Problem> {
+/// A longer `wait` preference is shortened to 60 s. An unreadable preference is ignored, as RFC 7240 requires.
+pub(super) fn parse(query: Query<'_>, headers: &HeaderMap) -> WaitTime {
     let is_async_preferred = preferences(headers).any(is_respond_async);
-    let pairs = query.unwrap_or_default().split('&');
-    if let Some(text) = pairs
-        .filter_map(|pair| pair.strip_prefix("wait_s="))
-        .next_back()
-    {
-        let seconds = parse_digits(text).filter(|seconds| *seconds <= WAIT_S_MAX);
-        let message = format!("must be a whole number from 0 to {WAIT_S_MAX}");
-        let seconds = seconds.ok_or_else(|| Problem::invalid_field("wait_s", message))?;
-        return Ok(WaitTime {
+    if let Some(seconds) = query.get(&WAIT_S) {
+        return WaitTime {
             seconds,
             from_prefer_header: false,
             is_async_preferred,
-        });
+        };
     }
     let preferred = preferences(headers).find_map(parse_wait_preference);
-    Ok(WaitTime {
+    WaitTime {
         seconds: preferred.map_or(0, |seconds| seconds.min(WAIT_S_MAX)),
         from_prefer_header: preferred.is_some(),
         is_async_preferred,
-    })
+    }
 }
 
 /// The preferences of the headers `Prefer`, with their parameters.
@@ -177,21 +184,22 @@ mod tests {
     use axum::http::{HeaderMap, HeaderValue};
 
     use super::{WaitTime, parse};
+    use crate::query_parameters::Query;
 
-    fn parsed(query: Option<&str>, prefer: &[&'static str]) -> Option<WaitTime> {
+    fn parsed(query: Option<&str>, prefer: &[&'static str]) -> WaitTime {
         let mut headers = HeaderMap::new();
         for value in prefer {
             headers.append("prefer", HeaderValue::from_static(value));
         }
-        parse(query, &headers).ok()
+        parse(Query(query), &headers)
     }
 
-    fn wait(seconds: u64, from_prefer_header: bool) -> Option<WaitTime> {
-        Some(WaitTime {
+    fn wait(seconds: u64, from_prefer_header: bool) -> WaitTime {
+        WaitTime {
             seconds,
             from_prefer_header,
             is_async_preferred: false,
-        })
+        }
     }
 
     #[test]
@@ -209,23 +217,11 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_s_out_of_range_is_refused() {
+    fn a_wait_s_takes_precedence_over_the_header() {
         assert_eq!(parsed(None, &[]), wait(0, false));
-        assert_eq!(parsed(Some("wait_s=0"), &[]), wait(0, false));
-        assert_eq!(
-            parsed(Some("x=1&wait_s=60&y"), &["wait=3"]),
-            wait(60, false)
-        );
-        for query in [
-            "wait_s=61",
-            "wait_s=-1",
-            "wait_s=",
-            "wait_s=1.5",
-            "wait_s=+3",
-            "wait_s=%31",
-        ] {
-            assert_eq!(parsed(Some(query), &[]), None, "query {query}");
-        }
+        assert_eq!(parsed(Some("wait_s=0"), &["wait=3"]), wait(0, false));
+        assert_eq!(parsed(Some("wait_s=60"), &["wait=3"]), wait(60, false));
+        assert_eq!(parsed(Some(""), &["wait=3"]), wait(3, true));
     }
 
     #[test]
@@ -233,10 +229,10 @@ mod tests {
         assert_eq!(parsed(None, &["wait=30"]), wait(30, true));
         assert_eq!(
             parsed(None, &["respond-async, Wait = \"7\"; x=y"]),
-            wait(7, true).map(|wait| WaitTime {
+            WaitTime {
                 is_async_preferred: true,
-                ..wait
-            })
+                ..wait(7, true)
+            }
         );
         assert_eq!(
             parsed(None, &["foo=1", "wait=99999999999999999999"]),

@@ -11,12 +11,20 @@ use axum::{
     extract::{Path, Request, State, rejection::PathRejection},
     http::StatusCode,
 };
+use bytes::Bytes;
 use forebay_shared::{ids::TenantId, store::LIMITED_TENANTS_MAX};
 
 pub(crate) use self::{body::published as body_schema, view::LimitsView};
 use crate::{
-    admin_keys::required_keys, auth::Caller, content_headers, json_response::Json,
-    problem::Problem, problem_code::ProblemCode, state::ApiState, store_call::with_timeout,
+    admin_keys::required_keys,
+    auth::Caller,
+    content_headers,
+    json_response::Json,
+    problem::{Problem, RequestPart},
+    problem_code::ProblemCode,
+    request_faults::RequestFaults,
+    state::ApiState,
+    store_call::with_timeout,
 };
 
 /// The most bytes of a body.
@@ -26,8 +34,9 @@ const BODY_BYTES_MAX: usize = 4_096;
 pub(crate) async fn get(
     State(state): State<Arc<ApiState>>,
     path: Result<Path<String>, PathRejection>,
+    faults: RequestFaults,
 ) -> Result<Json<LimitsView>, Problem> {
-    let tenant = tenant_id(path)?;
+    let tenant = faults.finish(tenant_id(path))?;
     if let Some(stored) = with_timeout(state.member.store.tenant_limits_of(&tenant)).await? {
         return Ok(Json(LimitsView::stored(tenant, &stored)));
     }
@@ -45,16 +54,22 @@ pub(crate) async fn put(
     request: Request,
 ) -> Result<Json<LimitsView>, Problem> {
     let (parts, body) = request.into_parts();
-    let body = state.bodies.read(&parts.headers, body).await?;
+    let mut body = state.bodies.read(&parts.headers, body).await?;
     state.check_valid(&caller)?;
-    required_keys(&state)?;
-    content_headers::check(&parts.headers)?;
-    let tenant = tenant_id(path)?;
     if body.bytes.len() > BODY_BYTES_MAX {
         let detail = format!("limits may have at most {BODY_BYTES_MAX} bytes");
         return Err(Problem::new(ProblemCode::BodyTooLarge, detail));
     }
-    let limits = body::parse(&body.bytes)?;
+    let mut faults = RequestFaults::of_query(&parts.extensions);
+    let tenant = faults.collect(tenant_id(path));
+    let described = content_headers::check(&parts.headers);
+    let parse = |bytes: &Bytes| body::parse(bytes);
+    let validated = state.bodies.validate(&mut body, described, faults, parse);
+    let (limits, memory) = validated.await?;
+    drop((body, memory));
+    // Without a tenant, the request has a fault.
+    let tenant = tenant.ok_or_else(not_found)?;
+    required_keys(&state)?;
     let set = state.member.store.set_tenant_limits(&tenant, Some(&limits));
     if !with_timeout(set).await? {
         let detail = format!("the store has limits of {LIMITED_TENANTS_MAX} tenants");
@@ -69,8 +84,9 @@ pub(crate) async fn put(
 pub(crate) async fn delete(
     State(state): State<Arc<ApiState>>,
     path: Result<Path<String>, PathRejection>,
+    faults: RequestFaults,
 ) -> Result<StatusCode, Problem> {
-    let tenant = tenant_id(path)?;
+    let tenant = faults.finish(tenant_id(path))?;
     let removed = state.member.store.set_tenant_limits(&tenant, None);
     if !with_timeout(removed).await? {
         let detail = "no operator has set limits for the tenant; the keys file may have some";
@@ -95,7 +111,12 @@ fn tenant_id(path: Result<Path<String>, PathRejection>) -> Result<TenantId, Prob
     let tenant = text.map(|text| TenantId::parse(&text));
     tenant.and_then(Result::ok).ok_or_else(|| {
         let allowed = "must be 1 to 128 characters from A-Z a-z 0-9 . _ @ -";
-        Problem::invalid_field("tenant", allowed)
+        Problem::with_field_error(
+            ProblemCode::InvalidRequest,
+            RequestPart::Path,
+            "tenant",
+            allowed,
+        )
     })
 }
 

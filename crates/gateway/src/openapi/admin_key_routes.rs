@@ -8,9 +8,7 @@ use serde_json::json;
 use super::operation::Operation;
 use crate::{
     admin_keys::{ApiKeyList, CreatedApiKey},
-    list_parameters::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX},
     problem_code::ProblemCode as P,
-    validation::TENANT_CHARS_MAX,
 };
 
 const HEADERS: [&str; 1] = ["X-Request-Id"];
@@ -40,34 +38,6 @@ pub(crate) fn list_keys(generator: &mut SchemaGenerator) -> Operation {
     let description = "Lists the API keys of all tenants, the newest first, without the keys themselves. Those of \
                        FOREBAY_API_KEYS_FILE are not listed.";
     Operation::new("listApiKeys", "keys", "List the API keys", description)
-        .parameter(
-            "tenant",
-            "query",
-            "Only keys of this tenant.",
-            &json!({
-                "type": "string",
-                "minLength": 1,
-                "maxLength": TENANT_CHARS_MAX,
-                "pattern": "^[A-Za-z0-9._:@-]+$",
-            }),
-        )
-        .parameter(
-            "limit",
-            "query",
-            "The most keys of the page.",
-            &json!({
-                "type": "integer",
-                "minimum": 1,
-                "maximum": LIST_LIMIT_MAX,
-                "default": LIST_LIMIT_DEFAULT,
-            }),
-        )
-        .parameter(
-            "cursor",
-            "query",
-            "The `next_cursor` of the page before.",
-            &json!({"type": "string"}),
-        )
         .json::<ApiKeyList<'_>>(generator, StatusCode::OK, "A page of keys.", &HEADERS)
         .problems(&[
             P::UnknownParameter,

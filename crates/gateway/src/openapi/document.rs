@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::{answers, operation::Operation};
 use crate::{
-    auth::Access, problem::ProblemDetails, settings::GatewaySettings, tenant_limits::is_limited,
-    validation::schema,
+    auth::Access, problem::ProblemDetails, query_parameters::parameters_of,
+    settings::GatewaySettings, tenant_limits::is_limited, validation::schema,
 };
 
 /// The description of a route, made when the document is made.
@@ -26,6 +26,9 @@ pub(crate) fn document<'a>(
     let mut paths: Map<String, Value> = Map::new();
     for (method, path, describe) in routes {
         let mut operation = describe(&mut generator);
+        if let Some(parameters) = parameters_of(&http_method(method), path) {
+            operation = operation.query(parameters);
+        }
         if has_keys && let Access::OneOf(scopes) = access(method, path) {
             operation = operation.requires(scopes);
         }
@@ -55,7 +58,8 @@ pub(crate) fn document<'a>(
             "summary": "A durable queue between applications and LLM APIs.",
             "description": format!(
                 "Submit a job, then poll it or wait for its reply. Errors are problem details (RFC 9457); `code` is \
-                 stable, and `errors` names each invalid field with the values that it accepts. A body may have at most {} \
+                 stable, and `errors` names what is not valid in the query, the headers and the body, with what is accepted \
+                 there. If several parts of a request are not valid, the status is the lowest of theirs. A body may have at most {} \
                  bytes.",
                 settings.body_bytes_max
             ),
@@ -102,7 +106,8 @@ fn access(method: &str, path: &str) -> Access {
     Access::of(&http_method(method), Some(path))
 }
 
-fn http_method(lower_case: &str) -> Method {
+/// The method with this name in lower case.
+pub(crate) fn http_method(lower_case: &str) -> Method {
     let method = Method::from_bytes(lower_case.to_uppercase().as_bytes());
     method.unwrap_or_default()
 }

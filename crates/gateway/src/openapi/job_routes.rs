@@ -1,15 +1,14 @@
 //! The descriptions of the routes of jobs.
 
 use axum::http::StatusCode;
-use forebay_shared::ids::{JOB_ID_PATTERN, SESSION_ID_BYTES_MAX};
+use forebay_shared::ids::JOB_ID_PATTERN;
 use schemars::SchemaGenerator;
 use serde_json::json;
 
 use super::operation::Operation;
 use crate::{
-    idempotency::KEY_BYTES_MAX,
-    jobs::{JobList, JobView, STATUSES, WAIT_S_MAX},
-    list_parameters::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX},
+    idempotency::{KEY_ALLOWED, KEY_PATTERN},
+    jobs::{JobList, JobView, WAIT_S_MAX},
     problem_code::ProblemCode as P,
 };
 
@@ -23,14 +22,11 @@ pub(crate) fn submit_job(generator: &mut SchemaGenerator) -> Operation {
         .parameter(
             "Idempotency-Key",
             "header",
-            "A key for this job: 1 to 255 printable ASCII characters, or a quoted string (RFC 9651) of them. A repeated \
-             request with the same key and body gets the job of the first one. A key holds for a day.",
-            &json!({
-                "type": "string",
-                "minLength": 1,
-                "maxLength": KEY_BYTES_MAX,
-                "pattern": "^[!#-~]([ -~]*[!-~])?$",
-            }),
+            &format!(
+                "A key for this job: {KEY_ALLOWED}. Both forms mean the same key. A repeated request with the same key and body \
+                 gets the job of the first one. A key holds for a day."
+            ),
+            &json!({"type": "string", "pattern": KEY_PATTERN}),
         )
         .body(
             "The job, as JSON in UTF-8 without compression.",
@@ -93,59 +89,7 @@ pub(crate) fn list_jobs(generator: &mut SchemaGenerator) -> Operation {
     let description = "Lists the jobs whose records are kept, in the order of their creation. A page may have fewer jobs than \
                        `limit`, also none, although others follow: `next_cursor` is null after the last job only. Pages miss no \
                        job and show none twice while jobs come and go. A job with a large result has `is_partial`.";
-    let names: Vec<&str> = STATUSES.iter().map(|status| status.as_str()).collect();
-    let time = json!({"type": "string", "format": "date-time"});
     Operation::new("listJobs", "jobs", "List jobs", description)
-        .parameter(
-            "session_id",
-            "query",
-            "Only jobs of this session.",
-            &json!({"type": "string", "minLength": 1, "maxLength": SESSION_ID_BYTES_MAX}),
-        )
-        .parameter(
-            "status",
-            "query",
-            "Only jobs in one of these states, separated by commas.",
-            &json!({
-                "type": "string",
-                "pattern": format!("^({0})(,({0}))*$", names.join("|")),
-            }),
-        )
-        .parameter(
-            "created_after",
-            "query",
-            "Only jobs created after this time (RFC 3339).",
-            &time,
-        )
-        .parameter(
-            "created_before",
-            "query",
-            "Only jobs created before this time (RFC 3339).",
-            &time,
-        )
-        .parameter(
-            "order",
-            "query",
-            "`asc` begins with the oldest job, `desc` with the newest.",
-            &json!({"type": "string", "enum": ["asc", "desc"], "default": "desc"}),
-        )
-        .parameter(
-            "limit",
-            "query",
-            "The most jobs of the page.",
-            &json!({
-                "type": "integer",
-                "minimum": 1,
-                "maximum": LIST_LIMIT_MAX,
-                "default": LIST_LIMIT_DEFAULT,
-            }),
-        )
-        .parameter(
-            "cursor",
-            "query",
-            "The `next_cursor` of the page before, with the same other parameters.",
-            &json!({"type": "string"}),
-        )
         .json::<JobList<'_>>(generator, StatusCode::OK, "A page of jobs.", &JOB_HEADERS)
         .problems(&[P::UnknownParameter, P::InvalidRequest, P::StoreUnavailable])
 }
@@ -239,20 +183,11 @@ fn id(operation: Operation) -> Operation {
     )
 }
 
-/// The two ways to ask for a wait.
+/// The header that asks for a wait. The query parameter is in the definitions of the route's parameters.
 fn wait(operation: Operation) -> Operation {
-    operation
-        .parameter(
-            "wait_s",
-            "query",
-            "How many seconds to wait for the end of the job.",
-            &json!({"type": "integer", "minimum": 0, "maximum": WAIT_S_MAX, "default": 0}),
-        )
-        .parameter(
-            "Prefer",
-            "header",
-            "`wait=N` (RFC 7240) asks for a wait of N seconds, at most 60, if there is no `wait_s`. An unreadable preference is \
-             ignored. `respond-async` has no effect on the answer.",
-            &json!({"type": "string"}),
-        )
+    let description = format!(
+        "`wait=N` (RFC 7240) asks for a wait of N seconds, at most {WAIT_S_MAX}, if there is no `wait_s`. An unreadable preference is \
+         ignored. `respond-async` has no effect on the answer."
+    );
+    operation.parameter("Prefer", "header", &description, &json!({"type": "string"}))
 }

@@ -20,7 +20,7 @@ mod session_routes;
 mod status_routes;
 
 pub(crate) use admin_key_routes::{create_key, list_keys, revoke_key};
-pub(crate) use document::{Describe, document};
+pub(crate) use document::{Describe, document, http_method};
 pub(crate) use job_routes::{cancel_job, delete_job, get_job, list_jobs, retry_job, submit_job};
 pub(crate) use limit_routes::{delete_limits, get_limits, put_limits};
 pub(crate) use response::DocumentResponse;

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::answers;
-use crate::{auth::Scope, problem_code::ProblemCode};
+use crate::{auth::Scope, problem_code::ProblemCode, query_parameters::Parameters};
 
 /// The description of one route.
 pub(crate) struct Operation {
@@ -35,6 +35,15 @@ impl Operation {
             problems: Vec::new(),
             headers: &[],
         }
+    }
+
+    /// Adds the parameters of the query.
+    pub(super) fn query(mut self, parameters: Parameters) -> Self {
+        for parameter in parameters {
+            let (name, description) = (parameter.name(), parameter.description());
+            self = self.parameter(name, "query", description, &parameter.schema());
+        }
+        self
     }
 
     /// Adds a parameter of the path, the query or the headers.

@@ -7,10 +7,9 @@ use serde_json::json;
 
 use super::operation::Operation;
 use crate::{
-    list_parameters::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX},
     problem::MERGE_PATCH,
     problem_code::ProblemCode as P,
-    sessions::{LIMIT_MAX, SessionList, SessionSummary, SessionView},
+    sessions::{SessionList, SessionSummary, SessionView},
 };
 
 pub(crate) fn get_session(generator: &mut SchemaGenerator) -> Operation {
@@ -22,18 +21,6 @@ pub(crate) fn get_session(generator: &mut SchemaGenerator) -> Operation {
         "Show a session",
         description,
     ))
-    .parameter(
-        "limit",
-        "query",
-        "The most turns of the page.",
-        &json!({"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}),
-    )
-    .parameter(
-        "after",
-        "query",
-        "The `next_after` of the page before.",
-        &json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}),
-    )
     .json::<SessionView<'_>>(generator, StatusCode::OK, "The session.", &["X-Request-Id"])
     .problems(&[
         P::UnknownParameter,
@@ -50,29 +37,6 @@ pub(crate) fn list_sessions(generator: &mut SchemaGenerator) -> Operation {
                        only. Pages show no session twice, and miss none that was created before the \
                        first page was read.";
     Operation::new("listSessions", "sessions", "List sessions", description)
-        .parameter(
-            "order",
-            "query",
-            "`desc` begins with the newest session, `asc` with the oldest.",
-            &json!({"type": "string", "enum": ["asc", "desc"], "default": "desc"}),
-        )
-        .parameter(
-            "limit",
-            "query",
-            "The most sessions of the page.",
-            &json!({
-                "type": "integer",
-                "minimum": 1,
-                "maximum": LIST_LIMIT_MAX,
-                "default": LIST_LIMIT_DEFAULT,
-            }),
-        )
-        .parameter(
-            "cursor",
-            "query",
-            "The `next_cursor` of the page before. `order` should be the same.",
-            &json!({"type": "string", "minLength": 1}),
-        )
         .json::<SessionList<'_>>(
             generator,
             StatusCode::OK,

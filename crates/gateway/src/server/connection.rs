@@ -4,15 +4,16 @@ use std::{future::Future, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
 };
-use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{io::InspectReader, sync::CancellationToken};
 
 use super::{
     automatic_response::AutomaticResponseFilter,
+    head_timer::{HeadTimer, ReceivedMark},
     unreadable_request::{self, UnreadableRequest},
     write_timeout::WriteTimeoutStream,
 };
@@ -24,8 +25,11 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// The time limits of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
-    /// The time limit for a request's headers, and for the idle time before them.
-    pub(super) header: Duration,
+    /// How long a connection may be idle after a response.
+    pub(super) idle: Duration,
+    /// The time limit for the head of a request, from its first byte to the end of its headers. For the first request of a connection:
+    /// from the accept.
+    pub(super) head: Duration,
     /// How long the writes of a response may be blocked because its client reads too slowly. Written bytes extend it.
     pub(super) write: Duration,
 }
@@ -49,9 +53,9 @@ impl ConnectionServer {
         abort: CancellationToken,
     ) -> Self {
         let mut builder = http1::Builder::new();
+        // `HeadTimer` shortens it.
         builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(timeouts.header)
+            .header_read_timeout(timeouts.idle)
             .max_buf_size(BUFFER_BYTES_MAX);
         Self {
             builder,
@@ -73,11 +77,15 @@ impl ConnectionServer {
             tracing::debug!(%error, "TCP_NODELAY was not set; responses may be delayed");
         }
         let service = TowerToHyperService::new(self.router.clone());
+        let received = ReceivedMark::default();
+        let head_timeout = self.timeouts.head;
+        let timer = HeadTimer::new(head_timeout, received.clone());
         let stream = WriteTimeoutStream::new(stream, self.timeouts.write);
+        let stream = InspectReader::new(stream, move |bytes: &[u8]| received.mark(bytes));
         let io = TokioIo::new(AutomaticResponseFilter::new(stream));
-        let mut serving = self.builder.serve_connection(io, service);
+        let mut builder = self.builder.clone();
+        let mut serving = builder.timer(timer).serve_connection(io, service);
         let (stop, abort) = (self.stop.clone(), self.abort.clone());
-        let head_timeout = self.timeouts.header;
         async move {
             let until_ended = async {
                 let stopped = async {
@@ -106,11 +114,13 @@ impl ConnectionServer {
 }
 
 /// Answers what hyper could not read as a request, if it was such bytes that ended the connection.
-async fn answer_unreadable<S>(
-    parts: http1::Parts<TokioIo<AutomaticResponseFilter<WriteTimeoutStream>>, S>,
+async fn answer_unreadable<I, S>(
+    parts: http1::Parts<TokioIo<AutomaticResponseFilter<I>>, S>,
     error: &hyper::Error,
     head_timeout: Duration,
-) {
+) where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
     // What could not be read may contain an id, but it cannot be trusted.
     let request_id = request_id::fresh();
     // The client disconnected, was too slow, or does not speak HTTP.

@@ -9,8 +9,11 @@ pub(crate) struct ServerLimits {
     pub(crate) connections_max: usize,
     /// What happens to further connections.
     pub(crate) when_full: WhenFull,
-    /// The time limit for a request's headers, and for the idle time before them.
-    pub(crate) header_timeout: Duration,
+    /// How long a connection may be idle after a response.
+    pub(crate) idle_timeout: Duration,
+    /// The time limit for the head of a request, from its first byte to the end of its headers. For the first request of a connection:
+    /// from the accept.
+    pub(crate) head_timeout: Duration,
     /// How long the writes of a response may be blocked because its client reads too slowly.
     pub(crate) write_timeout: Duration,
     /// How long open requests may take to finish after the stop.

@@ -1,13 +1,15 @@
 //! Accepts connections, at most `connections_max` at a time, and drains them when the gateway stops.
 //!
-//! `accept` bounds the number of connections. This module replaces `axum::serve`, which sets no time limit for a request's headers. With it, slow clients could keep
-//! connections for ever. Here, `connection` limits the time for a request's headers. `write_timeout` disconnects a client
+//! `accept` bounds the number of connections. This module replaces `axum::serve`, which sets no time limit for a request's headers.
+//! With it, slow clients could keep connections for ever. Here, `connection` serves a connection within its time limits. `head_timer`
+//! limits the time for a request's headers, and the idle time before them. `write_timeout` disconnects a client
 //! that reads a response too slowly. `automatic_response` and `unreadable_request` answer what is not HTTP with problem
 //! details.
 
 mod accept;
 mod automatic_response;
 mod connection;
+mod head_timer;
 mod limits;
 mod unreadable_request;
 mod write_timeout;
@@ -39,7 +41,8 @@ pub async fn serve(
     let limits = ServerLimits {
         connections_max: settings.connections_max,
         when_full: WhenFull::Wait,
-        header_timeout: Duration::from_millis(settings.header_timeout_ms),
+        idle_timeout: Duration::from_millis(settings.idle_timeout_ms),
+        head_timeout: Duration::from_millis(settings.head_timeout_ms),
         write_timeout: Duration::from_millis(settings.write_timeout_ms),
         drain_time: Duration::from_millis(settings.drain_ms),
     };
@@ -88,7 +91,8 @@ pub(crate) async fn serve_router(
     stop: CancellationToken,
 ) {
     let timeouts = Timeouts {
-        header: limits.header_timeout,
+        idle: limits.idle_timeout,
+        head: limits.head_timeout,
         write: limits.write_timeout,
     };
     // Cancelled when the drain time has passed, or when this future is dropped.
@@ -161,7 +165,8 @@ mod tests {
             connections_max: 3,
             when_full: WhenFull::CloseOldest,
             // No idle connection ends by itself.
-            header_timeout: Duration::from_secs(3_600),
+            idle_timeout: Duration::from_secs(3_600),
+            head_timeout: Duration::from_secs(3_600),
             write_timeout: TIMEOUT,
             drain_time: Duration::ZERO,
         };

@@ -13,11 +13,18 @@ use tokio::time::timeout;
 
 use forebay_telemetry::RequestId;
 
-use crate::{problem::Problem, problem_code::ProblemCode, request_id, security_headers};
+use crate::{
+    problem::{Problem, RequestPart},
+    problem_code::ProblemCode,
+    request_id, security_headers,
+};
 
 /// The limits on reading what the client still sends. If it were not read, the client might not see the response.
 const DISCARD_BYTES_MAX: usize = 1024 * 1024;
 const DISCARD_TIME: Duration = Duration::from_secs(1);
+
+/// The name of the request line in errors.
+const REQUEST_LINE: &str = "request line";
 
 /// What is known about bytes that are not a request.
 pub(super) struct UnreadableRequest<'a> {
@@ -48,10 +55,15 @@ impl UnreadableRequest<'_> {
             self.too_large()
         } else if self.error.is_parse() {
             let (field, message) = malformed_part(&self.error.to_string());
-            Problem::with_field_error(ProblemCode::InvalidHttp, field, message)
+            Problem::with_field_error(ProblemCode::InvalidHttp, part_of(field), field, message)
         } else if self.error.is_incomplete_message() && !self.bytes.is_empty() {
             let message = "the connection ended before the end of the headers";
-            Problem::with_field_error(ProblemCode::InvalidHttp, "headers", message)
+            Problem::with_field_error(
+                ProblemCode::InvalidHttp,
+                RequestPart::Header,
+                "headers",
+                message,
+            )
         } else {
             return None;
         };
@@ -66,10 +78,27 @@ impl UnreadableRequest<'_> {
             let message = format!(
                 "must be shorter: the request line and all headers may have {bytes_max} bytes"
             );
-            return Problem::with_field_error(ProblemCode::UriTooLong, "request line", message);
+            return Problem::with_field_error(
+                ProblemCode::UriTooLong,
+                RequestPart::RequestLine,
+                REQUEST_LINE,
+                message,
+            );
         }
         let message = format!("must be at most 100, and {bytes_max} bytes with the request line");
-        Problem::with_field_error(ProblemCode::HeadersTooLarge, "headers", message)
+        Problem::with_field_error(
+            ProblemCode::HeadersTooLarge,
+            RequestPart::Header,
+            "headers",
+            message,
+        )
+    }
+}
+
+fn part_of(field: &str) -> RequestPart {
+    match field {
+        REQUEST_LINE => RequestPart::RequestLine,
+        _ => RequestPart::Header,
     }
 }
 
@@ -78,20 +107,20 @@ fn malformed_part(error: &str) -> (&'static str, String) {
     let parts = [
         (
             "method",
-            "request line",
+            REQUEST_LINE,
             "must begin with a method such as GET or POST",
         ),
         (
             "URI",
-            "request line",
+            REQUEST_LINE,
             "must have a target such as /v1/jobs after the method",
         ),
         (
             "HTTP2",
-            "request line",
+            REQUEST_LINE,
             "must end with HTTP/1.1; HTTP/2 is not supported",
         ),
-        ("version", "request line", "must end with HTTP/1.1"),
+        ("version", REQUEST_LINE, "must end with HTTP/1.1"),
         (
             "content-length",
             "Content-Length",

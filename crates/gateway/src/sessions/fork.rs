@@ -24,6 +24,7 @@ use crate::{
     path_ids::session_id,
     problem::Problem,
     problem_code::ProblemCode,
+    request_faults::RequestFaults,
     state::ApiState,
     validation::{self, Fork},
 };
@@ -46,16 +47,23 @@ pub(crate) async fn post(
     // The body is read before the checks, because a client that is refused while it sends may not see the response.
     let mut body = state.bodies.read(&parts.headers, body).await?;
     state.check_valid(&caller)?;
-    let source = session_id(path)?;
+    let source = session_id(path);
+    let faults = RequestFaults::of_query(&parts.extensions);
     // All fields may be left out, and so may the body.
     let Fork { id, up_to_turn } = if body.bytes.is_empty() {
+        faults.into_result()?;
         Fork::default()
     } else {
-        content_headers::check(&parts.headers)?;
-        let _memory = state.bodies.reserve_parsed(&mut body).await?;
-        body.compute(|bytes| validation::fork(bytes))?
+        let described = content_headers::check(&parts.headers);
+        let validated = state
+            .bodies
+            .validate(&mut body, described, faults, |bytes| {
+                validation::fork(bytes)
+            });
+        validated.await?.0
     };
     drop(body);
+    let source = source?;
     let id = match id {
         Some(id) => id,
         None => fresh_id()?,

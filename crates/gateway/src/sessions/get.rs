@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     auth::Caller, path_ids::session_id, problem::Problem, problem_code::ProblemCode,
-    reserved_body::reserved_body, state::ApiState, store_call,
+    query_parameters::Query, reserved_body::reserved_body, state::ApiState, store_call,
 };
 
 /// How often a session that changes during the read is read.
@@ -64,7 +64,7 @@ pub(crate) async fn get(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let id = session_id(path)?;
-    let page = parse(query.as_deref())?;
+    let page = parse(Query(query.as_deref()));
     for _ in 0..READS_MAX {
         let mut info = read_info(&state, caller.tenant(), &id)
             .await?

@@ -21,8 +21,8 @@ use super::{
     view::json,
 };
 use crate::{
-    auth::Caller, problem::Problem, reserved_body::reserved_body, state::ApiState, store_call,
-    validation::ATTRIBUTES_BYTES_MAX,
+    auth::Caller, problem::Problem, query_parameters::Query, reserved_body::reserved_body,
+    state::ApiState, store_call, validation::ATTRIBUTES_BYTES_MAX,
 };
 
 /// The memory of a listed session: its attributes as text and in the response.
@@ -74,7 +74,7 @@ pub(crate) async fn get(
         limit,
         is_oldest_first,
         after,
-    } = list_query::parse(query.as_deref())?;
+    } = list_query::parse(Query(query.as_deref()));
     // Each part of a list reads all partitions of the store, so few are read at the same time.
     let _permit = state.list_permit().await?;
     let sessions = u64::try_from(limit).unwrap_or(u64::MAX);

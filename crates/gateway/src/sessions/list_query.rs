@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use forebay_shared::{ids::SessionId, store::SessionPosition, time::TimeMs};
 
-use crate::{
-    list_parameters::{self, LIST_LIMIT_DEFAULT},
-    problem::Problem,
+use crate::query_parameters::{
+    AnyParameter, Cursor, Order, Query, QueryParameter, WholeNumber, cursor, list_limit, order,
+    page_limit,
 };
 
 /// The version of a cursor's form, which is its first part.
@@ -21,37 +21,23 @@ pub(super) struct ListRequest {
     pub(super) after: Option<SessionPosition>,
 }
 
-/// Reads the parameters.
-pub(super) fn parse(query: Option<&str>) -> Result<ListRequest, Problem> {
-    let mut request = ListRequest {
-        limit: LIST_LIMIT_DEFAULT,
-        is_oldest_first: false,
-        after: None,
-    };
-    let set = |name: &str, text: &str| request.set(name, text);
-    list_parameters::read(query, set, list_parameters::allowed)?;
-    Ok(request)
-}
+static ORDER: QueryParameter<Order> =
+    order("`desc` begins with the newest session, `asc` with the oldest.");
+static LIMIT: QueryParameter<WholeNumber> = list_limit("The most sessions of the page.");
+static CURSOR: QueryParameter<Cursor<SessionPosition>> = cursor(
+    "The `next_cursor` of the page before. `order` should be the same.",
+    read_cursor,
+);
 
-impl ListRequest {
-    /// Sets a parameter. Returns whether the text is valid. Other names are not refused here.
-    fn set(&mut self, name: &str, text: &str) -> bool {
-        match name {
-            "limit" => {
-                let limit = list_parameters::limit(text);
-                self.limit = limit.unwrap_or(LIST_LIMIT_DEFAULT);
-                limit.is_some()
-            }
-            "order" => {
-                self.is_oldest_first = text == "asc";
-                matches!(text, "asc" | "desc")
-            }
-            "cursor" => {
-                self.after = read_cursor(text);
-                self.after.is_some()
-            }
-            _ => true,
-        }
+/// The query parameters of the route.
+pub(crate) static PARAMETERS: [&dyn AnyParameter; 3] = [&ORDER, &LIMIT, &CURSOR];
+
+/// Reads the parameters.
+pub(super) fn parse(query: Query<'_>) -> ListRequest {
+    ListRequest {
+        limit: page_limit(query, &LIMIT),
+        is_oldest_first: query.get(&ORDER).unwrap_or_default(),
+        after: query.get(&CURSOR),
     }
 }
 
@@ -93,7 +79,8 @@ fn read_cursor(text: &str) -> Option<SessionPosition> {
 mod tests {
     use forebay_shared::{ids::SessionId, store::SessionPosition, time::TimeMs};
 
-    use super::{parse, read_cursor, write_cursor};
+    use super::{PARAMETERS, parse, read_cursor, write_cursor};
+    use crate::query_parameters::{Query, faults};
 
     #[test]
     fn a_cursor_is_read_as_it_was_written() {
@@ -119,23 +106,15 @@ mod tests {
     }
 
     #[test]
-    fn the_parameters_are_checked() {
+    fn the_parameters_are_read_and_checked() {
         let parsed = |query| {
-            parse(Some(query))
-                .ok()
-                .map(|request| (request.limit, request.is_oldest_first))
+            let request = parse(Query(Some(query)));
+            (request.limit, request.is_oldest_first)
         };
-        assert_eq!(parsed(""), Some((20, false)));
-        assert_eq!(parsed("limit=100&order=asc"), Some((100, true)));
-        for query in [
-            "limit=0",
-            "limit=101",
-            "limit=",
-            "limit=%2B1",
-            "order=x",
-            "cursor=x",
-        ] {
-            assert_eq!(parsed(query), None, "{query}");
+        assert_eq!(parsed(""), (20, false));
+        assert_eq!(parsed("limit=100&order=asc"), (100, true));
+        for query in ["limit=0", "limit=101", "order=x", "cursor=x"] {
+            assert!(faults(query, &PARAMETERS).into_result().is_err(), "{query}");
         }
     }
 }

@@ -14,5 +14,6 @@ mod view;
 
 pub(crate) use get::SessionView;
 pub(crate) use list::SessionList;
-pub(crate) use page::LIMIT_MAX;
+pub(crate) use list_query::PARAMETERS as LIST_PARAMETERS;
+pub(crate) use page::PARAMETERS as PAGE_PARAMETERS;
 pub(crate) use view::SessionSummary;

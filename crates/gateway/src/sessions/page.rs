@@ -1,9 +1,9 @@
 //! The query parameters `limit` and `after`, which ask for a page of a session's turns.
 
-use crate::problem::Problem;
+use crate::query_parameters::{AnyParameter, Query, QueryParameter, WholeNumber};
 
 /// The most turns of a page.
-pub(crate) const LIMIT_MAX: usize = 1_000;
+const LIMIT_MAX: u64 = 1_000;
 
 /// A page of turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,67 +21,58 @@ impl Page {
     }
 }
 
-/// Reads which page a query asks for. `None` without `limit` and `after`: then all turns are shown. Of several parameters with
-/// the same name, the last one counts.
-pub(super) fn parse(query: Option<&str>) -> Result<Option<Page>, Problem> {
-    let limit = last(query, "limit=").map(|text| {
-        let limit = digits(text).and_then(|limit| usize::try_from(limit).ok());
-        limit
-            .filter(|limit| (1..=LIMIT_MAX).contains(limit))
-            .ok_or_else(|| {
-                let message = format!("must be a whole number from 1 to {LIMIT_MAX}");
-                Problem::invalid_field("limit", message)
-            })
-    });
-    let after = last(query, "after=").map(|text| {
-        digits(text).ok_or_else(|| {
-            let message = "must be the next_after of the page before";
-            Problem::invalid_field("after", message)
-        })
-    });
-    let (limit, after) = (limit.transpose()?, after.transpose()?);
+static LIMIT: QueryParameter<WholeNumber> = QueryParameter {
+    name: "limit",
+    description: "The most turns of the page.",
+    kind: WholeNumber {
+        min: 1,
+        max: LIMIT_MAX,
+        default: None,
+    },
+};
+static AFTER: QueryParameter<WholeNumber> = QueryParameter {
+    name: "after",
+    description: "The `next_after` of the page before.",
+    kind: WholeNumber {
+        min: 0,
+        max: u64::MAX,
+        default: None,
+    },
+};
+
+/// The query parameters of the route.
+pub(crate) static PARAMETERS: [&dyn AnyParameter; 2] = [&LIMIT, &AFTER];
+
+/// Reads which page a query asks for. `None` without `limit` and `after`: then all turns are shown.
+pub(super) fn parse(query: Query<'_>) -> Option<Page> {
+    let (limit, after) = (query.get(&LIMIT), query.get(&AFTER));
     if limit.is_none() && after.is_none() {
-        return Ok(None);
+        return None;
     }
-    Ok(Some(Page {
-        limit: limit.unwrap_or(LIMIT_MAX),
+    let limit = limit.unwrap_or(LIMIT_MAX);
+    Some(Page {
+        limit: usize::try_from(limit).unwrap_or(usize::MAX),
         after,
-    }))
-}
-
-fn last<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
-    let pairs = query.unwrap_or_default().split('&');
-    pairs.filter_map(|pair| pair.strip_prefix(name)).next_back()
-}
-
-fn digits(text: &str) -> Option<u64> {
-    let only_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    only_digits.then(|| text.parse().ok())?
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Page, parse};
+    use super::{PARAMETERS, Page, parse};
+    use crate::query_parameters::{Query, faults};
 
     #[test]
     fn limit_and_after_ask_for_a_page() {
-        let parsed = |query| parse(query).ok();
-        let page = |limit, after| Some(Some(Page { limit, after }));
-        assert_eq!(parsed(None), Some(None));
-        assert_eq!(parsed(Some("x=1")), Some(None));
-        assert_eq!(parsed(Some("limit=1")), page(1, None));
-        assert_eq!(parsed(Some("limit=2&after=7")), page(2, Some(7)));
-        assert_eq!(parsed(Some("after=0")), page(1_000, Some(0)));
-        for query in [
-            "limit=0",
-            "limit=1001",
-            "limit=",
-            "limit=a",
-            "after=",
-            "after=-1",
-            "after=x",
-        ] {
-            assert_eq!(parsed(Some(query)), None, "query {query}");
+        let page = |limit, after| Some(Page { limit, after });
+        assert_eq!(parse(Query(None)), None);
+        assert_eq!(parse(Query(Some("limit=1"))), page(1, None));
+        assert_eq!(parse(Query(Some("limit=2&after=7"))), page(2, Some(7)));
+        assert_eq!(parse(Query(Some("after=0"))), page(1_000, Some(0)));
+        for query in ["limit=0", "limit=1001", "after=", "after=-1"] {
+            assert!(
+                faults(query, &PARAMETERS).into_result().is_err(),
+                "query {query}"
+            );
         }
     }
 }

@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep};
 use super::{large_session::read_info, put::summary, settings};
 use crate::{
     auth::Caller, content_headers, path_ids::session_id, problem::Problem,
-    problem_code::ProblemCode, state::ApiState, store_call, validation,
+    problem_code::ProblemCode, request_faults::RequestFaults, state::ApiState, store_call,
+    validation,
 };
 
 /// How long a change is applied to newer settings, after other requests have changed them.
@@ -32,11 +33,17 @@ pub(crate) async fn patch(
     // The body is read before the checks, because a client that is refused while it sends may not see the response.
     let mut body = state.bodies.read(&parts.headers, body).await?;
     state.check_valid(&caller)?;
-    let id = session_id(path)?;
-    content_headers::check_merge_patch(&parts.headers)?;
-    let _memory = state.bodies.reserve_parsed(&mut body).await?;
-    let patch = body.compute(|bytes| validation::settings_patch(bytes))?;
+    let id = session_id(path);
+    let faults = RequestFaults::of_query(&parts.extensions);
+    let described = content_headers::check_merge_patch(&parts.headers);
+    let validated = state
+        .bodies
+        .validate(&mut body, described, faults, |bytes| {
+            validation::settings_patch(bytes)
+        });
+    let (patch, _memory) = validated.await?;
     drop(body);
+    let id = id?;
     let tenant = caller.tenant();
     let deadline = Instant::now() + TRIES_TIME;
     while Instant::now() < deadline {

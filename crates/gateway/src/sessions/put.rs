@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{
     auth::Caller, content_headers, path_ids::session_id, problem::Problem,
-    problem_code::ProblemCode, reserved_body::reserved_body, state::ApiState, store_call,
-    validation,
+    problem_code::ProblemCode, request_faults::RequestFaults, reserved_body::reserved_body,
+    state::ApiState, store_call, validation,
 };
 
 /// Writes a session.
@@ -39,11 +39,18 @@ pub(crate) async fn put(
     // The body is read before the checks, because a client that is refused while it sends may not see the response.
     let mut body = state.bodies.read(&parts.headers, body).await?;
     state.check_valid(&caller)?;
-    let id = session_id(path)?;
-    content_headers::check(&parts.headers)?;
-    let memory = state.bodies.reserve_parsed(&mut body).await?;
+    // A text that is no id is answered like the id of a session that does not exist: after the faults of the request.
+    let id = session_id(path);
+    let faults = RequestFaults::of_query(&parts.extensions);
+    let described = content_headers::check(&parts.headers);
     let bounds = state.member.lanes.session_bounds();
-    let write = body.compute(|bytes| validation::session_write(bytes, &bounds))?;
+    let validated = state
+        .bodies
+        .validate(&mut body, described, faults, |bytes| {
+            validation::session_write(bytes, &bounds)
+        });
+    let (write, memory) = validated.await?;
+    let id = id?;
     let is_large = body.is_long_work();
     drop(body);
     let settings = settings::parse(&write.settings)?;

@@ -3,10 +3,7 @@
 use std::fmt;
 
 use super::field_path::FieldPath;
-use crate::problem::{FieldError, Problem};
-
-/// The most invalid fields that one response names.
-const FIELD_ERRORS_MAX: usize = 16;
+use crate::problem::{FIELD_ERRORS_MAX, FieldError, Problem, RequestPart};
 
 /// The invalid fields found so far.
 #[derive(Default)]
@@ -24,7 +21,11 @@ impl FieldErrors {
         let field = path.to_string();
         if self.list.iter().all(|error| error.field != field) {
             let message = error_message.to_string();
-            self.list.push(FieldError { field, message });
+            self.list.push(FieldError {
+                field,
+                part: RequestPart::Body,
+                message,
+            });
         }
     }
 

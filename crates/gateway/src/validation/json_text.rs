@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::{problem::Problem, problem_code::ProblemCode};
+use crate::{
+    problem::{Problem, RequestPart},
+    problem_code::ProblemCode,
+};
 
 /// How a body that is not JSON may begin, and what it is then.
 const PREFIXES: [(&[u8], &str); 8] = [
@@ -60,7 +63,7 @@ pub(crate) fn empty_key_body() -> Problem {
 }
 
 fn invalid(message: &str) -> Problem {
-    Problem::with_field_error(ProblemCode::InvalidJson, "body", message)
+    Problem::with_field_error(ProblemCode::InvalidJson, RequestPart::Body, "body", message)
 }
 
 /// Why a body is not JSON. Contains nothing that the client wrote, except words of the list.

@@ -21,7 +21,10 @@ use super::{
     },
     submit_body::OpaqueValues,
 };
-use crate::{problem::Problem, problem_code::ProblemCode};
+use crate::{
+    problem::{Problem, RequestPart},
+    problem_code::ProblemCode,
+};
 
 /// A session to write as a whole.
 #[derive(Debug)]
@@ -185,6 +188,7 @@ fn parse(body: &[u8]) -> Result<Value, Problem> {
         let message = "has no content; send a JSON object such as {}";
         return Err(Problem::with_field_error(
             ProblemCode::InvalidJson,
+            RequestPart::Body,
             "body",
             message,
         ));

@@ -16,7 +16,10 @@ use super::{
     hosts::{AllowedHosts, HostOwner},
     origins::{AllowedOrigins, RequestSource},
 };
-use crate::{problem::Problem, problem_code::ProblemCode};
+use crate::{
+    problem::{Problem, RequestPart},
+    problem_code::ProblemCode,
+};
 
 /// The rules of one gateway.
 pub(crate) struct WebGuard {
@@ -95,7 +98,14 @@ fn is_health_check(request: &Request) -> bool {
 
 /// The host that a request names. `None` only for HTTP/1.0, in which `Host` is optional.
 fn host_of(request: &Request) -> Result<Option<Authority>, Problem> {
-    let invalid = |message| Problem::with_field_error(ProblemCode::InvalidHttp, "Host", message);
+    let invalid = |message| {
+        Problem::with_field_error(
+            ProblemCode::InvalidHttp,
+            RequestPart::Header,
+            "Host",
+            message,
+        )
+    };
     let mut values = request.headers().get_all(HOST).iter();
     let text = match (values.next(), values.next()) {
         (None, _) if request.version() < Version::HTTP_11 => return Ok(None),
@@ -114,7 +124,12 @@ fn host_of(request: &Request) -> Result<Option<Authority>, Problem> {
 
 fn foreign_host() -> Problem {
     let message = "is not a name of this gateway; FOREBAY_ALLOWED_HOSTS allows other names";
-    Problem::with_field_error(ProblemCode::HostNotAllowed, "Host", message)
+    Problem::with_field_error(
+        ProblemCode::HostNotAllowed,
+        RequestPart::Header,
+        "Host",
+        message,
+    )
 }
 
 fn foreign_page(header: &'static str, can_allow_origins: bool) -> Problem {
@@ -123,7 +138,12 @@ fn foreign_page(header: &'static str, can_allow_origins: bool) -> Problem {
     } else {
         "names a web page of another origin; the admin listener allows no other origins"
     };
-    Problem::with_field_error(ProblemCode::OriginNotAllowed, header, message)
+    Problem::with_field_error(
+        ProblemCode::OriginNotAllowed,
+        RequestPart::Header,
+        header,
+        message,
+    )
 }
 
 #[cfg(test)]

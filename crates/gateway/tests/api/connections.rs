@@ -6,13 +6,16 @@ use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use crate::fixture::{Fixture, job_in_session, lane_of};
 
 /// The time in which an expected event must happen, even on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
+
+/// A time limit that no test reaches, in milliseconds.
+const NEVER_MS: u64 = 3_600_000;
 
 /// Reads until the connection ends, with a time limit.
 async fn read_to_end(stream: &mut TcpStream) -> String {
@@ -25,21 +28,91 @@ async fn read_to_end(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn headers_that_arrive_too_slowly_end_the_connection() {
-    let gateway = Fixture::with_settings(|settings| settings.header_timeout_ms = 200).await;
-    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-    stream
-        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
-        .await
-        .unwrap();
-    let response = read_to_end(&mut stream).await;
-    assert!(
-        !response.starts_with("HTTP/1.1 200"),
-        "response: {response}"
-    );
+    // No connection ends because it is idle.
+    let gateway = Fixture::with_settings(|settings| {
+        settings.head_timeout_ms = 200;
+        settings.idle_timeout_ms = NEVER_MS;
+    })
+    .await;
+    let head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ";
+    let mut first = TcpStream::connect(gateway.address).await.unwrap();
+    first.write_all(head).await.unwrap();
+    let response = read_to_end(&mut first).await;
+    assert!(!response.starts_with("HTTP/1.1 200"), "{response}");
+    let mut unused = TcpStream::connect(gateway.address).await.unwrap();
+    assert_eq!(read_to_end(&mut unused).await, "");
 
-    let mut idle = TcpStream::connect(gateway.address).await.unwrap();
-    read_to_end(&mut idle).await;
-    gateway.get("/healthz").await.expect(200);
+    // The time of a later request begins with its first byte, and further bytes do not extend it.
+    let mut later = used_connection(&gateway).await;
+    later.write_all(head).await.unwrap();
+    let (mut reading, mut writing) = later.into_split();
+    let trickle = async {
+        loop {
+            let _ = writing.write_all(b"x").await;
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let mut response = Vec::new();
+    tokio::select! {
+        read = timeout(SOON, reading.read_to_end(&mut response)) => {
+            let _ = read.expect("the connection ends");
+        }
+        () = trickle => {}
+    }
+    let response = String::from_utf8_lossy(&response);
+    assert!(response.starts_with("HTTP/1.1 408"), "{response}");
+}
+
+#[tokio::test]
+async fn an_idle_connection_stays_open_for_longer_than_headers_may_take() {
+    let gateway = Fixture::with_settings(|settings| {
+        settings.head_timeout_ms = 300;
+        settings.idle_timeout_ms = NEVER_MS;
+    })
+    .await;
+    for _ in 0..20 {
+        let mut stream = used_connection(&gateway).await;
+        sleep(Duration::from_millis(900)).await;
+        // On a busy machine the request itself may take too long.
+        if healthz(&mut stream).await.is_some() {
+            return;
+        }
+    }
+    panic!("no idle connection could be used again");
+}
+
+#[tokio::test]
+async fn an_idle_connection_ends_without_a_response() {
+    let gateway = Fixture::with_settings(|settings| {
+        settings.head_timeout_ms = NEVER_MS;
+        settings.idle_timeout_ms = 200;
+    })
+    .await;
+    let mut stream = used_connection(&gateway).await;
+    assert_eq!(read_to_end(&mut stream).await, "");
+}
+
+/// A connection whose first request was answered. On a busy machine a request may take too long.
+async fn used_connection(gateway: &Fixture) -> TcpStream {
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+        if healthz(&mut stream).await.is_some() {
+            return stream;
+        }
+    }
+    panic!("no request was answered");
+}
+
+/// Requests `/healthz`, and reads the response to its end. `None` if the connection has ended.
+async fn healthz(stream: &mut TcpStream) -> Option<()> {
+    let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(request).await.ok()?;
+    let mut response = Vec::new();
+    while !response.ends_with(b"}") {
+        let byte = timeout(SOON, stream.read_u8()).await;
+        response.push(byte.expect("the server responds").ok()?);
+    }
+    response.starts_with(b"HTTP/1.1 200").then_some(())
 }
 
 #[tokio::test]

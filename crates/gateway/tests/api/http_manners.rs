@@ -164,7 +164,7 @@ async fn a_request_line_or_headers_that_are_too_large_get_a_problem() {
 
 #[tokio::test]
 async fn headers_that_do_not_arrive_in_time_get_a_problem() {
-    let gateway = Fixture::with_settings(|settings| settings.header_timeout_ms = 200).await;
+    let gateway = Fixture::with_settings(|settings| settings.head_timeout_ms = 200).await;
     let responses = exchange(
         gateway.address,
         b"GET /v1/queues HTTP/1.1\r\nhost: loc",

@@ -132,12 +132,12 @@ async fn each_wrong_parameter_is_named() {
     assert_eq!(
         fields,
         [
+            "session_id",
             "status",
-            "limit",
-            "order",
             "created_after",
-            "cursor",
-            "session_id"
+            "order",
+            "limit",
+            "cursor"
         ]
     );
 }

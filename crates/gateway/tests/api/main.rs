@@ -19,6 +19,7 @@ mod providers;
 mod raw_http;
 mod refused_submits;
 mod replacements;
+mod request_faults;
 mod request_ids;
 mod response_headers;
 mod retries;

@@ -103,7 +103,7 @@ async fn every_answer_has_the_id_of_its_request() {
 #[tokio::test]
 async fn an_unreadable_request_and_a_timeout_have_an_id_too() {
     let gateway = Fixture::with_settings(|settings| {
-        settings.header_timeout_ms = 200;
+        settings.head_timeout_ms = 200;
         settings.body_timeout_ms = 200;
     })
     .await;

@@ -11,7 +11,11 @@ async fn every_response_tells_browsers_to_store_and_load_nothing() {
     let unreadable = exchange(gateway.address, b"GET / HTTP/9\r\n\r\n", false).await;
     assert_eq!(unreadable.len(), 1, "{unreadable:?}");
     for response in unreadable {
-        for header in ["cache-control: no-store", "x-content-type-options: nosniff"] {
+        for header in [
+            "cache-control: no-store",
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+        ] {
             assert!(response.head.contains(header), "{}", response.head);
         }
     }
@@ -41,6 +45,11 @@ async fn every_response_tells_browsers_to_store_and_load_nothing() {
             Some(policy),
             "{status}"
         );
+        assert_eq!(
+            response.header("referrer-policy"),
+            Some("no-referrer"),
+            "{status}"
+        );
         assert_eq!(response.header("server"), None, "{status}");
         assert_eq!(
             response.header("access-control-allow-origin"),
@@ -52,6 +61,7 @@ async fn every_response_tells_browsers_to_store_and_load_nothing() {
     let document = gateway.get("/openapi.json").await;
     assert_eq!(document.header("cache-control"), Some("no-cache"));
     let page = gateway.get("/docs").await;
+    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
     let policy = page.header("content-security-policy").expect("a policy");
     assert!(policy.contains("script-src 'self'"), "{policy}");
 }

@@ -176,8 +176,12 @@ async fn a_wait_that_times_out_shows_the_queued_job() {
 }
 
 #[tokio::test]
-async fn the_header_timeout_does_not_end_a_wait() {
-    let gateway = Fixture::with_settings(|settings| settings.header_timeout_ms = 200).await;
+async fn no_time_limit_of_a_connection_ends_a_wait() {
+    let gateway = Fixture::with_settings(|settings| {
+        settings.head_timeout_ms = 200;
+        settings.idle_timeout_ms = 200;
+    })
+    .await;
     let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     let response = gateway.get(&format!("/v1/jobs/{id}?wait_s=1")).await;
     assert_eq!(response.expect(200)["status"], "queued");

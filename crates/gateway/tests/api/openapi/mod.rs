@@ -2,6 +2,7 @@
 
 mod body_bounds;
 mod bound_cases;
+mod idempotency_key;
 mod page;
 mod routes;
 mod samples;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::document;
 use crate::fixture::Fixture;
 
-const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+const METHODS: [&str; 6] = ["get", "post", "put", "patch", "delete", "trace"];
 
 /// A path of the route with an id of the right form.
 fn example_path(path: &str) -> String {
@@ -30,12 +30,19 @@ async fn the_document_describes_the_methods_of_each_path() {
         for method in METHODS {
             let name = method.to_uppercase();
             let method_name = Method::from_bytes(name.as_bytes()).expect("a method");
+            let is_described = operations.get(method).is_some();
+            let wrong_query = format!("{}?limit=x&order=x&no_such=1", example_path(path));
+            let request = gateway.request(method_name.clone(), &wrong_query);
+            let refusal = gateway.send(request).await;
             let request = gateway.request(method_name, &example_path(path));
             let response = gateway.send(request).await;
-            let is_described = operations.get(method).is_some();
             assert_eq!(response.status != 405, is_described, "{name} {path}");
             if !is_described {
+                assert_eq!(refusal.status, 405, "{name} {path}");
                 continue;
+            }
+            if path.starts_with("/v1/") {
+                refusal.expect_problem(400, "unknown_parameter");
             }
             let status = response.status.as_str().to_owned();
             let described = &operations[method]["responses"][&status];
@@ -85,6 +92,23 @@ async fn the_query_parameters_have_the_bounds_of_the_document() {
             let name = name.as_str().expect("a name");
             let (least, most) = (schema["minimum"].as_u64(), schema["maximum"].as_u64());
             if schema["type"] == "string" {
+                for word in schema["enum"].as_array().into_iter().flatten() {
+                    let word = word.as_str().expect("a word");
+                    assert_eq!(get(format!("{name}={word}")).await, 200, "{path} {name}");
+                }
+                if schema["format"] == "date-time" {
+                    let time = "2026-01-31T12:00:00Z";
+                    assert_eq!(get(format!("{name}={time}")).await, 200, "{path} {name}");
+                }
+                if let Some(longest) = schema["maxLength"].as_u64() {
+                    let longest = "x".repeat(usize::try_from(longest).expect("a length"));
+                    assert_ne!(get(format!("{name}={longest}")).await, 422, "{path} {name}");
+                    assert_eq!(
+                        get(format!("{name}={longest}x")).await,
+                        422,
+                        "{path} {name}"
+                    );
+                }
                 // Most texts are a session or a tenant. `status` and `order` name their words, and the times have a format.
                 if !["session_id", "tenant"].contains(&name) {
                     assert_eq!(get(format!("{name}=x")).await, 422, "{path} {name}");

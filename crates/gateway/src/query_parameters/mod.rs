@@ -1,0 +1,49 @@
+//! The query parameters. Each is defined once, beside the handler of its route: its name, what it does and which values it accepts. From
+//! the definition it is read, refused, and published in the OpenAPI document.
+//!
+//! The health routes ignore all parameters: health checks of load balancers may add some.
+//!
+//! - `parameter`: the definition of a parameter. `kinds`: the values that several routes accept.
+//! - `routes`: the parameters of each route.
+//! - `query`: reads a query, and finds its faults.
+
+mod kinds;
+mod parameter;
+mod query;
+mod routes;
+
+use axum::{
+    extract::{MatchedPath, Request},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use self::routes::is_answered_by_handler;
+pub(crate) use self::{
+    kinds::{Cursor, Order, Time, WholeNumber, cursor, list_limit, order, page_limit},
+    parameter::{AnyParameter, Parameters, QueryParameter, ValueKind},
+    query::{Query, faults},
+    routes::{RouteMethods, parameters_of},
+};
+
+/// Refuses a request whose query has faults. If the request may have other faults, it goes on to its handler, which names all in one
+/// response.
+pub(crate) async fn check(methods: &RouteMethods, mut request: Request, next: Next) -> Response {
+    let Some(query) = request.uri().query() else {
+        return next.run(request).await;
+    };
+    let method = request.method();
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map(MatchedPath::as_str).unwrap_or_default();
+    if methods.has(method, route)
+        && let Some(parameters) = parameters_of(method, route)
+    {
+        let faults = faults(query, parameters);
+        if is_answered_by_handler(method, route) {
+            request.extensions_mut().insert(faults);
+        } else if let Err(problem) = faults.into_result() {
+            return problem.into_response();
+        }
+    }
+    next.run(request).await
+}

@@ -1,0 +1,192 @@
+//! Reads the query of a request by the definitions of its route's parameters.
+
+use super::parameter::{AnyParameter, Parameters, QueryParameter, ValueKind};
+use crate::{
+    problem::{FIELD_ERRORS_MAX, FieldError, Problem, RequestPart},
+    problem_code::ProblemCode,
+    request_faults::RequestFaults,
+};
+
+/// The most characters printed of a parameter's name.
+const NAME_CHARS_MAX: usize = 64;
+
+/// The query of a request, whose values were checked before the handler ran.
+#[derive(Clone, Copy)]
+pub(crate) struct Query<'a>(pub(crate) Option<&'a str>);
+
+impl Query<'_> {
+    /// The value of a parameter of the route. Of several with the same name, the last one counts.
+    pub(crate) fn get<K: ValueKind>(self, parameter: &QueryParameter<K>) -> Option<K::Value> {
+        let text = last(self.0?, parameter.name)?;
+        parameter.kind.read(&decode(text)?)
+    }
+}
+
+/// The faults of a query: unknown parameters, because a client that misspells one would not notice, and values that a parameter does
+/// not accept.
+pub(crate) fn faults(query: &str, parameters: Parameters) -> RequestFaults {
+    let mut faults = RequestFaults::default();
+    let unknown = unknown_names(query, parameters);
+    if !unknown.is_empty() {
+        let names: Vec<&str> = parameters.iter().map(|known| known.name()).collect();
+        let has = match names.as_slice() {
+            [] => String::from("none"),
+            names => names.join(", "),
+        };
+        let message = format!("is an unknown query parameter; this route has {has}");
+        let errors = unknown.into_iter().map(|name| error(name, message.clone()));
+        let code = ProblemCode::UnknownParameter;
+        faults.add(Problem::with_errors(code, errors.collect()));
+    }
+    let refused = parameters.iter().filter_map(|parameter| {
+        let text = decode(last(query, parameter.name())?);
+        Some(error(parameter.name(), parameter.refusal(text.as_deref())?))
+    });
+    let refused: Vec<FieldError> = refused.collect();
+    if !refused.is_empty() {
+        faults.add(Problem::with_errors(ProblemCode::InvalidRequest, refused));
+    }
+    faults
+}
+
+fn error(name: &str, message: String) -> FieldError {
+    FieldError {
+        field: name.chars().take(NAME_CHARS_MAX).collect(),
+        part: RequestPart::Query,
+        message,
+    }
+}
+
+/// The names that the route does not have, each once.
+fn unknown_names<'a>(query: &'a str, parameters: &[&dyn AnyParameter]) -> Vec<&'a str> {
+    let mut unknown = Vec::new();
+    for (name, _) in pairs(query) {
+        let is_known = parameters.iter().any(|known| known.name() == name);
+        if !is_known && !unknown.contains(&name) && unknown.len() < FIELD_ERRORS_MAX {
+            unknown.push(name);
+        }
+    }
+    unknown
+}
+
+fn last<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    let named = pairs(query).filter(|(other, _)| *other == name);
+    named.last().map(|(_, text)| text)
+}
+
+/// The names and the texts, which are not decoded.
+fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// Decodes a text of a query (`application/x-www-form-urlencoded`). `None` if it is not UTF-8.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        bytes.push(match first {
+            b'+' => b' ',
+            b'%' => {
+                let (digits, after) = rest.split_at_checked(2)?;
+                rest = after;
+                let digits = str::from_utf8(digits).ok()?;
+                u8::from_str_radix(digits, 16).ok()?
+            }
+            other => *other,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Query, decode, faults};
+    use crate::query_parameters::{
+        kinds::{self, WholeNumber},
+        parameter::{AnyParameter, QueryParameter},
+    };
+
+    static COUNT: QueryParameter<WholeNumber> = QueryParameter {
+        name: "count",
+        description: "",
+        kind: WholeNumber {
+            min: 2,
+            max: 5,
+            default: None,
+        },
+    };
+    static LIMIT: QueryParameter<WholeNumber> = kinds::list_limit("");
+    static PARAMETERS: [&dyn AnyParameter; 2] = [&COUNT, &LIMIT];
+
+    /// The fields of the errors of a query, with the status.
+    fn refused(query: &str) -> Option<(u16, Vec<String>)> {
+        let problem = faults(query, &PARAMETERS).into_result().err()?;
+        let fields = problem.errors().iter().map(|error| error.field.clone());
+        Some((problem.status().as_u16(), fields.collect()))
+    }
+
+    fn expected(status: u16, fields: &[&str]) -> Option<(u16, Vec<String>)> {
+        Some((
+            status,
+            fields.iter().map(|field| (*field).to_owned()).collect(),
+        ))
+    }
+
+    #[test]
+    fn all_faults_of_a_query_are_named() {
+        assert_eq!(refused(""), None);
+        assert_eq!(refused("count=2&&limit=100&"), None);
+        assert_eq!(
+            refused("count=6&limit=0"),
+            expected(422, &["count", "limit"])
+        );
+        assert_eq!(refused("x"), expected(400, &["x"]));
+        assert_eq!(refused("=1"), expected(400, &[""]));
+        assert_eq!(
+            refused("Count=3&count=1&x=1&x=2"),
+            expected(400, &["Count", "x", "count"])
+        );
+        let many: Vec<String> = (0..100).map(|index| format!("x{index}=1")).collect();
+        let (_, fields) = refused(&many.join("&")).expect("refused");
+        assert_eq!(fields.len(), 16);
+    }
+
+    #[test]
+    fn a_number_has_no_sign_and_is_within_its_bounds() {
+        let count = |query: &str| Query(Some(query)).get(&COUNT);
+        assert_eq!(count("count=2"), Some(2));
+        assert_eq!(count("count=%35"), Some(5));
+        for text in [
+            "1",
+            "6",
+            "",
+            "-2",
+            "+3",
+            "%2B3",
+            "3.0",
+            "99999999999999999999",
+        ] {
+            let query = format!("count={text}");
+            assert_eq!(refused(&query), expected(422, &["count"]), "{query}");
+            assert_eq!(count(&query), None, "{query}");
+        }
+        assert_eq!(Query(None).get(&COUNT), None);
+    }
+
+    #[test]
+    fn the_last_of_several_values_counts() {
+        assert_eq!(Query(Some("count=x&count=3")).get(&COUNT), Some(3));
+        assert_eq!(refused("count=x&count=3"), None);
+        assert_eq!(refused("count=3&count=x"), expected(422, &["count"]));
+    }
+
+    #[test]
+    fn texts_are_decoded() {
+        assert_eq!(decode("a%2Fb+c"), Some(String::from("a/b c")));
+        for text in ["%2", "%", "%zz", "%FF"] {
+            assert_eq!(decode(text), None, "{text}");
+        }
+    }
+}
