@@ -9,7 +9,7 @@ use forebay_shared::{
 };
 use tokio::time::{sleep, timeout};
 
-use super::tenant::LimitedTenant;
+use super::{permits::Admissions, tenant::LimitedTenant};
 use crate::{
     problem::Problem,
     problem_code::ProblemCode,
@@ -20,8 +20,9 @@ use crate::{
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// After this many changes by other gateways, the call fails.
 const ATTEMPTS_MAX: u32 = 20;
-/// How often a call waits for the admissions of this gateway before it refuses a job, and how long each time.
-const WAITS_MAX: u32 = 20;
+/// How often a call waits for the admissions of this gateway before it refuses a job, how long each time, and how often it looks.
+const WAITS_MAX: u32 = 2;
+const ADMISSION_WAIT_MAX: Duration = Duration::from_secs(1);
 const ADMISSION_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause after another gateway has changed the usage, in milliseconds.
 const CONFLICT_PAUSE_MS_MAX: f64 = 10.0;
@@ -41,11 +42,13 @@ impl LimitedTenant {
         while conflicts < ATTEMPTS_MAX {
             // The held permits are counted before the usage is loaded, and the live jobs after that: see `lease`.
             let now = self.context.now();
-            let (limits, requests, mut live, known) = {
+            let (limits, requests, mut live, known, admissions) = {
                 let mut state = self.lock();
                 let waiting = state.waiting;
                 let (requests, live) = state.permits.begin_call(waiting, now);
-                (state.limits.clone(), requests, live, state.stored.take())
+                let admissions = state.permits.admissions();
+                let stored = state.stored.take();
+                (state.limits.clone(), requests, live, stored, admissions)
             };
             let is_known = known.is_some();
             let stored = match known {
@@ -72,10 +75,10 @@ impl LimitedTenant {
                 // Another gateway may have returned permits.
                 continue;
             }
-            if lacks_live && waits < WAITS_MAX && self.lock().permits.is_admitting() {
-                // A job that is being admitted counts twice if it is in the store already.
+            if lacks_live && waits < WAITS_MAX && admissions.under_way > 0 {
+                // A job that was being admitted when the permits were counted counts twice if it has come into the store since.
                 waits += 1;
-                sleep(ADMISSION_PAUSE).await;
+                self.wait_for_end_of(admissions).await;
                 continue;
             }
             let swap = UsageSwap {
@@ -113,5 +116,15 @@ impl LimitedTenant {
         }
         let detail = "too many gateways lease permits of the tenant at the same time";
         Err(Problem::new(ProblemCode::Overloaded, detail).retry_after(1))
+    }
+
+    /// Waits until as many admissions have ended as there were, for at most [`ADMISSION_WAIT_MAX`].
+    async fn wait_for_end_of(&self, before: Admissions) {
+        let ended = async {
+            while self.lock().permits.admissions().ended - before.ended < before.under_way {
+                sleep(ADMISSION_PAUSE).await;
+            }
+        };
+        let _ = timeout(ADMISSION_WAIT_MAX, ended).await;
     }
 }

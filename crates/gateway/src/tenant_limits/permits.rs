@@ -71,6 +71,8 @@ pub(super) struct Permits {
     live: Kind,
     /// The permits of jobs that are being admitted.
     live_in_use: u64,
+    /// How many admissions have ended so far.
+    admissions_ended: u64,
     /// For each permit of a job that may still be admitted, until when. Ascending.
     live_late: VecDeque<TimeMs>,
     /// The permits for live jobs in the stored lease.
@@ -147,6 +149,7 @@ impl Permits {
     /// Ends the use of a permit for a live job.
     pub(super) fn end_use(&mut self, outcome: LiveOutcome, now: TimeMs) {
         self.live_in_use = self.live_in_use.saturating_sub(1);
+        self.admissions_ended += 1;
         match outcome {
             LiveOutcome::Ended => {}
             LiveOutcome::NotAdmitted => self.live.free += 1,
@@ -156,9 +159,12 @@ impl Permits {
         }
     }
 
-    /// Whether a job with a permit is being admitted.
-    pub(super) const fn is_admitting(&self) -> bool {
-        self.live_in_use > 0
+    /// The admissions of jobs with a permit.
+    pub(super) const fn admissions(&self) -> Admissions {
+        Admissions {
+            under_way: self.live_in_use,
+            ended: self.admissions_ended,
+        }
     }
 
     fn late(&self) -> u64 {
@@ -305,6 +311,15 @@ impl Permits {
     pub(super) fn live_left(&self) -> Option<u64> {
         self.live.remaining()
     }
+}
+
+/// The admissions of jobs with a permit, at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admissions {
+    /// How many are under way.
+    pub(super) under_way: u64,
+    /// How many have ended so far.
+    pub(super) ended: u64,
 }
 
 /// When to make a call that returns permits.
