@@ -6,8 +6,8 @@ use tokio::{process::Command, time::timeout};
 
 use crate::python;
 
-/// The timeout of all requests. Only failing tests reach it.
-const TIMEOUT: Duration = Duration::from_secs(1_800);
+/// The timeout of all requests. Only failing tests reach it. A run of 1,000 examples takes 20 minutes beside other tests.
+const TIMEOUT: Duration = Duration::from_secs(3_600);
 /// The examples for each route, and those of [`assert_limited_routes_described`]. With `FOREBAY_TEST_LONG`, both are 1,000.
 const EXAMPLES: u32 = 50;
 const EXAMPLES_WITH_LIMITS: u32 = 10;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use e2e::{
     client::{Client, id_of},
-    fleet::Fleet,
+    fleet::{Fleet, TIMEOUT},
 };
 use serde_json::{Value, json};
 
@@ -56,16 +56,15 @@ async fn read(fleet: &Fleet, kind: Kind, order: &str, made: &mut Vec<String>) ->
     let made_max = made.len() + NEW_MAX;
     for page in 0.. {
         let path = format!("{}?order={order}&limit={LIMIT}{cursor}", kind.path());
-        let answer = gateways[page % 2].get(&path);
+        let list = gateways[page % 2].get_until_ok(&path, TIMEOUT);
         let list = if made.len() < made_max {
             let (list, first, second) =
-                tokio::join!(answer, kind.make(&gateways[0]), kind.make(&gateways[1]));
+                tokio::join!(list, kind.make(&gateways[0]), kind.make(&gateways[1]));
             made.extend([first, second]);
             list
         } else {
-            answer.await
+            list.await
         };
-        let list = list.expect(200);
         let entries = list["data"].as_array().expect("a list");
         assert!(entries.len() <= LIMIT, "{list}");
         listed.extend(entries.iter().map(id_of).map(str::to_owned));
