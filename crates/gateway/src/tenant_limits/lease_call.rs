@@ -30,10 +30,12 @@ const CONFLICT_PAUSE_MS_MAX: f64 = 10.0;
 impl LimitedTenant {
     /// Leases the permits for which requests wait, or returns those that are not needed.
     pub(super) async fn call(&self) -> Result<(), Problem> {
-        match timeout(CALL_TIMEOUT, self.call_without_timeout()).await {
-            Ok(result) => result,
-            Err(_) => Err(store_problem(&StoreError::Unavailable(None))),
+        let result = timeout(CALL_TIMEOUT, self.call_without_timeout()).await;
+        let result = result.unwrap_or_else(|_| Err(store_problem(&StoreError::Unavailable(None))));
+        if result.is_err() {
+            self.lock().permits.call_failed();
         }
+        result
     }
 
     async fn call_without_timeout(&self) -> Result<(), Problem> {

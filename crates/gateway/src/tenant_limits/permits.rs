@@ -98,6 +98,8 @@ struct Kind {
     refused_until: TimeMs,
     /// The permits that were taken since the last call.
     taken: u64,
+    /// The permits that were given up since the last call. The next one returns them.
+    returned: u64,
 }
 
 impl Kind {
@@ -196,6 +198,7 @@ impl Permits {
     ) -> (RequestPermits, LivePermits) {
         if self.until <= now {
             (self.requests.free, self.live.free) = (0, 0);
+            self.requests.returned = 0;
         }
         while self.live_late.front().is_some_and(|until| *until <= now) {
             self.live_late.pop_front();
@@ -209,7 +212,9 @@ impl Permits {
                 } else {
                     kind.kept_max.max(kind.expected(elapsed_ms))
                 };
-                kind.free = kind.free.min(kept_max);
+                let kept = kind.free.min(kept_max);
+                kind.returned += kind.free - kept;
+                kind.free = kept;
             }
         }
         // A request that gets a permit will probably ask for one of a live job.
@@ -221,6 +226,7 @@ impl Permits {
             RequestPermits {
                 window: self.window.map(|window| window.begins_at),
                 held: self.requests.free,
+                returned: self.requests.returned,
                 wanted: waiting.requests,
                 expected: self.requests.expected(elapsed_ms),
             },
@@ -263,9 +269,15 @@ impl Permits {
             self.live.refused_until = now.plus_ms(LIVE_REFUSAL_MS);
         }
         (self.requests.taken, self.live.taken) = (0, 0);
+        (self.requests.returned, self.live.returned) = (0, 0);
         self.until = grant.until;
         self.called_at = now;
         self.is_outdated = false;
+    }
+
+    /// A call has failed. The store may have taken over what it returned, so this must not be returned again: it counts as spent.
+    pub(super) const fn call_failed(&mut self) {
+        self.requests.returned = 0;
     }
 
     /// When to make a call that returns what this gateway does not need.

@@ -1,6 +1,6 @@
 //! The limits of tenants: how many requests a tenant may make in a window, and how many of its jobs may live.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use faulty_store::{StoreCall, StoreMode};
 use forebay_gateway::ApiKeysFile;
@@ -282,6 +282,36 @@ async fn a_burst_shares_the_calls_of_the_store() {
     assert!(
         calls as u128 <= calls_max,
         "{calls} calls, at most {calls_max}"
+    );
+}
+
+/// A gateway returns permits that it has leased and does not need. They are not spent.
+#[tokio::test]
+async fn bursts_with_pauses_get_the_whole_limit() {
+    const QUOTA: u32 = 200;
+    let api = WithLimits::start(&format!("requests={QUOTA}/600")).await;
+    let store = &api.gateway.store;
+    let calls = || store.call_count(StoreCall::SwapTenantUsage);
+    let mut accepted = 0;
+    'bursts: loop {
+        for _ in 0..20 {
+            if api.submit(SHOP).await.status != 202 {
+                break 'bursts;
+            }
+            accepted += 1;
+        }
+        let before = calls();
+        let returned = async {
+            while calls() == before {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        // After some bursts there is nothing to return.
+        let _ = tokio::time::timeout(Duration::from_secs(1), returned).await;
+    }
+    assert!(
+        (QUOTA * 95 / 100..=QUOTA).contains(&accepted),
+        "{accepted} of {QUOTA}"
     );
 }
 

@@ -35,8 +35,10 @@ pub struct LeaseRequest<'a> {
 pub struct RequestPermits {
     /// The beginning of the window of the held permits. Those of another window are void.
     pub window: Option<TimeMs>,
-    /// The unspent permits.
+    /// The unspent permits that the gateway keeps.
     pub held: u64,
+    /// The unspent permits that it returns. All other permits of its lease are spent, or were lost with a grant that it did not receive.
+    pub returned: u64,
     /// The permits for which requests wait. 0 only returns permits.
     pub wanted: u64,
     /// The permits that will probably be needed next, beyond those that are wanted.
@@ -119,9 +121,14 @@ pub fn lease(
         if let Some(window) = &mut usage.window {
             let is_same_window = wanted.window == Some(window.begins_at);
             // A gateway whose last response was lost holds fewer permits than its lease. The others are lost.
-            let held = if is_same_window { wanted.held } else { 0 };
+            let (held, returned) = if is_same_window {
+                (wanted.held, wanted.returned)
+            } else {
+                (0, 0)
+            };
             let held = held.min(own_requests);
-            window.used = window.used.saturating_add(own_requests - held);
+            let used = (own_requests - held).saturating_sub(returned);
+            window.used = window.used.saturating_add(used);
             let pool = Pool {
                 quota: u64::from(limit.quota),
                 taken: window.used.saturating_add(leased).saturating_add(held),

@@ -54,6 +54,7 @@ impl Scene {
         let requests = RequestPermits {
             window,
             held,
+            returned: 0,
             wanted,
             expected: 0,
         };
@@ -90,6 +91,7 @@ fn a_window_begins_with_its_first_request_and_ends_after_its_length() {
     let requests = RequestPermits {
         window: Some(TimeMs(1_000)),
         held: 5,
+        returned: 2,
         wanted: 1,
         expected: 0,
     };
@@ -106,6 +108,7 @@ fn a_lease_grows_with_what_is_expected_and_shrinks_with_what_remains() {
     let requests = |held, expected| RequestPermits {
         window: Some(TimeMs(1_000)),
         held,
+        returned: 0,
         wanted: 1,
         expected,
     };
@@ -118,14 +121,19 @@ fn a_lease_grows_with_what_is_expected_and_shrinks_with_what_remains() {
     assert_eq!((other.requests, other.requests_kept_max), (1 + 36, 5));
     assert_eq!(other.requests_left, 400 - 11 - 98 - 37);
     // What is returned can be leased again.
-    let returned = scene.requests("a", 8, 0);
+    let returns = RequestPermits {
+        returned: 50,
+        wanted: 0,
+        ..requests(8, 0)
+    };
+    let returned = scene.call("a", returns, LivePermits::default());
     assert_eq!(
         (returned.requests, returned.requests_left),
-        (0, 400 - 11 - 90 - 8 - 37),
-        "90 were spent"
+        (0, 400 - 11 - 40 - 8 - 37),
+        "40 were spent"
     );
     let all = scene.requests("b", 0, 1_000);
-    assert_eq!(all.requests, 400 - 11 - 90 - 8 - 37);
+    assert_eq!(all.requests, 400 - 11 - 40 - 8 - 37);
     assert_eq!(scene.requests("b", 0, 1).requests, 0);
     assert_eq!(scene.requests("a", 7, 1).requests, 0, "7 of the 8 are left");
 }
@@ -345,17 +353,21 @@ fn small(number: u64) -> usize {
 impl Gateway {
     fn call(&mut self, scene: &mut Scene, at: usize, jobs: u64, random: &mut Random) {
         let returns = random.below(8) == 0;
+        let mut returned = 0;
         if returns {
-            self.requests = self.requests.min(self.kept_max.0);
+            let kept = self.requests.min(self.kept_max.0);
+            returned = self.requests - kept;
+            self.requests = kept;
             self.live = self.live.min(self.kept_max.1);
         }
         if self.until <= scene.now {
-            (self.requests, self.live) = (0, 0);
+            (self.requests, self.live, returned) = (0, 0, 0);
         }
         let wanted = if returns { 0 } else { 1 + random.below(3) };
         let requests = RequestPermits {
             window: self.window,
             held: self.requests,
+            returned,
             wanted,
             expected: random.below(20),
         };

@@ -94,8 +94,13 @@ fn what_is_not_needed_is_returned() {
     assert_eq!(permits.return_due(TimeMs(1_299)), ReturnDue::Later);
     let now = TimeMs(1_300);
     assert_eq!(permits.return_due(now), ReturnDue::Now);
+    // An attempt that did not reach the store is repeated.
+    permits.begin_call(Waiting::default(), now);
     let (requests, live) = permits.begin_call(Waiting::default(), now);
-    assert_eq!((requests.held, requests.wanted), (1, 0));
+    assert_eq!(
+        (requests.held, requests.returned, requests.wanted),
+        (1, 3, 0)
+    );
     assert_eq!((live.held, live.wanted), (1, 0));
     permits.end_call(requests, live, &granted(0, 0), now);
     assert_eq!(permits.return_due(TimeMs(5_000)), ReturnDue::Later);
@@ -116,7 +121,11 @@ fn what_is_not_needed_is_returned() {
     let idle = now.plus_ms(RETURN_ALL_MS);
     assert_eq!(permits.return_due(idle), ReturnDue::Now);
     let (requests, live) = permits.begin_call(Waiting::default(), idle);
-    assert_eq!((requests.held, live.held), (0, 0));
+    assert_eq!((requests.held, requests.returned, live.held), (0, 1, 0));
+    // The store may have taken over the returned permit, so it is not returned again.
+    permits.call_failed();
+    let (requests, _) = permits.begin_call(Waiting::default(), idle);
+    assert_eq!((requests.held, requests.returned), (0, 0));
     let empty = Grant {
         until: TimeMs(100_000),
         ..granted(0, 0)
