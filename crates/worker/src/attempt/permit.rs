@@ -17,7 +17,10 @@ use forebay_shared::{
 use tokio::time::sleep;
 
 use super::wake_end::WakeEnd;
-use crate::{provider::CallAccounts, worker_context::WorkerContext};
+use crate::{
+    provider::{CallAccounts, Failure},
+    worker_context::WorkerContext,
+};
 
 /// The timeout of one deferral.
 const DEFER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -171,11 +174,15 @@ pub(super) async fn defer(
 
 /// What a job waits for after it was denied a permit.
 ///
-/// The error is that of another call, which may be of another tenant. The provider's message may quote its prompt, so the job gets only the
-/// code. `GET /v1/providers` shows the message.
+/// The error is that of another call, which may be of another tenant. A message of the provider may quote its prompt, so the job gets only
+/// the code of such an error. `GET /v1/providers` shows the message.
 pub(super) fn provider_wait(denied: Denied) -> ProviderWait {
     let Denied { account, error } = denied;
-    let message = format!("the provider takes no calls at present ({})", error.code);
+    let message = if error.code == Failure::CONNECTION_FAILED {
+        error.message
+    } else {
+        format!("the provider takes no calls at present ({})", error.code)
+    };
     let error = JobError::new(&error.code, message);
     ProviderWait { account, error }
 }
@@ -188,18 +195,24 @@ mod tests {
     use super::provider_wait;
 
     #[test]
-    fn a_job_does_not_show_what_the_provider_said_about_the_call_of_another() {
-        let error = JobError::new("provider_error", "could not read: my secret prompt");
-        let denied = Denied {
-            account: AccountKey::of_provider("main"),
-            error: JobError {
-                detail: Some("my secret detail".to_owned()),
-                ..error
-            },
+    fn a_job_does_not_show_what_the_provider_answered_to_the_call_of_another() {
+        let shown = |code| {
+            let error = JobError::new(code, "could not read: my secret prompt");
+            let denied = Denied {
+                account: AccountKey::of_provider("main"),
+                error: JobError {
+                    detail: Some("my secret detail".to_owned()),
+                    ..error
+                },
+            };
+            provider_wait(denied).error
         };
-        let error = provider_wait(denied).error;
+        let error = shown("provider_error");
         assert_eq!(error.code, "provider_error");
         assert!(!error.message.contains("secret"), "{}", error.message);
         assert_eq!(error.detail, None);
+        // Without a connection there was no answer.
+        let unreachable = shown("connection_failed");
+        assert_eq!(unreachable.message, "could not read: my secret prompt");
     }
 }

@@ -37,6 +37,9 @@ pub enum Retry {
 }
 
 impl Failure {
+    /// The code of a call whose connection failed. Its message is never a text of the provider.
+    pub const CONNECTION_FAILED: &str = "connection_failed";
+
     /// A failure of the call itself ([`Fault::Call`]), with a code and a message for people. Control characters in the message
     /// are replaced by spaces, because they could change the terminal that shows the message.
     #[must_use]

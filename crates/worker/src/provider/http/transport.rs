@@ -114,7 +114,8 @@ pub(super) fn too_large(max_bytes: usize) -> Failure {
 }
 
 fn failed(message: String, evidence: Evidence<'_>) -> Failure {
-    Failure::new("connection_failed", message, Retry::Backoff).with_fault(fault::of(evidence))
+    Failure::new(Failure::CONNECTION_FAILED, message, Retry::Backoff)
+        .with_fault(fault::of(evidence))
 }
 
 fn timed_out(message: String, evidence: Evidence<'_>) -> Failure {
