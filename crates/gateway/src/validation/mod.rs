@@ -30,7 +30,6 @@ mod submit_body;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use json_text::{empty_body, empty_key_body};
 pub(crate) use new_key::new_key;
 pub(crate) use schema::BodySchema;
 pub(crate) use session_body::{ATTRIBUTES_BYTES_MAX, DEFAULTS_BYTES_MAX};
