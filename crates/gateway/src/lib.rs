@@ -24,7 +24,8 @@
 //!   bodies are accepted. `reserved_body`: the body of a large response. `validation`: checks a submit's fields.
 //! - `idempotency`: finds the job of a repeated submit. `admission`: decides whether new jobs are accepted now.
 //!   `admitted_jobs`: counts jobs until a sample of the counts has them.
-//! - `tenant_limits`: the limits of tenants. `limits`: the handlers that show and set them.
+//! - `tenant_limits`: the limits of tenants. `limits`: the handlers that show and set them. `tenant_name`: which names tenants with
+//!   keys or limits may have.
 //! - `waiting_jobs`: limits the jobs that wait for one provider. `model_accounts`: which provider a model is for.
 //! - `readiness`: whether the process is healthy and ready. `admin`: the admin listener.
 //! - `store_call`: time limits and errors of store calls. `read_pacer`: limits the reads of waiting requests.
@@ -72,6 +73,7 @@ mod state;
 mod store_call;
 mod swagger_ui;
 mod tenant_limits;
+mod tenant_name;
 mod unread_body;
 mod validation;
 mod waiting_jobs;

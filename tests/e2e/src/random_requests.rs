@@ -12,6 +12,11 @@ const TIMEOUT: Duration = Duration::from_secs(3_600);
 const EXAMPLES: u32 = 50;
 const EXAMPLES_WITH_LIMITS: u32 = 10;
 
+/// The configuration of schemathesis: its default list of statuses that refuse an invalid request, and 413, for a body that is invalid and
+/// too large.
+const CONFIG: &str = r#"[checks.negative_data_rejection]
+expected-statuses = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429, "5xx"]
+"#;
 /// A check of schemathesis that [`assert_limited_routes_described`] adds.
 const LIMIT_CHECK: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -68,6 +73,8 @@ async fn run(url: &str, examples: u32, further_args: &[&str], checks: Option<&st
         None => examples,
     };
     let folder = tempfile::tempdir().expect("a temporary folder is made");
+    // schemathesis reads this file of its working directory.
+    fs::write(folder.path().join("schemathesis.toml"), CONFIG).expect("the file is written");
     let mut command = Command::new(python::program("schemathesis"));
     command
         .args(["run", &format!("{url}/openapi.json"), "--no-color"])

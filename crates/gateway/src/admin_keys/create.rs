@@ -43,7 +43,7 @@ pub(crate) async fn post(
     state.check_valid(&caller)?;
     let faults = RequestFaults::of_query(&parts.extensions);
     let described = if body.bytes.is_empty() {
-        Err(validation::empty_key_body())
+        Err(validation::schema::NEW_KEY.empty_body())
     } else {
         content_headers::check(&parts.headers)
     };

@@ -6,14 +6,14 @@ use forebay_shared::{
     time::TimeMs,
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     query_parameters::{
         AnyParameter, Cursor, Query, QueryParameter, ValueKind, WholeNumber, cursor, list_limit,
         page_limit,
     },
-    validation::TENANT_CHARS_MAX,
+    tenant_name,
 };
 
 /// The version of a cursor's form, which is its first part.
@@ -91,20 +91,15 @@ impl ValueKind for TenantText {
     type Value = TenantId;
 
     fn read(&self, text: &str) -> Option<TenantId> {
-        TenantId::parse(text).ok()
+        tenant_name::parse(text)
     }
 
     fn allowed(&self) -> String {
-        format!("must be 1 to {TENANT_CHARS_MAX} characters from A-Z a-z 0-9 . _ : @ -")
+        format!("must be {}", tenant_name::ALLOWED)
     }
 
     fn schema(&self) -> Value {
-        json!({
-            "type": "string",
-            "minLength": 1,
-            "maxLength": TENANT_CHARS_MAX,
-            "pattern": "^[A-Za-z0-9._:@-]+$",
-        })
+        tenant_name::schema()
     }
 }
 
@@ -123,6 +118,7 @@ mod tests {
         for query in [
             "tenant=",
             "tenant=a+b",
+            "tenant=a:b",
             "limit=0",
             "limit=101",
             "limit=%2B1",

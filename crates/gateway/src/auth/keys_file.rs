@@ -6,6 +6,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use forebay_shared::{ids::TenantId, tenant_limit::TenantLimits};
 
+use crate::tenant_name;
+
 use super::{api_keys::ApiKeys, key_hash::KeyHash, limits_text::parse_limits, scopes::Scopes};
 
 /// The length of a key, in characters. 32 characters of base 16 have 128 bits.
@@ -37,9 +39,8 @@ pub(super) fn parse(text: &str) -> Result<KeysFile, String> {
         }
         let in_line = |message: &str| format!("line {number}: {message}");
         let tenant_id = |text: &str| {
-            TenantId::parse(text).map_err(|_| {
-                in_line("the tenant must be 1 to 128 characters from A-Z a-z 0-9 . _ @ -")
-            })
+            tenant_name::parse(text)
+                .ok_or_else(|| in_line(&format!("the tenant must be {}", tenant_name::ALLOWED)))
         };
         if let Some(line) = line.strip_prefix('[') {
             let parts = line.split_once(']');
@@ -153,6 +154,7 @@ mod tests {
             (format!("[a:{KEY}"), "line 1: limits must be [tenant]"),
             (format!("\n[a] {KEY}"), "line 2: the limits must be"),
             (String::from("[a b] live=1"), "line 1: the tenant"),
+            (String::from("[a:b] live=1"), "line 1: the tenant"),
             (
                 String::from("[a] live=1\n[a] live=2"),
                 "line 2: an earlier line",

@@ -103,7 +103,10 @@ pub(crate) async fn get(
 fn created(state: &ApiState, request: &ListRequest) -> RangeInclusive<TimeMs> {
     let now = state.member.store.now();
     let shown_now = state.member.store.to_utc(now);
-    let stored = |time: TimeMs| TimeMs((time.0.saturating_add(now.0)).saturating_sub(shown_now.0));
+    let stored = |time: TimeMs| {
+        let ms = time.0.saturating_add(now.0).saturating_sub(shown_now.0);
+        TimeMs(ms.min(TIME_MAX))
+    };
     // Both bounds are exclusive.
     let first = request.created_after.map(|time| stored(time).plus_ms(1));
     let last = request

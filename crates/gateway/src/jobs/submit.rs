@@ -120,7 +120,7 @@ async fn submit(
     let mut faults = RequestFaults::of_query(&parts.extensions);
     let key = faults.collect(idempotency::parse_key(&parts.headers));
     let described = if body.bytes.is_empty() {
-        Err(validation::empty_body())
+        Err(validation::schema::SUBMIT.empty_body())
     } else {
         content_headers::check(&parts.headers)
     };

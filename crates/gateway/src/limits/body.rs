@@ -41,7 +41,8 @@ struct LiveJobsBody {
     quota: f64,
 }
 
-static SCHEMA: LazyLock<BodySchema> = LazyLock::new(BodySchema::of::<LimitsBody>);
+static SCHEMA: LazyLock<BodySchema> =
+    LazyLock::new(|| BodySchema::of::<LimitsBody>(r#"{"live_jobs": {"quota": 50}}"#));
 
 /// The schema of the body, as it is published and enforced.
 pub(crate) fn published() -> &'static Value {
@@ -85,6 +86,15 @@ mod tests {
         assert_eq!(limits.live_jobs.map(|limit| limit.quota), Some(50));
         let none = parse(br#"{"requests": null}"#).expect("valid limits");
         assert!(none.requests.is_none() && none.live_jobs.is_none());
+    }
+
+    #[test]
+    fn an_empty_body_is_answered_with_an_example_that_is_valid() {
+        let problem = parse(b"").expect_err("no body");
+        let message = &problem.errors()[0].message;
+        let example = message.strip_prefix("is empty; send a JSON object such as ");
+        let limits = parse(example.expect("an example").as_bytes()).expect("valid limits");
+        assert!(limits.live_jobs.is_some());
     }
 
     #[test]

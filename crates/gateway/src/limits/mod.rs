@@ -25,6 +25,7 @@ use crate::{
     request_faults::RequestFaults,
     state::ApiState,
     store_call::with_timeout,
+    tenant_name,
 };
 
 /// The most bytes of a body.
@@ -105,17 +106,13 @@ async fn apply(state: &ApiState) {
 }
 
 fn tenant_id(path: Result<Path<String>, PathRejection>) -> Result<TenantId, Problem> {
-    // A key cannot name a tenant with a colon, because the colon ends the tenant in the keys file.
-    let text = path.ok().map(|Path(text)| text);
-    let text = text.filter(|text| !text.contains(':'));
-    let tenant = text.map(|text| TenantId::parse(&text));
-    tenant.and_then(Result::ok).ok_or_else(|| {
-        let allowed = "must be 1 to 128 characters from A-Z a-z 0-9 . _ @ -";
+    let tenant = path.ok().and_then(|Path(text)| tenant_name::parse(&text));
+    tenant.ok_or_else(|| {
         Problem::with_field_error(
             ProblemCode::InvalidRequest,
             RequestPart::Path,
             "tenant",
-            allowed,
+            format!("must be {}", tenant_name::ALLOWED),
         )
     })
 }

@@ -2,12 +2,12 @@
 
 use axum::http::StatusCode;
 use schemars::SchemaGenerator;
-use serde_json::json;
 
 use super::operation::Operation;
 use crate::{
     limits::{self, LimitsView},
     problem_code::ProblemCode as P,
+    tenant_name,
 };
 
 const HEADERS: [&str; 1] = ["X-Request-Id"];
@@ -78,11 +78,10 @@ pub(crate) fn delete_limits(_: &mut SchemaGenerator) -> Operation {
 }
 
 fn tenant(operation: Operation) -> Operation {
-    let schema = json!({"type": "string", "pattern": "^[A-Za-z0-9._:@-]{1,128}$"});
     operation.parameter(
         "tenant",
         "path",
         "The tenant, which need not have made a request yet.",
-        &schema,
+        &tenant_name::schema(),
     )
 }

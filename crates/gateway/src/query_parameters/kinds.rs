@@ -67,7 +67,7 @@ impl ValueKind for Order {
     }
 }
 
-/// A time in the form of RFC 3339.
+/// A `date-time` of RFC 3339 (section 5.6), as JSON Schema has it too.
 pub(crate) struct Time;
 
 impl ValueKind for Time {

@@ -33,8 +33,16 @@ pub(crate) fn faults(query: &str, parameters: Parameters) -> RequestFaults {
             [] => String::from("none"),
             names => names.join(", "),
         };
-        let message = format!("is an unknown query parameter; this route has {has}");
-        let errors = unknown.into_iter().map(|name| error(name, message.clone()));
+        let errors = unknown.into_iter().map(|name| match name.as_str() {
+            "" => error(
+                "query",
+                format!("has a parameter without a name; this route has {has}"),
+            ),
+            name => error(
+                name,
+                format!("is an unknown query parameter; this route has {has}"),
+            ),
+        });
         let code = ProblemCode::UnknownParameter;
         faults.add(Problem::with_errors(code, errors.collect()));
     }
@@ -51,26 +59,32 @@ pub(crate) fn faults(query: &str, parameters: Parameters) -> RequestFaults {
 
 fn error(name: &str, message: String) -> FieldError {
     FieldError {
-        field: name.chars().take(NAME_CHARS_MAX).collect(),
+        field: name.to_owned(),
         part: RequestPart::Query,
         message,
     }
 }
 
-/// The names that the route does not have, each once.
-fn unknown_names<'a>(query: &'a str, parameters: &[&dyn AnyParameter]) -> Vec<&'a str> {
+/// The names that the route does not have, as they were sent and at most 64 characters of each. No two are the same.
+fn unknown_names(query: &str, parameters: &[&dyn AnyParameter]) -> Vec<String> {
     let mut unknown = Vec::new();
     for (name, _) in pairs(query) {
-        let is_known = parameters.iter().any(|known| known.name() == name);
-        if !is_known && !unknown.contains(&name) && unknown.len() < FIELD_ERRORS_MAX {
-            unknown.push(name);
+        if parameters.iter().any(|known| is_named(name, known.name())) {
+            continue;
+        }
+        let printed: String = name.chars().take(NAME_CHARS_MAX).collect();
+        if !unknown.contains(&printed) {
+            unknown.push(printed);
+        }
+        if unknown.len() == FIELD_ERRORS_MAX {
+            break;
         }
     }
     unknown
 }
 
 fn last<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    let named = pairs(query).filter(|(other, _)| *other == name);
+    let named = pairs(query).filter(|(sent, _)| is_named(sent, name));
     named.last().map(|(_, text)| text)
 }
 
@@ -78,6 +92,11 @@ fn last<'a>(query: &'a str, name: &str) -> Option<&'a str> {
 fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// Whether a name is this one once it is decoded.
+fn is_named(sent: &str, name: &str) -> bool {
+    sent == name || (sent.contains('%') && decode(sent).is_some_and(|sent| sent == name))
 }
 
 /// Decodes a text of a query (`application/x-www-form-urlencoded`). `None` if it is not UTF-8.
@@ -89,15 +108,19 @@ fn decode(text: &str) -> Option<String> {
         bytes.push(match first {
             b'+' => b' ',
             b'%' => {
-                let (digits, after) = rest.split_at_checked(2)?;
+                let ([high, low], after) = rest.split_first_chunk()?;
                 rest = after;
-                let digits = str::from_utf8(digits).ok()?;
-                u8::from_str_radix(digits, 16).ok()?
+                (hex_digit(*high)? << 4) | hex_digit(*low)?
             }
             other => *other,
         });
     }
     String::from_utf8(bytes).ok()
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    let digit = char::from(byte).to_digit(16)?;
+    u8::try_from(digit).ok()
 }
 
 #[cfg(test)]
@@ -143,7 +166,13 @@ mod tests {
             expected(422, &["count", "limit"])
         );
         assert_eq!(refused("x"), expected(400, &["x"]));
-        assert_eq!(refused("=1"), expected(400, &[""]));
+        assert_eq!(refused("=1"), expected(400, &["query"]));
+        let problem = faults("=1", &PARAMETERS).into_result();
+        let problem = problem.expect_err("a parameter without a name");
+        assert_eq!(
+            problem.errors()[0].message,
+            "has a parameter without a name; this route has count, limit"
+        );
         assert_eq!(
             refused("Count=3&count=1&x=1&x=2"),
             expected(400, &["Count", "x", "count"])
@@ -151,6 +180,26 @@ mod tests {
         let many: Vec<String> = (0..100).map(|index| format!("x{index}=1")).collect();
         let (_, fields) = refused(&many.join("&")).expect("refused");
         assert_eq!(fields.len(), 16);
+    }
+
+    #[test]
+    fn names_that_are_printed_in_the_same_way_are_named_once() {
+        let printed = "x".repeat(64);
+        let query = format!("{printed}a=1&{printed}b=1&{printed}=1&y=1");
+        assert_eq!(refused(&query), expected(400, &[&printed, "y"]));
+    }
+
+    #[test]
+    fn names_are_decoded() {
+        let count = |query: &str| Query(Some(query)).get(&COUNT);
+        assert_eq!(count("%63oun%74=3"), Some(3));
+        assert_eq!(refused("%63ount=3"), None);
+        assert_eq!(refused("count=3&%63ount=9"), expected(422, &["count"]));
+        assert_eq!(refused("%78=1&x=1"), expected(400, &["%78", "x"]));
+        assert_eq!(
+            refused("%FF=1&%=1&count%3D3"),
+            expected(400, &["%FF", "%", "count%3D3"])
+        );
     }
 
     #[test]
@@ -185,7 +234,7 @@ mod tests {
     #[test]
     fn texts_are_decoded() {
         assert_eq!(decode("a%2Fb+c"), Some(String::from("a/b c")));
-        for text in ["%2", "%", "%zz", "%FF"] {
+        for text in ["%2", "%", "%zz", "%FF", "%+5", "%-5", "% 5", "%5+"] {
             assert_eq!(decode(text), None, "{text}");
         }
     }

@@ -78,8 +78,7 @@ impl ConnectionServer {
         }
         let service = TowerToHyperService::new(self.router.clone());
         let received = ReceivedMark::default();
-        let head_timeout = self.timeouts.head;
-        let timer = HeadTimer::new(head_timeout, received.clone());
+        let timer = HeadTimer::new(self.timeouts.head, received.clone());
         let stream = WriteTimeoutStream::new(stream, self.timeouts.write);
         let stream = InspectReader::new(stream, move |bytes: &[u8]| received.mark(bytes));
         let io = TokioIo::new(AutomaticResponseFilter::new(stream));
@@ -105,7 +104,7 @@ impl ConnectionServer {
                     }
                 };
                 if let Err(error) = result {
-                    answer_unreadable(serving.into_parts(), &error, head_timeout).await;
+                    answer_unreadable(serving.into_parts(), &error).await;
                 }
             };
             abort.run_until_cancelled(until_ended).await;
@@ -117,7 +116,6 @@ impl ConnectionServer {
 async fn answer_unreadable<I, S>(
     parts: http1::Parts<TokioIo<AutomaticResponseFilter<I>>, S>,
     error: &hyper::Error,
-    head_timeout: Duration,
 ) where
     I: AsyncRead + AsyncWrite + Unpin,
 {
@@ -131,7 +129,6 @@ async fn answer_unreadable<I, S>(
         status,
         bytes: &parts.read_buf,
         head_bytes_max: BUFFER_BYTES_MAX,
-        head_timeout,
     };
     if let Some(problem) = request.problem()
         && let Err(error) = unreadable_request::send(stream, problem, &request_id).await

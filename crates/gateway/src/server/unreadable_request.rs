@@ -36,8 +36,6 @@ pub(super) struct UnreadableRequest<'a> {
     pub(super) bytes: &'a [u8],
     /// The most bytes of a request before its body.
     pub(super) head_bytes_max: usize,
-    /// The time limit for a request before its body.
-    pub(super) head_timeout: Duration,
 }
 
 impl UnreadableRequest<'_> {
@@ -48,8 +46,7 @@ impl UnreadableRequest<'_> {
                 // An idle connection.
                 return None;
             }
-            let seconds = self.head_timeout.as_secs();
-            let detail = format!("the request line and all headers must arrive within {seconds} s");
+            let detail = "the request line and all headers did not arrive in time";
             Problem::new(ProblemCode::RequestTimeout, detail)
         } else if self.error.is_parse_too_large() {
             self.too_large()

@@ -47,19 +47,20 @@ const WORDS: [(&str, &str); 9] = [
     ),
 ];
 
-/// Parses a body.
-pub(super) fn parse(body: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(body).map_err(|error| invalid(&reason(body, &error)))
+/// Parses a body. `example` is a body that the route accepts.
+pub(super) fn parse(body: &[u8], example: &str) -> Result<Value, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            empty(example)
+        } else {
+            invalid(&reason(body, &error))
+        }
+    })
 }
 
-/// The problem for an empty body.
-pub(crate) fn empty_body() -> Problem {
-    invalid("is empty; send a JSON object such as {\"input\": \"Hello\"}")
-}
-
-/// The problem for an empty body of a request for an API key.
-pub(crate) fn empty_key_body() -> Problem {
-    invalid("is empty; send a JSON object such as {\"tenant\": \"shop\"}")
+/// The problem for a body without content.
+pub(super) fn empty(example: &str) -> Problem {
+    invalid(&format!("is empty; send a JSON object such as {example}"))
 }
 
 fn invalid(message: &str) -> Problem {
@@ -68,9 +69,6 @@ fn invalid(message: &str) -> Problem {
 
 /// Why a body is not JSON. Contains nothing that the client wrote, except words of the list.
 fn reason(body: &[u8], error: &serde_json::Error) -> String {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return String::from("has no content; send a JSON object such as {\"input\": \"Hello\"}");
-    }
     if let Some((_, reason)) = PREFIXES.iter().find(|(prefix, _)| body.starts_with(prefix)) {
         return (*reason).to_owned();
     }
@@ -126,7 +124,7 @@ mod tests {
         let error = serde_json::from_slice::<serde_json::Value>(body).expect_err("not JSON");
         let reason = reason(body, &error);
         assert!(reason.contains(expected), "{body:?}: {reason}");
-        let problem = parse(body).expect_err("not JSON");
+        let problem = parse(body, "{}").expect_err("not JSON");
         assert_eq!(problem.into_response().status(), 400);
     }
 
@@ -139,7 +137,7 @@ mod tests {
             "$serde_json::private::Number",
         ] {
             let body = json!({ key: "[1]" });
-            let parsed = parse(body.to_string().as_bytes()).expect("valid JSON");
+            let parsed = parse(body.to_string().as_bytes(), "{}").expect("valid JSON");
             assert_eq!(parsed, body);
             assert!(parsed.is_object(), "{key} is a key like others");
         }
@@ -152,7 +150,6 @@ mod tests {
             .flat_map(u16::to_le_bytes)
             .collect();
         let with_bom = [b"\xff\xfe".as_slice(), &utf16].concat();
-        assert_named(b" \n", "no content");
         assert_named(b"\xef\xbb\xbf{\"input\":\"x\"}", "BOM");
         assert_named(&utf16, "UTF-16");
         assert_named(&with_bom, "UTF-16");
@@ -166,6 +163,15 @@ mod tests {
         assert_named(b"{\"input\": \"\\ud83dx\"}", "surrogate");
         assert_named(b"{\"input\": \"\\udc00\"}", "surrogate");
         assert_named("[".repeat(200).as_bytes(), "nested too deeply");
+    }
+
+    #[test]
+    fn a_body_without_content_is_answered_with_an_example() {
+        for body in [&b""[..], b" \r\n\t"] {
+            let problem = parse(body, "{\"a\": 1}").expect_err("not JSON");
+            let message = &problem.errors()[0].message;
+            assert_eq!(message, "is empty; send a JSON object such as {\"a\": 1}");
+        }
     }
 
     #[test]

@@ -30,9 +30,7 @@ mod submit_body;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use json_text::{empty_body, empty_key_body};
 pub(crate) use new_key::new_key;
-pub(crate) use new_key_body::TENANT_CHARS_MAX;
 pub(crate) use schema::BodySchema;
 pub(crate) use session_body::{ATTRIBUTES_BYTES_MAX, DEFAULTS_BYTES_MAX};
 pub(crate) use session_write::{Fork, fork, session_write, settings_patch};

@@ -5,11 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::submit_body::whole_number;
-use crate::auth::Scope;
+use crate::{auth::Scope, tenant_name};
 
-/// The most characters of a tenant.
-pub(crate) const TENANT_CHARS_MAX: usize = 128;
-const TENANT_ALLOWED: &str = "a string of 1 to 128 characters from A-Z a-z 0-9 . _ @ -";
 const NAME_CHARS_MAX: usize = 100;
 const NAME_ALLOWED: &str = "a string of 1 to 100 characters without control characters";
 /// Ten years, in seconds.
@@ -22,9 +19,9 @@ const EXPIRES_IN_S_MAX: u32 = 315_360_000;
 pub(crate) struct NewKeyBody {
     /// The tenant that the key belongs to.
     #[schemars(
-        length(min = 1, max = TENANT_CHARS_MAX),
-        regex(pattern = "^[A-Za-z0-9._@-]+$"),
-        extend("x-allowed" = TENANT_ALLOWED)
+        length(min = 1, max = tenant_name::CHARS_MAX),
+        regex(pattern = tenant_name::PATTERN),
+        extend("x-allowed" = tenant_name::ALLOWED)
     )]
     pub(crate) tenant: String,
     /// What the key may do. No scope includes another one. Default: `submit` and `read`.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::{
     field_errors::FieldErrors,
     field_path::FieldPath,
-    json_text, message_rules, rules,
+    message_rules, rules,
     schema::{self, BodySchema, unreadable},
     session_body::{
         ATTRIBUTES_BYTES_MAX, DEFAULTS_BYTES_MAX, ForkBody, SessionBody, SessionPatchBody,
@@ -21,10 +21,7 @@ use super::{
     },
     submit_body::OpaqueValues,
 };
-use crate::{
-    problem::{Problem, RequestPart},
-    problem_code::ProblemCode,
-};
+use crate::problem::Problem;
 
 /// A session to write as a whole.
 #[derive(Debug)]
@@ -75,7 +72,7 @@ pub(crate) fn session_write(body: &[u8], bounds: &SessionBounds) -> Result<Sessi
 
 /// Parses and validates a change of settings.
 pub(crate) fn settings_patch(body: &[u8]) -> Result<SettingsPatch, Problem> {
-    let value = parse(body)?;
+    let value = schema::SESSION_PATCH.parse_json(body)?;
     let removes_attributes = value.get("attributes").is_some_and(Value::is_null);
     let defaults = value.get("defaults");
     let removes_defaults = defaults.is_some_and(Value::is_null);
@@ -182,26 +179,12 @@ pub(crate) fn fork(body: &[u8]) -> Result<Fork, Problem> {
     })
 }
 
-/// Parses a body. `json_text` names a submit as the example of a body.
-fn parse(body: &[u8]) -> Result<Value, Problem> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        let message = "has no content; send a JSON object such as {}";
-        return Err(Problem::with_field_error(
-            ProblemCode::InvalidJson,
-            RequestPart::Body,
-            "body",
-            message,
-        ));
-    }
-    json_text::parse(body)
-}
-
 /// Parses a body and checks it against its schema and the rules.
 fn read<T: DeserializeOwned>(
     body: &[u8],
     schema: &BodySchema,
 ) -> Result<(T, OpaqueValues), Problem> {
-    checked(parse(body)?, schema)
+    checked(schema.parse_json(body)?, schema)
 }
 
 fn checked<T: DeserializeOwned>(

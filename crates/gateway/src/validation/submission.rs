@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{
     field_errors::FieldErrors,
-    json_text, rules,
+    rules,
     schema::{SUBMIT, unreadable},
     submit_body::{EXPIRES_IN_S_DEFAULT, OpaqueValues, SubmitBody, TOOL_WAIT_S_DEFAULT},
 };
@@ -31,7 +31,7 @@ pub(crate) struct Submission {
 
 /// Parses and validates a submit. `has_default_model` is whether the gateway has a model for a submit that names none.
 pub(crate) fn submission(body: &[u8], has_default_model: bool) -> Result<Submission, Problem> {
-    let mut value = json_text::parse(body)?;
+    let mut value = SUBMIT.parse_json(body)?;
     let mut errors = FieldErrors::default();
     SUBMIT.check(&value, &mut errors);
     rules::check(&value, has_default_model, &mut errors);

@@ -214,7 +214,7 @@ async fn a_body_that_is_not_json_is_named_as_what_it_is() {
     let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
     for (body, name) in [
         (&b""[..], "is empty"),
-        (b"  ", "no content"),
+        (b"  ", "is empty"),
         (b"\xef\xbb\xbf{\"input\":\"Hi.\"}", "byte order mark"),
         (&utf16, "UTF-16"),
         (br#"{"input":"Hi.","temperature":NaN}"#, "NaN"),

@@ -80,6 +80,13 @@ async fn a_list_shows_jobs_as_they_are_in_the_order_of_their_creation() {
         [fourth, third]
     );
 
+    let (early, late) = ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59");
+    let all = [fourth, third, second, first];
+    assert_eq!(listed(&format!("created_after={early}")).await, all);
+    assert_eq!(listed(&format!("created_before={early}")).await, []);
+    assert_eq!(listed(&format!("created_after={late}")).await, []);
+    assert_eq!(listed(&format!("created_before={late}")).await, all);
+
     gateway.delete(&format!("/v1/jobs/{second}")).await;
     assert_eq!(listed("").await, [fourth, third, first]);
 }

@@ -213,6 +213,51 @@ async fn the_faults_of_a_path_are_named_too() {
     }
 }
 
+/// No key can name a tenant with a colon, because the colon ends the tenant in the keys file.
+#[tokio::test]
+async fn all_routes_accept_the_same_names_of_tenants() {
+    let (gateway, _folder) = with_keys().await;
+    let keys = "/v1/admin/keys";
+    let limits = "/v1/admin/tenants/a%3Ab/limits";
+    let mut messages = Vec::new();
+    for (method, path, body, part) in [
+        (Method::POST, keys, r#"{"tenant": "a:b"}"#, "body"),
+        (Method::GET, "/v1/admin/keys?tenant=a%3Ab", "", "query"),
+        (Method::GET, limits, "", "path"),
+        (Method::PUT, limits, "{}", "path"),
+        (Method::DELETE, limits, "", "path"),
+    ] {
+        let request = gateway.request(method, path).bearer_auth(KEY);
+        let request = request.header("content-type", "application/json");
+        let problem = gateway.send(request.body(body)).await;
+        let problem = problem.expect_problem(422, "invalid_request");
+        assert_eq!(faults(&problem), [(part, "tenant")]);
+        messages.push(problem["errors"][0]["message"].clone());
+    }
+    assert!(messages.iter().all(|message| *message == messages[0]));
+
+    let document = gateway.get("/openapi.json").await.expect(200);
+    let schema_of = |path: &str, method: &str| {
+        let parameters = document["paths"][path][method]["parameters"].as_array();
+        let mut parameters = parameters.into_iter().flatten();
+        let tenant = parameters.find(|parameter| parameter["name"] == "tenant");
+        tenant.expect("the parameter")["schema"].clone()
+    };
+    let published = [
+        document["components"]["schemas"]["NewApiKey"]["properties"]["tenant"].clone(),
+        schema_of(keys, "get"),
+        schema_of("/v1/admin/tenants/{tenant}/limits", "get"),
+        schema_of("/v1/admin/tenants/{tenant}/limits", "put"),
+        schema_of("/v1/admin/tenants/{tenant}/limits", "delete"),
+    ];
+    for schema in &published {
+        for keyword in ["type", "pattern", "minLength", "maxLength"] {
+            assert!(!schema[keyword].is_null(), "{keyword}: {schema}");
+            assert_eq!(schema[keyword], published[0][keyword], "{keyword}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn without_a_key_no_fault_is_named() {
     let (gateway, _folder) = with_keys().await;

@@ -1,4 +1,4 @@
-//! What a provider says about the call of one tenant may quote its prompt. No other tenant sees it.
+//! What a provider answers about the call of one tenant may quote its prompt. No other tenant sees it.
 
 use std::fs;
 

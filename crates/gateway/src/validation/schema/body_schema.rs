@@ -16,14 +16,16 @@ use crate::{problem::Problem, problem_code::ProblemCode};
 pub(crate) struct BodySchema {
     published: Value,
     compiled: Node,
+    /// A body that the route accepts.
+    example: &'static str,
 }
 
 impl BodySchema {
-    /// The schema of this type.
+    /// The schema of this type. The answer to an empty body shows `example`.
     ///
     /// # Panics
     /// If the schema has a keyword that the check does not know. A test of each body finds this.
-    pub(crate) fn of<T: JsonSchema>() -> Self {
+    pub(crate) fn of<T: JsonSchema>(example: &'static str) -> Self {
         let settings = SchemaSettings::draft2020_12().with(|settings| {
             settings.inline_subschemas = true;
             settings.meta_schema = None;
@@ -34,12 +36,23 @@ impl BodySchema {
         Self {
             compiled: compiled.expect("the schema of a body uses only known keywords"),
             published,
+            example,
         }
     }
 
     /// The schema as it is published.
     pub(crate) const fn published(&self) -> &Value {
         &self.published
+    }
+
+    /// The problem for an empty body.
+    pub(crate) fn empty_body(&self) -> Problem {
+        json_text::empty(self.example)
+    }
+
+    /// Parses a body as JSON, without a check.
+    pub(in crate::validation) fn parse_json(&self, body: &[u8]) -> Result<Value, Problem> {
+        json_text::parse(body, self.example)
     }
 
     /// Adds an error for each field that the schema refuses.
@@ -54,7 +67,7 @@ impl BodySchema {
 
     /// Parses and validates a body that needs no other rules.
     pub(crate) fn parse<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, Problem> {
-        let value = json_text::parse(body)?;
+        let value = self.parse_json(body)?;
         let mut errors = FieldErrors::default();
         self.check(&value, &mut errors);
         errors.into_result()?;

@@ -30,13 +30,17 @@ use super::{
 };
 
 /// The schema of a submit.
-pub(crate) static SUBMIT: LazyLock<BodySchema> = LazyLock::new(BodySchema::of::<SubmitBody>);
+pub(crate) static SUBMIT: LazyLock<BodySchema> =
+    LazyLock::new(|| BodySchema::of::<SubmitBody>(r#"{"input": "Hello"}"#));
 /// The schema of the body that makes an API key.
-pub(crate) static NEW_KEY: LazyLock<BodySchema> = LazyLock::new(BodySchema::of::<NewKeyBody>);
+pub(crate) static NEW_KEY: LazyLock<BodySchema> =
+    LazyLock::new(|| BodySchema::of::<NewKeyBody>(r#"{"tenant": "shop"}"#));
 /// The schema of a session to write.
-pub(crate) static SESSION: LazyLock<BodySchema> = LazyLock::new(BodySchema::of::<SessionBody>);
+pub(crate) static SESSION: LazyLock<BodySchema> =
+    LazyLock::new(|| BodySchema::of::<SessionBody>("{}"));
 /// The schema of a change of a session's settings.
 pub(crate) static SESSION_PATCH: LazyLock<BodySchema> =
-    LazyLock::new(BodySchema::of::<SessionPatchBody>);
+    LazyLock::new(|| BodySchema::of::<SessionPatchBody>("{}"));
 /// The schema of a fork of a session.
-pub(crate) static SESSION_FORK: LazyLock<BodySchema> = LazyLock::new(BodySchema::of::<ForkBody>);
+pub(crate) static SESSION_FORK: LazyLock<BodySchema> =
+    LazyLock::new(|| BodySchema::of::<ForkBody>("{}"));
