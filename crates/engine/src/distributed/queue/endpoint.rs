@@ -14,6 +14,10 @@ use super::settings::QueueSettingsError;
 /// With RabbitMQ's default of 60 seconds, a lost consumer would be noticed only after two minutes.
 const HEARTBEAT_S: u16 = 5;
 
+/// The largest frame, unless the URL sets another. lapin has two buffers of 32 frames for each connection, all of which it uses in turn:
+/// 8 MiB with RabbitMQ's default of 131,072 bytes. A larger message has several frames. RabbitMQ from 4.1 on refuses less than 8,192.
+const FRAME_MAX_BYTES: u32 = 16_384;
+
 /// The timeout of the connection and its handshake, unless the URL sets one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -49,6 +53,7 @@ impl Endpoint {
             uri.vhost = String::from("/");
         }
         let _heartbeat_s = uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
+        let _frame_max_bytes = uri.query.frame_max.get_or_insert(FRAME_MAX_BYTES);
         let connect_timeout = uri
             .query
             .connection_timeout
@@ -109,14 +114,16 @@ mod tests {
     fn missing_timeouts_have_short_defaults() {
         let endpoint = parse("amqp://guest:secret@broker:5673/%2f");
         assert_eq!(endpoint.uri.query.heartbeat, Some(5));
+        assert_eq!(endpoint.uri.query.frame_max, Some(16_384));
         assert_eq!(endpoint.connect_timeout, Duration::from_secs(5));
         assert_eq!(
             format!("{endpoint:?}"),
             "amqp://broker:5673 vhost /",
             "no password"
         );
-        let endpoint = parse("amqp://broker?heartbeat=20&connection_timeout=900");
+        let endpoint = parse("amqp://broker?heartbeat=20&connection_timeout=900&frame_max=8192");
         assert_eq!(endpoint.uri.query.heartbeat, Some(20));
+        assert_eq!(endpoint.uri.query.frame_max, Some(8_192));
         assert_eq!(endpoint.connect_timeout, Duration::from_millis(900));
     }
 
