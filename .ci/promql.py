@@ -1,13 +1,13 @@
 """Reads the queries in deploy/: those of the dashboard and of the alerts, and their metrics.
 
-The reader is textual. promtool checks the syntax; this module only finds names. It fails on an unknown variable of
+This module reads queries as text and only finds names; promtool checks the syntax. It fails on an unknown variable of
 Grafana. An unknown keyword counts as a metric, so .ci/monitoring reports it.
 """
 
 import json
 import re
 
-# Grafana replaces these before it sends a query.
+# Variables that Grafana replaces before it sends a query, with the values that replace them here.
 GRAFANA = {"$__rate_interval": "5m", "$__interval": "1m", "$__range": "1h", "$namespace": ".*", "$instance": ".*"}
 
 KEYWORDS = {"and", "or", "unless", "bool", "offset", "inf", "nan", "start", "end"}

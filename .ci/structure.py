@@ -2,12 +2,12 @@
 """Checks the structure that ARCHITECTURE.md promises. Exits 1 and lists each fault.
 
 1. No files of a crate import each other in a circle. Lines that only declare or re-export modules
-   (`mod`, `pub use`) are no imports. An import leads to the file that defines the item.
+   (`mod`, `pub use`) do not count. An import leads to the file that defines the item.
 2. Crates are used only where structure.toml allows it.
 3. No type, function, module or file has a name that structure.toml forbids.
 4. A name that structure.toml lists as unique is defined at most once in the workspace.
 
-The reader is textual: it knows modules, `use` trees, paths and re-exports, but no macros and no types.
+The check reads the code as text: it understands modules, `use` trees, paths and re-exports, but no macros and no types.
 """
 
 import re
@@ -153,7 +153,7 @@ class Tree:
                 return here
 
     def imports(self, file):
-        """The files whose items this one names, with the names."""
+        """The files whose items `file` uses, with the names of the items."""
         aliases = "|".join(re.escape(alias) for alias in {*file.known, *file.children} if alias not in "*_")
         starts = rf"(?:crate|self|super{'|' + aliases if aliases else ''})"
         code = MODULE.sub("", USE.sub("", file.code))

@@ -1,4 +1,4 @@
-"""`deploy/init-env` makes keys and passwords, and with its keys the API needs one."""
+"""`deploy/init-env` makes an API key and passwords. With this key set, the API refuses requests without a key."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ NAMES = ("RABBITMQ_PASSWORD", "REDIS_PASSWORD", "GRAFANA_PASSWORD", "FOREBAY_API
 
 
 def check(stack):
-    """Runs the README's command in a folder of its own, and the request that it prints against the stack with the new keys.
+    """Runs the README's command in a temporary folder, then the request that it prints, against the stack with the new key.
 
     The servers of the stack keep their passwords, which belong to their volumes.
     """

@@ -9,10 +9,10 @@ from .images import ROOT, Failure
 
 # The image of docker-compose.yml.
 NGINX = "nginx:1"
-# As the default of FOREBAY_BODY_BYTES_MAX.
+# The default of FOREBAY_BODY_BYTES_MAX.
 BODY_BYTES_MAX = 10_485_760
 # A gateway: an nginx that answers /N with the status N. Both /read and /lost read the whole request; /lost then closes the
-# connection without an answer. Both /slow and /stream send a body at 1,000 bytes a second. Its log shows what it got.
+# connection without an answer. Both /slow and /stream send a body at 1,000 bytes a second. The gateway's log shows its requests.
 GATEWAY = """
 pid /tmp/pid; error_log /dev/stderr; worker_rlimit_nofile 4096; events {}
 http {
@@ -99,13 +99,13 @@ class Balanced:
             connection.close()
 
     def status(self, method, path):
-        """The status of an answer, or none if there is no answer yet."""
+        """The status of an answer, or None if there is no answer."""
         try:
             return self.request(method, path)[0]
         except (OSError, http.client.HTTPException):
             return None
 
-    def uses_all_gateways(self):
+    def wait_until_all_gateways_are_used(self):
         """Sends requests until each gateway has got one of them."""
         query = f"/200?all={uuid.uuid4().hex}"
 
@@ -116,9 +116,9 @@ class Balanced:
         until("all gateways are used", is_used, 20)
 
     def log(self, gateway):
-        """The requests that a gateway got, one a line."""
+        """The requests that a gateway got, one per line."""
         return "\n".join(line[4:] for line in docker("logs", gateway).splitlines() if line.startswith("got="))
 
     def got(self, text):
-        """What the gateways got for requests whose line contains the text, one entry a try."""
+        """The logged requests of all gateways whose line contains the text. A request that was tried twice has two lines."""
         return [line for gateway in self.gateways for line in self.log(gateway).splitlines() if text in line]

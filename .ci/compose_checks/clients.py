@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from .images import Failure
 
 REQUEST_S_MAX = 70
-# How long reads are repeated that get 503.
+# How long a read that gets 503 is repeated.
 UNAVAILABLE_S_MAX = 20
 THREADS = 16
 
@@ -83,7 +83,7 @@ class Api(Client):
         return answer["id"]
 
     def result(self, job_id, timeout_s=120):
-        """The job, once it has ended."""
+        """Waits until the job has ended, and returns it."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             job = self.get(f"/v1/jobs/{job_id}?wait_s=20")

@@ -1,4 +1,4 @@
-"""Makes sure that Docker runs, that the images of others exist, builds the image of Forebay, and checks what it declares."""
+"""Starts Docker if needed, pulls or makes third-party images, builds the image of Forebay, and checks what it declares."""
 
 import atexit
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # The images that the Dockerfile and docker-compose.yml name, without those of the profile `monitoring`.
 IMAGES = ("debian:trixie-slim", "rust:1-slim-trixie", "nginx:1", "rabbitmq:4-management", "redis:8")
-# On a machine without a container registry, this program makes stand-ins. It is not part of the repository.
+# On a machine without a container registry, this program makes replacements of these images. It is not part of the repository.
 BUILDER = ROOT.parent / "shared" / "images" / "build"
 ENGINE_S_MAX = 30
 
@@ -46,7 +46,7 @@ def run(*command, timeout_s, **options):
 
 
 def start_engine():
-    """Starts an engine that is installed and does not run, as root. It is stopped when this program exits."""
+    """As root, starts Docker Engine if it is installed and does not run. Stops it when this program exits."""
     if succeeds("docker", "info") or shutil.which("dockerd") is None or os.geteuid() != 0:
         return
     print("  $ dockerd", flush=True)
@@ -71,7 +71,7 @@ def stop_engine(engine):
 def provide():
     """Starts Docker and pulls or makes the missing images.
 
-    Without a registry and without BUILDER it fails, and tells what is needed.
+    Without a registry and without BUILDER it fails, and the message names what is needed.
     """
     start_engine()
     has_engine = succeeds("docker", "info") and succeeds("docker", "compose", "version")

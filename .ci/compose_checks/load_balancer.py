@@ -54,13 +54,13 @@ def key(has_key):
 
 def cases(balanced):
     """Which requests a second gateway gets."""
-    balanced.uses_all_gateways()
+    balanced.wait_until_all_gateways_are_used()
     for method, path, has_key, status, gateways in CASES:
         target = f"{path}?case={uuid.uuid4().hex}"
         answer, headers, _ = balanced.request(method, target, key(has_key) | {"X-Request-Id": "id-of-the-check"})
         # Waits until nginx uses both gateways again: it leaves one out after two failures. Their logs are complete then,
         # because each has a later line.
-        balanced.uses_all_gateways()
+        balanced.wait_until_all_gateways_are_used()
         got = balanced.got(target)
         ids = {line.split(" id=")[1].split(" host=")[0] for line in got} | set(headers.get_all("X-Request-Id", []))
         found = (answer, len(got), ids)
@@ -77,7 +77,7 @@ def raw_paths(balanced):
     for method, has_key in (("GET", False), ("POST", False), ("POST", True)):
         path = f"/v1/sessions/a%2Fb//c%20{uuid.uuid4().hex}?q=%2F"
         balanced.request(method, path, key(has_key))
-        balanced.uses_all_gateways()
+        balanced.wait_until_all_gateways_are_used()
         if not balanced.got(f"{method} {path} "):
             raise Failure(f"{method}: the gateway did not get the path {path}")
     print("  the path is passed on as it was sent")
@@ -136,7 +136,7 @@ def expect_problem(status, code, answer):
 
 
 def slow_bodies(balanced):
-    """Many large bodies that arrive slowly are all taken."""
+    """Many large bodies that arrive slowly are all accepted."""
     arrived, statuses = threading.Barrier(SLOW_BODIES), []
 
     def upload(number):
@@ -146,7 +146,7 @@ def slow_bodies(balanced):
             connection.putheader("Content-Length", str(SLOW_BODY_BYTES))
             connection.endheaders()
             connection.send(b"x" * (SLOW_BODY_BYTES - LAST_BYTES))
-            # All of them are held at the same time.
+            # Waits until nginx holds all bodies at the same time.
             arrived.wait(60)
             connection.send(b"x" * LAST_BYTES)
             statuses.append(connection.getresponse().status)
@@ -194,5 +194,5 @@ def deleted_and_added_gateway(balanced):
         if statuses != [200] * 40:
             raise Failure(f"after a gateway was deleted, {method} requests got {statuses}")
     balanced.add_gateway()
-    balanced.uses_all_gateways()
+    balanced.wait_until_all_gateways_are_used()
     print("  no request fails after a gateway was deleted; an added one gets requests")

@@ -1,6 +1,6 @@
 """The profile `monitoring`: Prometheus scrapes all processes, and Grafana answers all queries of the dashboard.
 
-Its images are not made on a machine without a container registry; the check is left out there, and says so.
+On a machine without a container registry, its images are missing. Then the check prints that it is left out.
 """
 
 import base64
@@ -30,7 +30,7 @@ def check(stack):
             return
     stack.shell(readme.command("compose-monitoring"), timeout_s=300)
     processes = sum(len(stack.containers(service)) for service in ("gateway", "worker"))
-    # RabbitMQ and Prometheus itself, too.
+    # RabbitMQ and Prometheus itself are targets too.
     check_targets(Client(stack.prometheus_port), processes + 2)
     check_grafana(Client(stack.grafana_port, {"Authorization": basic("admin:forebay")}))
 

@@ -1,4 +1,4 @@
-"""With OPENAI_API_KEY, jobs that name no model call the API of OpenAI. A server of this process stands for it."""
+"""With OPENAI_API_KEY, jobs that name no model call the API of OpenAI. A server in this process takes the place of that API."""
 
 import json
 import threading

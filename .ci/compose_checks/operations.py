@@ -25,13 +25,13 @@ def start_profile(stack):
 
 
 def check_profile_is_stopped(stack):
-    """Whether `stop` has stopped the service of the profile, too."""
+    """Checks that `stop` has also stopped the service of the profile."""
     if stack.containers(STAND_IN):
         raise Failure("`stop` left a service of the profile `monitoring` running")
 
 
 def backup_and_restore(stack, scenarios):
-    """The runbook's backup brings a lost session back; what was submitted after it is gone."""
+    """The runbook's backup brings lost jobs and sessions back. What was submitted after the backup is gone."""
     with tempfile.TemporaryDirectory() as folder:
         snapshot = shlex.quote(str(Path(folder) / "forebay.rdb"))
 
@@ -49,7 +49,7 @@ def backup_and_restore(stack, scenarios):
     api = Api(stack.api_port)
     status = api.request("GET", f"/v1/jobs/{late}")[0]
     if status != 404:
-        raise Failure(f"a job of the time after the backup has the status {status}")
+        raise Failure(f"a job that was submitted after the backup has the status {status}")
     api.result(api.submit({"input": "after the restore"}))
     print("  the restored state is that of the backup, and jobs run")
 
@@ -65,7 +65,7 @@ def upgrade(stack, image):
                input=f"FROM {image}\nLABEL release=next\n", stdout=subprocess.DEVNULL)
     ended, failed, count = threading.Event(), [], 0
 
-    def read():
+    def submit_jobs():
         nonlocal count
         while not ended.is_set():
             # nginx may close an idle connection when it reads its configuration again, so each request has a new one.
@@ -79,7 +79,7 @@ def upgrade(stack, image):
             api.local.connection and api.local.connection.close()
             count += 1
 
-    thread = threading.Thread(target=read)
+    thread = threading.Thread(target=submit_jobs)
     thread.start()
     try:
         stack.shell("set -e\n" + "\n".join(commands), timeout_s=300)

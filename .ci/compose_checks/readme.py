@@ -47,7 +47,7 @@ def steps():
 def normalized(value):
     """A JSON value in which job ids, worker ids and times are replaced by words. Numbers stay."""
     if isinstance(value, dict):
-        # The place in the queue depends on the last jobs.
+        # The position in the queue depends on the last jobs.
         return {name: "QUEUE" if name == "queue" else normalized(item) for name, item in value.items()}
     if isinstance(value, list):
         return [normalized(item) for item in value]

@@ -9,11 +9,12 @@ from . import operations, readme
 from .clients import Api, Management, in_parallel, until
 from .images import Failure
 
-# The load of the comparison of workers. The provider `simulated` takes this long, so that the workers wait for it and not
-# for the processors. It varies, so that the ends of calls are spread over time.
+# How long a simulated call takes when the numbers of workers are compared: so long that the workers wait for calls and not for
+# processors, and varying, so that the ends of calls are spread over time.
 LATENCY_MS = (1500, 2500)
-# The calls in flight of one worker.
+# The number of concurrent calls of one worker.
 SLOTS = 8
+# How many times the throughput of one worker four workers must reach.
 RATIO_MIN = 3.4
 # How often the throughput of four workers is measured. Other load of the machine can only lower it.
 MEASUREMENTS_MAX = 3
@@ -28,7 +29,7 @@ class Scenarios:
         self.stack = stack
         self.api = Api(stack.api_port)
         self.management = Management(stack.management_port)
-        # The jobs that have ended, and the number of turns of sessions.
+        # The status of each job that has ended, and the number of turns of each session.
         self.ended = {}
         self.sessions = {}
 
@@ -156,7 +157,7 @@ class Scenarios:
         print(f"  {submits} sessions with one message and one reply; both gateways are used again")
 
     def depth_without_workers(self, submits_max):
-        """With workers stopped, RabbitMQ and `/v1/queues` show the same depth. A full backlog goes to the client as 503."""
+        """With workers stopped, RabbitMQ and `/v1/queues` show the same depth. While the backlog is full, the client gets 503."""
         self.stack.shell("docker compose stop worker")
         lines = len(self.stack.access_log())
         refused, submitted = threading.Event(), []
@@ -223,7 +224,7 @@ class Scenarios:
         """`stop` waits for calls that end within FOREBAY_DRAIN_S (25 s), longer than Docker's default of 10 s."""
         self.stack.set(FOREBAY_SIMULATED_LATENCY_MS=20_000)
         self.stack.shell(readme.command("compose-up"))
-        # Its connections are new; those from before the restart may be closed.
+        # A new client with new connections: nginx may have closed the old ones in its restart.
         api = Api(self.stack.api_port)
         submitted = [api.submit({"input": f"drain {number}"}) for number in range(jobs)]
         until("all calls are in flight", lambda: self.api.count("in_flight") == jobs, 30)
@@ -256,7 +257,7 @@ class Scenarios:
 
 
 def rate_of(workers):
-    """The most calls that end in a second."""
+    """The most calls that can end in a second with this many workers."""
     return workers * SLOTS * 2000 / sum(LATENCY_MS)
 
 

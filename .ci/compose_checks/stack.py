@@ -11,9 +11,9 @@ from pathlib import Path
 from .images import ROOT, Failure
 
 COMMAND_S_MAX = 180
-# Variables that would change the stack, if the caller's shell has them.
-OTHERS = ("FOREBAY_", "OPENAI_", "GEMINI_", "AMQP_", "REDIS_", "RABBITMQ_", "COMPOSE_", "OTEL_", "HTTP", "ALL_PROXY",
-          "NO_PROXY", "GATEWAY_", "WORKER_", "STOP_GRACE_PERIOD")
+# Prefixes of variables of the caller's shell that would change the stack.
+REMOVED_PREFIXES = ("FOREBAY_", "OPENAI_", "GEMINI_", "AMQP_", "REDIS_", "RABBITMQ_", "COMPOSE_", "OTEL_", "HTTP", "ALL_PROXY",
+                    "NO_PROXY", "GATEWAY_", "WORKER_", "STOP_GRACE_PERIOD")
 
 
 def free_ports(count):
@@ -37,10 +37,10 @@ class Stack:
     def __init__(self, image):
         self.project = f"forebay-check-{os.getpid()}"
         self.api_port, self.management_port, self.prometheus_port, self.grafana_port = free_ports(4)
-        kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(OTHERS)}
+        kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(REMOVED_PREFIXES)}
         self.environment = kept | {
             "COMPOSE_PROJECT_NAME": self.project,
-            # With a service of the profile `monitoring`.
+            # profile.yml adds a service of the profile `monitoring`.
             "COMPOSE_FILE": "docker-compose.yml:.ci/compose_checks/profile.yml",
             # A developer's .env must not change what is checked.
             "COMPOSE_DISABLE_ENV_FILE": "1",
@@ -94,7 +94,7 @@ class Stack:
         return next(iter(networks.values()))["IPAddress"]
 
     def gateways_since(self, line_count):
-        """Which gateways answered the requests after the first `line_count` lines of nginx's log, one entry a request.
+        """Which gateways answered the requests after the first `line_count` lines of nginx's log, one entry per request.
 
         A request that was sent to a second gateway has both, with a comma between them.
         """

@@ -1,6 +1,6 @@
 """Which ports docker-compose.yml opens to other machines: none until `deploy/init-env` has made API keys, and then only the API's.
 
-Needs no Docker: this reads the files, and runs init-env in a folder of its own and the beginning of nginx's start script.
+Needs no Docker: this reads the files, and runs init-env in a temporary folder and the first lines of nginx's start script.
 """
 
 import functools
@@ -101,10 +101,10 @@ def after_init_env():
 
 
 def refuses(script, service, values):
-    """Whether the start script of the service ends at once, for its address."""
+    """Whether the start script of the service refuses its address."""
     environment = {name: with_values(str(value), values) for name, value in service["environment"].items()}
     with tempfile.TemporaryDirectory() as folder:
-        # In place of the first program that the script runs once it has accepted its address.
+        # Once the script has accepted its address, it runs `mkdir` first. This replacement ends the script there.
         program = Path(folder) / "mkdir"
         program.write_text("#!/bin/sh\nexit 3\n")
         program.chmod(0o755)

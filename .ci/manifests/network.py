@@ -11,7 +11,7 @@ def faults(documents):
     for document, metadata, _ in pods(documents):
         labels = metadata.get("labels") or {}
         if not any(allows_some_ingress(policy["spec"], labels) for policy in policies):
-            found.append(f"{label(document)}: no NetworkPolicy says who may connect")
+            found.append(f"{label(document)}: no NetworkPolicy states who may connect")
     for policy in policies:
         for rule in policy["spec"].get("ingress") or []:
             if not rule.get("from") or not rule.get("ports"):

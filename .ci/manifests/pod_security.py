@@ -160,7 +160,7 @@ def privilege_escalation(pod):
 
 
 def running_as_non_root(pod):
-    """True for each container: its own value counts, and the pod's where it has none."""
+    """Must be true for each container. The pod's value applies to a container without a value of its own."""
     if pod.context.get("runAsNonRoot") not in (None, True):
         yield "securityContext.runAsNonRoot must be true"
     for path, _, context in pod.containers:
@@ -176,7 +176,7 @@ def running_as_non_root_user(pod):
 
 
 def restricted_seccomp(pod):
-    """RuntimeDefault or Localhost for each container: its own type counts, and the pod's where it has none."""
+    """Must be RuntimeDefault or Localhost for each container. The pod's type applies to a container without a type of its own."""
     pod_type = (pod.context.get("seccompProfile") or {}).get("type")
     if pod_type is not None and pod_type not in SECCOMP_TYPES:
         yield "securityContext.seccompProfile.type must be RuntimeDefault or Localhost"

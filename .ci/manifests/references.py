@@ -1,4 +1,4 @@
-"""Finds names that lead nowhere: Secrets, ConfigMaps, accounts, ports, selectors."""
+"""Finds references to what does not exist: Secrets, ConfigMaps, service accounts, ports, selected pods."""
 
 from documents import containers, label, named, of_kind, pods
 
@@ -60,7 +60,7 @@ def container_faults(container, volumes, documents):
 
 
 def object_faults(kind, name, key, documents):
-    """Whether a Secret or ConfigMap, and its key, exist. Without a name there is nothing to check."""
+    """A fault if the Secret or ConfigMap, or its key, does not exist. Without a name there is nothing to check."""
     if name is None:
         return
     found = named(documents, kind, name)

@@ -14,7 +14,7 @@ RENDER_TIMEOUT_S = 30
 
 
 class RenderError(Exception):
-    """kustomize refused the files. The message is its own."""
+    """kustomize refused the files. The message is kustomize's."""
 
 
 def render(kubectl, folder):

@@ -16,7 +16,7 @@ QUEUES_TRIGGER = {
     "activationValue": "0",
 }
 PROMETHEUS_TRIGGER = {"ignoreNullValues": "false", "activationThreshold": "0"}
-# The part of a worker's slots at which KEDA adds workers, in percent.
+# The number of jobs for each worker above which KEDA adds workers, in percent of the worker's slots.
 LOAD_PERCENT = 70
 MANAGEMENT_PORT = 15672
 

@@ -7,8 +7,8 @@ from documents import containers, label, of_kind, pods
 
 UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "kb": 2**10, "mb": 2**20, "gb": 2**30,
          "ki": 2**10, "mi": 2**20, "gi": 2**30, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-# The server, its setting, and how often the container's limit must hold it. A copy of Redis that rewrites the log may need as
-# much memory as Redis; RabbitMQ's garbage collection may, too.
+# The server, its memory setting, and how many times this setting must fit into the container's limit. A copy of Redis that rewrites
+# the log may need as much memory as Redis; RabbitMQ's garbage collection may, too.
 LIMITS = (
     ("redis", r"^maxmemory (\d+)(\w*)$", 2),
     ("rabbitmq", r"^vm_memory_high_watermark\.absolute = (\d+)(\w*)$", 2),

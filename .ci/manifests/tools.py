@@ -1,6 +1,6 @@
 """Installs what the check of the manifests needs: a Python environment, kubectl and KEDA's schemas.
 
-Everything goes below target/. A tool that is there in the pinned version is not installed again. Uses the standard
+Everything goes below target/. A tool that is installed in the pinned version is not installed again. Uses the standard
 library only, because it runs before anything is installed.
 """
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PINNED = Path(__file__).resolve().parent / "environment"
 PYTHON_FOLDER = ROOT / "target/ci-manifests-python"
 NODE_FOLDER = ROOT / "target/ci-manifests-node"
-# The most time that each download may take. Both run at once.
+# The most time that each of the two downloads may take. They run at the same time.
 DOWNLOAD_TIMEOUT_S = 100
 APT_TIMEOUT_S = 300
 
@@ -111,7 +111,7 @@ def kubectl():
 def run(command, timeout_s, advice, **options):
     """Runs a command that must succeed in this time."""
     words = [str(word) for word in command]
-    # Of its own session, so that the end of the time ends its children too.
+    # In a session of its own, so that the kill after the timeout also ends its children.
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, start_new_session=True, **options)
     try:
         status = process.wait(timeout_s)

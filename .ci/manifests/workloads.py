@@ -7,7 +7,7 @@ from pathlib import Path
 from documents import containers, environment, label, of_kind, pods
 
 SETTINGS_FOLDER = Path(__file__).resolve().parent.parent.parent / "crates/forebay/src/settings"
-# What a process needs for its stop after FOREBAY_DRAIN_S (README.md of the repository, "Stopping").
+# How long a process may need to end after FOREBAY_DRAIN_S (README.md of the repository, "Stopping").
 STOP_S = 4
 ADMIN_PORT = 9090
 PROBES = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}

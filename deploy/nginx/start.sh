@@ -2,8 +2,8 @@
 # Starts nginx as the load balancer of docker-compose.yml, for all gateways that DNS lists under the name `gateway`.
 #
 # This script looks the name up every second. If a gateway has got an address that nginx does not know, nginx reads its
-# configuration again. This closes idle connections of clients, so it is not done for a gateway that is gone: after failed
-# connections, nginx leaves it out on its own.
+# configuration again. This closes idle connections of clients, so nginx does not do it for a gateway that is gone: after
+# failed connections, it sends no requests there.
 #
 # nginx itself can look the name up again (`server ... resolve`, since 1.27.3), but it answers 502 instead of a retry if the
 # list of gateways changes during a request. That happens whenever a gateway goes away.
@@ -22,7 +22,7 @@ esac
 folder=/tmp/nginx
 mkdir -p "$folder"
 
-# The addresses of all running gateways, one a line.
+# The addresses of all running gateways, one per line.
 gateways() { getent ahostsv4 gateway | awk '{ print $1 }' | sort -u; }
 
 # Whether all lines of the first argument are lines of the second.

@@ -1,4 +1,4 @@
-"""Each control of the restricted Pod Security Standard refuses what it is for, and accepts what is allowed."""
+"""Each control of the restricted Pod Security Standard refuses what it forbids, and accepts what is allowed."""
 
 import copy
 import unittest

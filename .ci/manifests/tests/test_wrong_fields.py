@@ -46,7 +46,7 @@ WRONG = [
     (BUDGET, "spec.maxUnavailabel", 1, "maxUnavailabel"),
     (POLICY, "spec.egress.0.port", 443, "port"),
     (("Namespace", "forebay"), "spec.finaliser", [], "finaliser"),
-    # The same of KEDA.
+    # The same faults in KEDA's resources.
     (SCALED, "spec.minReplicas", 1, "/spec/minReplicas: unknown field"),
     (SCALED, "spec.minReplicaCount", "1", "/spec/minReplicaCount"),
     (SCALED, "spec.fallback.behaviour", "static", "/spec/fallback/behaviour: unknown field"),
@@ -133,7 +133,7 @@ WRONG = [
     (GATEWAY_POLICY, "spec.ingress.0", REMOVED, "refuse ingress namespace app:8080"),
     (GATEWAY_POLICY, "spec.ingress.0.from.0.namespaceSelector", {}, "allow ingress namespace other:8080"),
     (GATEWAY_POLICY, "spec.ingress.0.ports.0.port", "admin", "allow ingress namespace app:9090"),
-    # Names that lead nowhere.
+    # References to what does not exist.
     (WORKER, MAIN + "env.3.valueFrom.secretKeyRef.key", "AMQP", "has no key AMQP"),
     (WORKER, MAIN + "envFrom.0.configMapRef.name", "forebay-setting", "no ConfigMap forebay-setting"),
     (GATEWAY, POD + "serviceAccountName", "other", "no ServiceAccount other"),

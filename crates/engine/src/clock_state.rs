@@ -5,7 +5,7 @@
 //! that are compared, are times of the store's clock.
 //!
 //! Users see the times of the system's clock. The difference between the two clocks is the shift. A step of the system's clock
-//! changes the shift, and so all times that are shown, also those of the past. When a wrong clock is corrected, the times that
+//! changes the shift, and so all times that are shown, past ones included. When a wrong clock is corrected, the times that
 //! were stored while it was wrong are shown correctly.
 //!
 //! Everything here is a pure function of its arguments, except [`MachineTime`].
@@ -52,11 +52,11 @@ impl ClockState {
         }
     }
 
-    /// The state at the start of a process, whose system's clock returns `system`. `self` is the last saved state. Later
-    /// times may have been stored after it was saved, at most `unsaved_ms_max` later.
+    /// The state at the start of a process. `self` is the last saved state, and `system` is what the system's clock returns
+    /// now. The store may contain times of up to `unsaved_ms_max` after the saved time.
     ///
-    /// The pause between the two processes counts if the system's clock has advanced. If it was set back, the length
-    /// of the pause is not known, and the store's clock continues where it stopped.
+    /// If the system's clock has advanced, the pause between the two processes counts as elapsed time. If the clock was set
+    /// back, the length of the pause is not known, and the store's clock continues `unsaved_ms_max` after the saved time.
     pub(crate) fn after_restart(self, system: TimeMs, unsaved_ms_max: u64) -> Self {
         let by_system = TimeMs(
             system
@@ -103,8 +103,8 @@ impl MachineTime {
         }
     }
 
-    /// Reads the monotonic clock. On Linux, it also counts the time for which the machine is suspended: a job's time limit
-    /// does not wait while a laptop sleeps.
+    /// Reads the monotonic clock. On Linux, it also counts the time for which the machine is suspended: the time
+    /// limit of a job also passes while a laptop sleeps.
     pub(crate) fn monotonic_ms() -> u64 {
         #[cfg(target_os = "linux")]
         let clock = rustix::time::ClockId::Boottime;

@@ -2,8 +2,9 @@
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// Runs `compute` while other threads take over the tasks of this thread. A runtime with only one thread has no other, so
-/// there it just runs. The callers have reserved memory for what they compute on, which bounds how many run at a time.
+/// Runs `compute` while other threads take over the tasks of this thread. In a runtime with only one
+/// thread, `compute` blocks the other tasks. The callers have reserved memory for their data, which bounds how many
+/// computations run at a time.
 pub(crate) fn off_async_threads<T>(compute: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(compute),

@@ -27,9 +27,9 @@ pub(crate) enum Rejection {
 /// What a call does when the store is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnStoreFull {
-    /// For a call that accepts a new job: the job is refused.
+    /// The call is refused. For calls that a full store may refuse, such as the admission of a new job.
     Refuse,
-    /// For a call that records work that is already done: the caller has to repeat the call.
+    /// The caller has to repeat the call. For reads and all other writes.
     Retry,
 }
 

@@ -162,19 +162,20 @@ pub(crate) struct CountRow {
 #[error("a commit sets a timer for {0}, which is not in the lane")]
 struct TimerWithoutEntry(JobId);
 
-/// A commit must not store a job as live and as ended. No worker could run it or end it.
+/// The commit would store a job both as live and as ended. No worker could then run or end the job.
 #[derive(Debug, thiserror::Error)]
-#[error("the commit has {0} as live and as ended")]
+#[error("the commit stores {0} both as live and as ended")]
 struct LiveAndEnded(JobId);
 
 impl CommitRows {
     /// Derives the rows of a commit.
     ///
     /// # Errors
-    /// [`StoreError::Broken`] if a document cannot be written as JSON, or a timer belongs to no live job.
+    /// [`StoreError::Broken`] if a document cannot be written as JSON, if a timer belongs to no live job, or if a job is both live
+    /// and ended.
     pub(crate) fn of(commit: &Commit) -> Result<Self, StoreError> {
-        let lives_and_ended = |ended: &&EndedJob| commit.next.find(ended.job).is_some();
-        if let Some(ended) = commit.ended.iter().find(lives_and_ended) {
+        let is_also_live = |ended: &&EndedJob| commit.next.find(ended.job).is_some();
+        if let Some(ended) = commit.ended.iter().find(is_also_live) {
             return Err(broken_data(LiveAndEnded(ended.job)));
         }
         // The lane of a job without a session has no session row.
@@ -315,7 +316,7 @@ fn collect<T, R>(
     items.iter().map(row).collect()
 }
 
-/// The most bytes of most documents. With less, a buffer grows several times.
+/// Most documents have at most this many bytes. A buffer that begins smaller would grow several times.
 const DOCUMENT_BYTES: usize = 512;
 
 fn json<T: Serialize>(document: &T) -> Result<String, StoreError> {

@@ -3,7 +3,7 @@
 use forebay_shared::{document, ids::TenantId, store::StoredTenantLimits};
 use uuid::Uuid;
 
-/// The limits of these rows: a tenant, and its limits as JSON.
+/// Parses rows of a tenant and its limits as JSON.
 pub(crate) fn parse(
     version: Option<Uuid>,
     rows: impl Iterator<Item = (String, Vec<u8>)>,
@@ -13,7 +13,7 @@ pub(crate) fn parse(
         ..StoredTenantLimits::default()
     };
     for (tenant, json) in rows {
-        // Only checked ids are stored.
+        // Ids are checked before they are stored, so every stored id is valid.
         let Ok(tenant) = TenantId::parse(&tenant) else {
             continue;
         };

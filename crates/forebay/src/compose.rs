@@ -39,7 +39,7 @@ const BACKOFF_MS_MAX: u64 = 60_000;
 /// What a process will do.
 pub(crate) struct Plan {
     pub(crate) log: LogSettings,
-    /// How traces are exported; `None` if they are not.
+    /// How traces are exported, if they are, and which variables about them are ignored.
     pub(crate) traces: ParsedSettings,
     pub(crate) engine: engine::Choice,
     pub(crate) member: MemberSettings,
@@ -57,7 +57,7 @@ pub(crate) struct Plan {
     pub(crate) key_envs: Vec<String>,
     /// The name of the role. The process id begins with it.
     pub(crate) role: &'static str,
-    /// Whether jobs that name no model get simulated replies. Then the process logs it at its start.
+    /// Why jobs that name no model get simulated replies; `None` if they do not. The process logs it at its start.
     pub(crate) simulates: Option<Simulation>,
     /// How long running calls may take to finish after a signal.
     pub(crate) drain: Duration,
@@ -196,7 +196,7 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
     })
 }
 
-/// Reads the API keys. Without keys, only this machine may reach the gateway, unless a setting says otherwise.
+/// Reads the API keys. Without keys, only this machine may reach the gateway, unless `FOREBAY_INSECURE_NO_AUTH` is set.
 fn api_keys(settings: &Settings) -> anyhow::Result<Option<Arc<ApiKeysFile>>> {
     if let Some(path) = &settings.api_keys_file {
         ensure!(

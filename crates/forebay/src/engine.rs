@@ -1,4 +1,4 @@
-//! Chooses and opens the engine. No other file of the workspace names a concrete engine.
+//! Chooses and opens the engine. Outside `crates/engine`, no other product code names a concrete engine.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -157,7 +157,7 @@ impl Engine {
         }
     }
 
-    /// Reads the number of lost connections to each server, when it is called. The embedded engine has no server.
+    /// Returns a function that reads how many connections to each server were lost. The embedded engine has no server.
     pub(crate) fn connections(&self) -> Box<dyn Fn() -> Vec<ServerConnections> + Send + Sync> {
         match &self.handle {
             EngineHandle::Embedded(_) => Box::new(Vec::new),

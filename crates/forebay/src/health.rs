@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn all_addresses_become_the_loopback_address() {
+    fn an_unspecified_address_becomes_loopback_and_port_0_is_refused() {
         for (listen, asked) in [
             ("0.0.0.0:8080", "127.0.0.1:8080"),
             ("[::]:8080", "[::1]:8080"),

@@ -1,9 +1,10 @@
 //! Composes the crates into processes. A process reads its settings, opens an engine and starts the parts of its role.
-//! It waits for a signal and stops within a time limit. This crate has no other behaviour.
+//! It waits for a signal and stops within a time limit. Besides, this crate has the commands `check`, `health` and `keys`.
 //!
 //! In reading order: `settings` (the command line), `compose` (turns settings into a plan), `engine` (opens the
 //! store and the queue), `run` (runs the plan until the exit), `check` (the command `forebay check`), `health` (the command
-//! `forebay health`), `keys` (the command `forebay keys`), `log`, `signals`, `traces`, `open_file_limit`, `process_metrics`.
+//! `forebay health`), `keys` (the command `forebay keys`), `log`, `signals`, `traces`, `memory_limit`, `open_file_limit`,
+//! `process_metrics`.
 
 mod check;
 mod compose;
@@ -87,7 +88,7 @@ pub fn main(role: Option<Role>) -> ExitCode {
 
 /// Prints why the process could not start.
 fn not_started(error: &anyhow::Error) -> ExitCode {
-    log::print_error(&format!("forebay: {error:#}"));
+    log::print_message(&format!("forebay: {error:#}"));
     ExitCode::from(EXIT_NOT_STARTED)
 }
 
@@ -112,7 +113,7 @@ fn check_model(model: Option<String>, settings: &Settings) -> ExitCode {
     let exit = match check::run(&providers, model, timeout) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            log::print_error(&format!("{error:#}"));
+            log::print_message(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     };
@@ -128,12 +129,12 @@ fn check_health(settings: &Settings) -> ExitCode {
     };
     match health::run(listen, variable) {
         Ok(address) => {
-            // The exit code tells the result too, so a line that cannot be written is dropped.
+            // The exit code shows the result too, so a line that cannot be written is dropped.
             let _ = writeln!(io::stdout(), "http://{address}/healthz answered 200");
             ExitCode::SUCCESS
         }
         Err(error) => {
-            log::print_error(&format!("{error:#}"));
+            log::print_message(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -151,7 +152,7 @@ fn manage_keys(command: &KeysCommand, settings: &Settings) -> ExitCode {
     match client.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            log::print_error(&format!("{error:#}"));
+            log::print_message(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What is assumed where the system does not tell its memory, as outside Linux.
+/// The machine's memory that is assumed where the system does not report it, as outside Linux.
 const UNKNOWN_MEMORY_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
 /// The memory that this process may use by default, in bytes.

@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{compose::Plan, engine::Engine, log, process_metrics, signals::Signals, traces};
 
-// After the drain time a stop takes at most 4 s: the sum of LEAVE_TIMEOUT, CLOSE_TIMEOUT, RUNTIME_TIMEOUT and `log::output::FLUSH_TIMEOUT`. README.md
-// documents this sum, because the supervisor's kill timeout must be longer.
+// After the drain time a stop takes at most 4 s: the sum of LEAVE_TIMEOUT, CLOSE_TIMEOUT, RUNTIME_TIMEOUT and
+// `log::output::FLUSH_TIMEOUT`. README.md documents this sum, because the supervisor's kill timeout must be longer.
 /// The timeout for releasing running jobs, finishing open requests and leaving the fleet.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(RELEASING_MS_MAX + 500);
 /// The timeout for closing the engine and sending the last spans.

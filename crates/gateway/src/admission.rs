@@ -1,8 +1,8 @@
 //! Decides whether new jobs are accepted now. The decision depends on the number of live jobs, the jobs that wait for the
 //! same provider, the health of the queue, and the state of the store.
 //!
-//! The store's state counts only for the readiness probe. A submit does not check it; its commit fails if the store is
-//! unavailable or full.
+//! The readiness probe also checks whether the store answers, and whether an admission lately found it full. A submit does not:
+//! it is refused only if the store itself reports that it is full. Otherwise its commit fails if the store is unavailable or full.
 //!
 //! [`decide`] is a pure function of [`Readings`]; [`Admission`] gathers the readings. The limit on the live jobs of one
 //! session is not checked here, but by the rules of the lane.
@@ -22,8 +22,8 @@ use crate::{
 
 /// How long wakes may stay unconfirmed before submits are refused.
 const UNCONFIRMED_MAX: Duration = Duration::from_secs(30);
-/// How long the readiness probe fails after an admission found the store full, if the store itself does not know that it is full.
-/// After that the probe succeeds, and the next submit shows whether the store has space again.
+/// How long the readiness probe fails after an admission found the store full, if the store itself does not report that it is
+/// full. After this time the probe succeeds, and the next submit shows whether the store has space again.
 const STORE_FULL_TIME: Duration = Duration::from_secs(10);
 /// The longest pause that a refusal advises before the next submit, in seconds.
 const RETRY_AFTER_S_MAX: u64 = 300;
@@ -110,9 +110,9 @@ impl Admission {
     /// The job stays counted until a sample has it. Jobs of other gateways are counted with the next sample, about a second
     /// later. `accounts` returns the accounts that the job may wait for. It is called only if jobs may wait for some account.
     ///
-    /// This function does not check whether the store is available, or whether the last admission found it full: then the commit of
-    /// the job fails. Because submits are still tried, the gateway notices when the store has free space again. A store that knows
-    /// itself that it is full needs no submit for that.
+    /// This function does not check whether the store is available, or whether the last admission found it full. In both cases the
+    /// commit of the job fails. Submits are still tried, so that the gateway notices when the store has free space again. If the
+    /// store itself reports that it is full, no submit is tried.
     pub(crate) fn reserve(
         &self,
         member: &Member,
@@ -151,7 +151,7 @@ impl Admission {
         Ok(Reservation {
             admission: self,
             accounts,
-            is_used: false,
+            has_commit_begun: false,
         })
     }
 
@@ -169,7 +169,7 @@ impl Admission {
         self.lock().store_full_at = full.then(Instant::now);
     }
 
-    /// Reads the readings, and takes a newer sample over into `backlog`.
+    /// Gathers the readings, and copies a newer sample into `backlog`.
     fn read(&self, backlog: &mut Backlog, member: &Member) -> Readings {
         let now = Instant::now();
         let sample = member.gauge.counts();
@@ -232,27 +232,27 @@ impl Admission {
     }
 }
 
-/// A job that is counted in the backlog. Dropping it ends the count if the job is not committed. Otherwise the job stays counted
-/// until a sample has it.
+/// A job that is counted in the backlog. If the reservation is dropped before the commit begins, the job is no longer counted.
+/// Otherwise the job stays counted until a sample has it.
 #[must_use]
 pub(crate) struct Reservation<'a> {
     admission: &'a Admission,
     /// The accounts for which the job is counted.
     accounts: Vec<AccountKey>,
-    is_used: bool,
+    has_commit_begun: bool,
 }
 
 impl Reservation<'_> {
     /// Records that the commit of the job begins. The caller drops the reservation when the commit has ended.
-    pub(crate) const fn use_up(&mut self) {
-        self.is_used = true;
+    pub(crate) const fn begin_commit(&mut self) {
+        self.has_commit_begun = true;
     }
 }
 
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         let mut backlog = self.admission.lock();
-        if self.is_used {
+        if self.has_commit_begun {
             let now = Instant::now();
             backlog.admitted.commit_ended(now);
             backlog.waiting.commit_ended(&self.accounts, now);
@@ -269,7 +269,7 @@ mod tests {
 
     use super::{Readings, RefusalReason, decide};
 
-    /// Each number is the highest that causes no refusal.
+    /// The number of live jobs and the time without confirmations are the highest that cause no refusal.
     const ACCEPTED: Readings = Readings {
         live: 9,
         backlog_max: 10,

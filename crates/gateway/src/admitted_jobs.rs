@@ -1,6 +1,6 @@
 //! Counts jobs that this process admits until a sample of the counts has them.
 //!
-//! Another process may have made the sample earlier, so jobs may be later than a sample that is new to this process.
+//! Another process may have made the sample some time before it arrives here. So a job can be newer than the newest sample.
 
 use std::{
     collections::VecDeque,
@@ -20,7 +20,7 @@ pub(crate) struct AdmittedJobs {
     reserved: u64,
     /// The jobs whose commits have ended.
     committed: u64,
-    /// The committed jobs: a time by which the commits had ended, and how many they are. The earliest time is first.
+    /// The committed jobs: a time by which their commits had ended, and the number of jobs. The earliest time is first.
     by_time: VecDeque<(Instant, u64)>,
 }
 
@@ -121,7 +121,7 @@ mod tests {
         }
         assert_eq!(admitted.by_time.len(), ENTRIES_MAX);
         assert_eq!(admitted.jobs(), u64::from(2 * jobs_max));
-        // The newest entry has all jobs of the second half.
+        // The newest entry has its own job and all jobs of the second half.
         admitted.remove_until(at(2 * jobs_max - 2));
         assert_eq!(admitted.jobs(), u64::from(jobs_max + 1));
         admitted.remove_until(at(2 * jobs_max));

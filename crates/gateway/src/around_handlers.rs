@@ -26,7 +26,7 @@ pub(crate) struct AroundHandlers {
     pub(crate) metrics: GatewayMetrics,
     pub(crate) web_guard: WebGuard,
     pub(crate) api_keys: Option<ValidKeys>,
-    /// Without keys there are no limits.
+    /// `None` without API keys: then tenants have no limits.
     pub(crate) limiter: Option<Arc<Limiter>>,
     pub(crate) body_bytes_max: usize,
     pub(crate) methods: RouteMethods,
@@ -62,7 +62,7 @@ async fn refuse_or_run(around: &AroundHandlers, request: Request, next: Next) ->
         Err(refusal) => return refusal,
     };
     if let Some(mut refusal) = refusal {
-        // A key that may not submit must not use up the requests of its tenant.
+        // A request whose key lacks the scope does not use up the requests of its tenant.
         if let Some(limiter) = &around.limiter {
             tenant_limits::add_headers(limiter, &request, &mut refusal);
         }

@@ -1,7 +1,7 @@
 //! Checks the headers that describe a body: it must be JSON, in UTF-8, and not compressed.
 //!
-//! A `Content-Type` is required. A browser sends a body without one, or with that of a form, for any web page. It asks the
-//! gateway first before it sends JSON for a page of another origin.
+//! A `Content-Type` is required, because a browser sends a body without one, or with that of a form, for any web page. Before it
+//! sends JSON for a page of another origin, it asks the gateway.
 
 use axum::http::{
     HeaderMap,
@@ -13,7 +13,8 @@ use crate::{
     problem_code::ProblemCode,
 };
 
-/// Refuses a body that its headers do not describe as uncompressed JSON. A patch is refused too: its sender wants to change a part.
+/// Refuses a body that its headers do not describe as uncompressed JSON. A patch is refused too, because its
+/// sender wants to change only a part.
 pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
     let is_json = |media_type: &str| {
         let is_patch = matches!(media_type, MERGE_PATCH | "application/json-patch+json");

@@ -1,4 +1,5 @@
-//! `GET /healthz`: the process works. `GET /readyz`: requests should be sent to it. `GET /readyz/submits`: submits are accepted too.
+//! `GET /healthz`: the process works. `GET /readyz`: requests should be sent to the process.
+//! `GET /readyz/submits`: submits are accepted too.
 
 use std::sync::Arc;
 
@@ -23,8 +24,8 @@ pub(crate) async fn healthz(State(state): State<Arc<ApiState>>) -> Result<Respon
     readiness::healthy(&state.member)
 }
 
-/// Answers 200 if reads are served and the process does not stop. It also does if submits are refused, so that a load balancer still
-/// sends the clients that wait for their jobs.
+/// Answers 200 if reads are served and the process does not stop, even if submits are refused. So a load balancer still sends the
+/// requests of clients that wait for their jobs.
 pub(crate) async fn readyz(State(state): State<Arc<ApiState>>) -> Result<Response, Problem> {
     readiness::ready(&state.member, REQUIREMENTS)
 }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-/// The bytes of a parsed value, beside those of its text. A list grows by doubling, so it may have space for twice its values.
+/// The bytes of a parsed value, besides those of its text. A list grows by doubling, so it may have space for twice its values.
 const VALUE_BYTES: u64 = 2 * size_of::<Value>() as u64;
-/// What the name of a field takes, beside those of its text: the string, its hash and its position in the index.
+/// The bytes of a field's name, besides those of its text: the string, its hash and its position in the index.
 const FIELD_BYTES: u64 = 96;
 
 /// The bytes that the values of a JSON text take at most, its strings included. An invalid text takes no more.

@@ -8,22 +8,22 @@
 //! In reading order:
 //! - [`settings`]: the gateway's settings.
 //! - `server`: accepts connections and enforces their time limits.
-//! - `router`: the routes. `request_context`: the id and the trace of a request; `request_id`: its id. `access_log`: one log line
-//!   for each request. `request_metrics`: its metrics.
+//! - `router`: the routes. `request_context`: the id and the trace of a request; `request_id`: chooses the id. `access_log`: one log
+//!   line for each request. `request_metrics`: the metrics of requests.
 //! - `auth`: API keys, tenants and scopes. `request_caller`: gives handlers the caller of their request.
 //! - `security_headers`: headers of every response, for browsers.
 //! - `web_guard`: refuses the requests of web pages that are not allowed.
-//! - `query_parameters`: their definitions, and what reads and refuses them. `request_faults`: all faults of a request, for one response.
+//! - `query_parameters`: defines, reads and refuses query parameters. `request_faults`: all faults of a request, for one response.
 //!   `unread_body`: discards bodies that no handler reads.
-//! - `welcome`: `GET /`, what this is and where to look. `openapi`: the OpenAPI document of all routes.
+//! - `welcome`: `GET /`, the name of the program and its routes. `openapi`: the OpenAPI document of all routes.
 //!   `swagger_ui`: the page that shows it.
 //! - `state`: what all handlers share.
 //! - `jobs`, `sessions`, `queues`, `providers`, `admin_keys`, `health`: the handlers, one file for each route. `path_ids`: the ids
 //!   in a path.
-//! - `request_body`: reads a body within its limits; `json_size`: how much memory it takes when it is parsed. `content_headers`: which
+//! - `request_body`: reads a body within its limits; `json_size`: how much memory the parsed body takes. `content_headers`: which
 //!   bodies are accepted. `reserved_body`: the body of a large response. `validation`: checks a submit's fields.
 //! - `idempotency`: finds the job of a repeated submit. `admission`: decides whether new jobs are accepted now.
-//!   `admitted_jobs`: counts jobs until a sample of the counts has them.
+//!   `admitted_jobs`: counts admitted jobs until a sample of the store's counts has them.
 //! - `tenant_limits`: the limits of tenants. `limits`: the handlers that show and set them. `tenant_name`: which names tenants with
 //!   keys or limits may have.
 //! - `waiting_jobs`: limits the jobs that wait for one provider. `model_accounts`: which provider a model is for.

@@ -1,7 +1,7 @@
 //! An error response, written as problem details (RFC 9457).
 //!
-//! `type` is `urn:forebay:problem:` followed by the code, or a type of the registry of IANA. Both are stable; `detail` is for people. The
-//! codes are in [`problem_code`](crate::problem_code).
+//! `type` is `urn:forebay:problem:` followed by the code, or a type that IANA has registered. Type and code are stable;
+//! `detail` is for people. The codes are in [`problem_code`](crate::problem_code).
 
 use axum::{
     http::{
@@ -69,7 +69,7 @@ const QUOTA_EXCEEDED_TYPE: &str = "https://iana.org/assignments/http-problem-typ
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Problem")]
 pub(crate) struct ProblemDetails<'a> {
-    /// `urn:forebay:problem:` and the code. That of `quota_exceeded` is registered by IANA.
+    /// `urn:forebay:problem:` and the code. For `quota_exceeded`, a type that IANA has registered.
     r#type: String,
     title: &'a str,
     status: u16,
@@ -134,7 +134,7 @@ impl Problem {
         }
     }
 
-    /// The same problem with these errors, of which the first one is its own.
+    /// The same problem with the errors of all faults of its request. The first error must be its own.
     pub(crate) fn with_all_errors(self, errors: Vec<FieldError>) -> Self {
         let Self { detail, errors, .. } = Self::with_errors(self.code, errors);
         Self {

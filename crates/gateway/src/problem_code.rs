@@ -65,13 +65,14 @@ pub(crate) enum ProblemCode {
     HeadersTooLarge,
     /// The session's lane is full. `Retry-After` estimates when one of its jobs has ended.
     SessionFull,
-    /// A limit of the tenant is reached. Its `type` is that of the IANA registry, and it has a `Retry-After`.
+    /// A limit of the tenant is reached. The problem has a `type` that IANA has registered, and a `Retry-After`.
     QuotaExceeded,
     /// The tenant has no limits.
     LimitsNotFound,
     /// A defect of the gateway or of the store.
     Internal,
-    /// The number of live jobs has reached the limit. This problem and all below have a `Retry-After`.
+    /// The number of live jobs has reached the limit. This problem and all below except `WorkerWedged` have a
+    /// `Retry-After`.
     BacklogFull,
     /// The number of jobs that wait for the provider of the submit's model has reached its limit. Submits for other
     /// providers are accepted.

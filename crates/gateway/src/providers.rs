@@ -22,8 +22,8 @@ pub(crate) struct Providers {
     providers: Vec<AccountView>,
 }
 
-/// An account as the API shows it. A field without a value is null. The fields about the closing are null if the account
-/// is open.
+/// An account as the API shows it. A field without a value is null. `closed_by`, `closed_since`, `closed_until` and `error`
+/// are null if the account is open.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "ProviderAccount")]
 struct AccountView {
@@ -54,7 +54,7 @@ struct LimitsView {
     concurrency: Option<u32>,
 }
 
-/// The jobs that wait for an account, by class.
+/// The jobs that wait for an account, by class. The jobs behind them in their sessions do not count.
 #[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
 #[schemars(rename = "WaitingJobs")]
 struct WaitingView {

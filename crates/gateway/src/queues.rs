@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{auth::Caller, json_response::Json, problem::Problem, state::ApiState};
 
-/// The queues: summed over all tenants for a key with the scope `admin` and without keys, and otherwise of the key's tenant.
+/// The queues of the key's tenant. With the scope `admin`, or if the gateway requires no keys, the sums over all tenants.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Queues {
     classes: Classes,

@@ -23,14 +23,14 @@ pub(crate) struct ReadPacer {
 
 impl ReadPacer {
     /// Waits until the caller may read, at most until shortly after `deadline`. Returns false, at the deadline, if the caller may
-    /// not read until then. Such a caller takes no time from others.
+    /// not read by then. Such a caller delays no other read.
     pub(crate) async fn wait_to_read(&self, deadline: Instant) -> bool {
         let read_at = self.schedule_read(Instant::now(), deadline + LATE_MAX);
         sleep_until(read_at.unwrap_or(deadline)).await;
         read_at.is_some()
     }
 
-    /// Schedules the caller's read. `None` if it cannot begin until `latest`.
+    /// Schedules the caller's read. `None` if the read cannot begin by `latest`.
     fn schedule_read(&self, now: Instant, latest: Instant) -> Option<Instant> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let read_at = next.map_or(now, |next| next.max(now));

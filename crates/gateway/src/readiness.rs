@@ -73,7 +73,8 @@ pub(crate) fn ready(member: &Member, requirements: Requirements) -> Result<Respo
         is_stopping: member.is_stopping(),
         store_answers,
         queue_is_connected: if requirements.queue {
-            // A worker without the store stops its consumers. An alarm that blocks publishing does not end them.
+            // A worker stops its consumers while the store does not answer. An alarm of the broker blocks publishing, and keeps the
+            // consumers.
             queue.is_consuming() || (queue.is_connected() && !store_answers)
         } else {
             queue.is_connected()
@@ -99,7 +100,7 @@ pub(crate) fn healthy(member: &Member) -> Result<Response, Problem> {
     if member.worker_health.is_wedged() {
         let limit_s = WEDGED_AFTER.as_secs();
         let detail = format!(
-            "the store answers, and jobs are ready or the worker holds messages, but it has handled none for {limit_s} s"
+            "the store answers, and jobs are ready or the worker holds messages, but the worker has handled none for {limit_s} s"
         );
         return Err(Problem::new(ProblemCode::WorkerWedged, detail));
     }

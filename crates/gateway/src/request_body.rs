@@ -33,8 +33,8 @@ pub(crate) use self::limit::{discard, refuse_too_large};
 
 /// A small body whose values take more bytes counts as a large body.
 const PARSED_SMALL_BYTES: u64 = 512 * 1_024;
-/// A body whose values take more than this many times its bytes is refused if it does not fit into the budget. Other bodies
-/// are parsed alone then.
+/// A body whose values take more than this many times its bytes is refused if it does not fit into the budget. Any other body
+/// that does not fit gets the whole budget and is parsed alone.
 const PARSED_FACTOR_MAX: u64 = 4;
 /// A body of more bytes is worked on off the async threads, so that it does not hold up other requests.
 const LONG_WORK_BYTES: usize = 256 * 1_024;
@@ -46,7 +46,7 @@ pub(crate) struct BodyReader {
     read_timeout: Duration,
 }
 
-/// A complete body. Its bytes stay reserved until this is dropped.
+/// A complete body. Its bytes stay reserved until this value is dropped.
 pub(crate) struct BufferedBody {
     pub(crate) bytes: Bytes,
     /// `None` for an empty body, and once the reservation belongs to the job.
@@ -54,7 +54,7 @@ pub(crate) struct BufferedBody {
 }
 
 impl BufferedBody {
-    /// Does work that takes long for a large body. A large body does not hold up other requests.
+    /// Does work whose time grows with the body. For a large body, the work is done off the async threads.
     pub(crate) fn compute<T>(&self, work: impl FnOnce(&Bytes) -> T) -> T {
         if self.is_long_work() {
             off_async_threads(|| work(&self.bytes))
@@ -118,8 +118,9 @@ impl BodyReader {
         Ok(BufferedBody { bytes, reserved })
     }
 
-    /// Parses and validates a body, within reserved memory. A request with faults is refused, and the problem names those found before
-    /// (`faults`) together with those of the body. `described` is whether the headers describe a body that can be parsed.
+    /// Parses and validates a body, within reserved memory. A request with faults is refused, and the problem names the earlier
+    /// `faults` together with those of the body. If `described` is an error, the body is empty or is not
+    /// described as plain JSON, and is not parsed.
     pub(crate) async fn validate<T>(
         &self,
         body: &mut BufferedBody,
@@ -139,8 +140,8 @@ impl BodyReader {
     /// Reserves the memory for what a body becomes: its parsed values, and the job's documents. The caller keeps it until the
     /// job is stored.
     ///
-    /// Those who wait hold only the bytes of their bodies, and those who do not wait never ask for more of that memory. So
-    /// bodies cannot wait for each other for ever.
+    /// A request that waits here holds only the bytes of its body. A request that has this memory never asks for more of it. So
+    /// requests cannot wait for each other for ever.
     async fn reserve_parsed(
         &self,
         body: &mut BufferedBody,

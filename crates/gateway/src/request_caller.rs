@@ -16,7 +16,7 @@ impl FromRequestParts<Arc<ApiState>> for Caller {
         if let Some(caller) = parts.extensions.get::<Self>() {
             return Ok(caller.clone());
         }
-        // `authorize` sets the caller before the handlers run. A route that it left open has none.
+        // `authorize` sets the caller before the handlers run. A route that needs no key has no caller.
         if state.keys.is_some() {
             let detail = "the gateway does not know who makes this request";
             return Err(Problem::new(ProblemCode::Internal, detail));

@@ -76,7 +76,7 @@ fn client_trace(headers: &HeaderMap) -> Option<TraceContext> {
     TraceContext::parse(text)
 }
 
-/// The span of a request. A request that only reads begins no trace of its own: polls would be most of all traces.
+/// The span of a request. A request that only reads begins no trace of its own, because polls would make up most of the traces.
 fn server_span(request: &Request, client_trace: Option<TraceContext>, id: &RequestId) -> Span {
     let method = request.method();
     if client_trace.is_none() && method.is_safe() {
@@ -114,7 +114,7 @@ fn route(request: &Request) -> &str {
     route.map_or("", MatchedPath::as_str)
 }
 
-/// The method, if RFC 9110 or RFC 5789 defines it. A client can invent any number of others.
+/// The method, if RFC 9110 or RFC 5789 defines it. Clients can invent any number of other methods, so those share one name.
 fn known_method(method: &Method) -> Option<&'static str> {
     const KNOWN: [&str; 9] = [
         "GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH", "CONNECT", "TRACE",
@@ -125,7 +125,7 @@ fn known_method(method: &Method) -> Option<&'static str> {
 /// The error of a request whose client went away before the answer.
 const CANCELLED: &str = "cancelled";
 
-/// The span of a request. It fails if it is dropped before the request has an answer.
+/// The span of a request. If it is dropped before the request has an answer, it records a failure.
 struct ServerSpan {
     span: Span,
     has_ended: bool,

@@ -1,4 +1,4 @@
-//! The faults of one request, in its query, its headers and its body. One response names all.
+//! The faults of one request, in its query, its headers and its body. One response names them together.
 
 use std::convert::Infallible;
 
@@ -40,7 +40,7 @@ impl RequestFaults {
         }
     }
 
-    /// The value if the request has no faults, here and before.
+    /// The value, if neither `result` nor an earlier check has found a fault.
     pub(crate) fn finish<T>(mut self, result: Result<T, Problem>) -> Result<T, Problem> {
         match self.collect(result) {
             Some(value) if self.0.is_empty() => Ok(value),
@@ -48,10 +48,10 @@ impl RequestFaults {
         }
     }
 
-    /// One response for all faults. It has the code of the fault with the lowest status, and of several with this status, of the first:
-    /// 400 for what cannot be read, then 415, then 422 for a value. Its errors are those of all faults.
+    /// One response for all faults. It lists the errors of all, and has the code of the fault with the lowest status: 400 for what
+    /// cannot be read, then 415, then 422 for a value. If several faults have this status, the first one decides.
     ///
-    /// A problem that names no part, such as a lack of memory, is answered only if there is no other.
+    /// A problem that names no part of the request, such as a lack of memory, becomes the response only if there is no other problem.
     pub(crate) fn into_problem(self) -> Problem {
         let (mut faults, others): (Vec<_>, Vec<_>) = self
             .0
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_of_the_gateway_is_answered_only_alone() {
+    fn faults_of_the_request_come_before_a_problem_of_the_gateway() {
         let overloaded = Problem::new(ProblemCode::Overloaded, "no memory");
         let mut faults = RequestFaults::default();
         faults.add(overloaded);

@@ -1,6 +1,6 @@
 //! Records each request in the metrics: its route, its status, and how long it took. Counts submits by their outcomes.
 //!
-//! A route is the pattern that matched, and never the path of the request, which has ids.
+//! The route is the pattern that matched, never the path of the request: paths contain ids.
 
 use axum::{
     extract::{MatchedPath, Request},

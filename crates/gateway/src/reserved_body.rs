@@ -68,8 +68,8 @@ impl HttpBody for ChunkedBody {
     }
 }
 
-/// A body of these chunks. Their memory stays reserved until they are written, and what was reserved for making them is given
-/// back. Without a reservation, they reserve nothing.
+/// A body of these chunks. Their memory stays reserved until they are written. The rest of the reservation, which was needed to
+/// make them, is given back at once.
 pub(crate) fn reserved_body(chunks: Vec<Vec<u8>>, reserved: Option<ReservedBytes>) -> Body {
     let Some(mut reserved) = reserved else {
         return Body::new(Full::new(Bytes::from(chunks.concat())));

@@ -1,4 +1,4 @@
-//! The routes, and the answers for unknown routes.
+//! The routes, and the responses for unknown routes.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ struct Route {
     describe: Describe,
 }
 
-/// All routes but that of the document.
+/// All routes except that of the OpenAPI document.
 #[rustfmt::skip]
 fn routes() -> Vec<Route> {
     let route = |method, path, handler, describe| Route { method, path, handler, describe };
@@ -96,7 +96,7 @@ fn routes() -> Vec<Route> {
     ]
 }
 
-/// The route of the document, which describes the other routes and itself.
+/// The route of the OpenAPI document, which describes the other routes and this one.
 fn document_route(state: &ApiState, routes: &[Route]) -> Route {
     let (path, describe): (_, Describe) = ("/openapi.json", openapi::get_document);
     let described = routes

@@ -29,7 +29,7 @@ pub struct GatewaySettings {
     pub backlog_max: u64,
     /// The model of a submit that names no model. With `None`, such a submit is refused.
     pub default_model: Option<String>,
-    /// Finds the accounts that a submit's job may wait for. Without it, no account's jobs are limited.
+    /// Finds the accounts that a submit's job may wait for. The default finds none, so the jobs of no account are limited.
     pub model_accounts: ModelAccounts,
     /// How long a session without live jobs is kept after its last job or its last read, in milliseconds.
     pub session_ttl_ms: u64,
@@ -39,13 +39,13 @@ pub struct GatewaySettings {
     pub waits_max: usize,
     /// How long a connection may be idle after a response, in milliseconds.
     pub idle_timeout_ms: u64,
-    /// The time limit for the head of a request, from its first byte to the end of its headers, in milliseconds. For the first request
-    /// of a connection: from the accept.
+    /// The time limit for the head of a request, from its first byte to the end of its headers, in milliseconds. The time of a
+    /// connection's first request begins at the accept.
     pub head_timeout_ms: u64,
     /// The time limit for a request's body, in milliseconds.
     pub body_timeout_ms: u64,
-    /// How long the writes of a response may be blocked because its client reads too slowly, in milliseconds. A second more for
-    /// each 4 KiB that are written meanwhile.
+    /// How long the writes of a response may be blocked because its client reads too slowly, in milliseconds. Each 4 KiB
+    /// that are written meanwhile add a second.
     pub write_timeout_ms: u64,
     /// How long open requests may take to finish when the gateway stops, in milliseconds.
     pub drain_ms: u64,

@@ -29,8 +29,8 @@ use crate::{
     tenant_limits::Limiter,
 };
 
-/// Counts of this age or older are not shown. Then they are read from the store, so the client gets an error if the store
-/// is unavailable.
+/// Counts of this age or older are not shown. New counts are read from the store instead, so the client gets an error if the
+/// store is unavailable.
 const COUNTS_AGE_MAX: Duration = Duration::from_secs(3);
 
 /// How many lists of jobs a gateway reads at the same time. Each may read 500 jobs.
@@ -39,7 +39,7 @@ const LISTS_AT_ONCE: usize = 2;
 const READ_WAIT: Duration = Duration::from_secs(5);
 
 /// How many bytes a response takes for each stored byte of an outcome: the text, its values, and the response.
-const BYTES_FOR_EACH_OUTCOME: u64 = 4;
+const BYTES_FOR_EACH_STORED_BYTE: u64 = 4;
 
 /// A job, and the memory that is reserved for it if its outcome is large.
 pub(crate) struct ReadJob {
@@ -147,7 +147,7 @@ impl ApiState {
             Some(FoundJob::LargeOutcome { bytes, .. }) => bytes,
         };
         let reserved = self
-            .reserve_read(bytes.saturating_mul(BYTES_FOR_EACH_OUTCOME))
+            .reserve_read(bytes.saturating_mul(BYTES_FOR_EACH_STORED_BYTE))
             .await?;
         let read = self.member.store.job(tenant, job);
         let record = store_call::with_long_timeout(read).await?;
@@ -172,7 +172,7 @@ impl ApiState {
         reserved.ok_or_else(no_read_memory)
     }
 
-    /// Writes a time of the store's clock as users see it: by the system's clock, which may have been set since.
+    /// Formats a time of the store's clock as users see it: by the system's clock, which may have been set meanwhile.
     pub(crate) fn show(&self, time: TimeMs) -> String {
         self.member.store.to_utc(time).rfc3339()
     }
@@ -194,7 +194,7 @@ impl ApiState {
     }
 }
 
-/// The problem for a response whose memory is not free.
+/// The problem for a large response for which no memory is free.
 pub(crate) fn no_read_memory() -> Problem {
     let detail = "too many large responses are in memory";
     Problem::new(ProblemCode::Overloaded, detail).retry_after(2)

@@ -17,7 +17,8 @@ pub(crate) const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time limit of a call to the store that reads or writes something large.
 pub(crate) const LARGE_STORE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Waits for a call to the store, at most [`STORE_TIMEOUT`]. A timeout counts as an unavailable store.
+/// Waits for a call to the store, at most [`STORE_TIMEOUT`]. Turns its error into a problem. A timeout counts as an unavailable
+/// store.
 pub(crate) async fn with_timeout<T>(
     call: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, Problem> {
@@ -26,7 +27,7 @@ pub(crate) async fn with_timeout<T>(
         .map_err(|error| store_problem(&error))
 }
 
-/// Like [`with_timeout`], for callers that handle some errors themselves.
+/// Like [`with_timeout`], but returns the store's error, for callers that handle some errors themselves.
 pub(crate) async fn within_timeout<T>(
     call: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
@@ -49,7 +50,7 @@ pub(crate) async fn with_long_timeout<T>(
         .map_err(|error| store_problem(&error))
 }
 
-/// Waits for a call to the store, at most this time.
+/// Like [`within_timeout`], with another time limit.
 pub(crate) async fn within<T>(
     time: Duration,
     call: impl Future<Output = Result<T, StoreError>>,
@@ -79,14 +80,14 @@ pub(crate) fn store_problem(error: &StoreError) -> Problem {
             let detail = "the job is larger than the store accepts";
             Problem::new(ProblemCode::BodyTooLarge, detail)
         }
-        // Only the end of an attempt replaces turns, and no request waits for it.
+        // No request gets this error: only the end of an attempt replaces turns.
         StoreError::TurnGone => {
             tracing::error!(%error, "a request failed");
             Problem::new(ProblemCode::Internal, "the store returned an error")
         }
         StoreError::Newer(document) => {
             tracing::warn!(%document, "a request failed: a newer release stored the document; upgrade this gateway");
-            let detail = "a newer release of Forebay stored this; repeat the request, because a gateway of that release can answer it";
+            let detail = "a newer release of Forebay stored the document; repeat the request, because a gateway of that release can answer it";
             Problem::new(ProblemCode::StoreUnavailable, detail).retry_after(2)
         }
         StoreError::Broken(source) => {

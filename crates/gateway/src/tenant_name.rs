@@ -1,6 +1,6 @@
 //! The name of a tenant that has API keys or limits: what it may be, in words, as a pattern and as a check.
 //!
-//! It has no colon, because the colon ends the tenant in a line of the keys file. Other tenant ids may have one.
+//! It has no colon, because the colon ends the tenant in a line of the keys file. Other tenant ids may have a colon.
 
 use forebay_shared::ids::TenantId;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ pub(crate) const PATTERN: &str = "^[A-Za-z0-9._@-]+$";
 /// What is allowed, in words.
 pub(crate) const ALLOWED: &str = "a string of 1 to 128 characters from A-Z a-z 0-9 . _ @ -";
 
-/// Reads a name. `None` if the text is none.
+/// Reads a name. `None` if the text is not a name.
 pub(crate) fn parse(text: &str) -> Option<TenantId> {
     let has_colon = text.contains(':');
     let tenant = (!has_colon).then(|| TenantId::parse(text))?;

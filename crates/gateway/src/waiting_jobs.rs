@@ -12,10 +12,10 @@ use forebay_shared::{
 
 use crate::{admitted_jobs::AdmittedJobs, problem::Problem, problem_code::ProblemCode};
 
-/// The most jobs that may wait for one account are the backlog limit divided by this: its share.
+/// The backlog limit divided by this number is the share of each account: the most jobs that may wait for it.
 const SHARE_DIVISOR: u64 = 2;
-/// A refused client should submit again when a tenth of the account's share is free: the share divided by this. So many
-/// refused clients can succeed together.
+/// A refused client should submit again once the account's share divided by this number is free, so that many refused
+/// clients can succeed together.
 const RETRY_DIVISOR: u64 = 10;
 
 /// How many jobs wait for each account: the jobs of the newest sample of the counts, and the jobs that this process admits after it.
@@ -23,7 +23,8 @@ const RETRY_DIVISOR: u64 = 10;
 pub(crate) struct WaitingJobs {
     /// The jobs of the newest sample. `None` before the first sample.
     sampled: Option<HashMap<AccountKey, u64>>,
-    /// The jobs that this process admits after it. Only accounts for which jobs may have to wait are here, at most [`ACCOUNTS_MAX`].
+    /// The jobs that this process admits after the sample. Only accounts for which jobs may have to wait are here, at most
+    /// [`ACCOUNTS_MAX`].
     admitted: HashMap<AccountKey, AdmittedJobs>,
 }
 
@@ -65,7 +66,7 @@ impl WaitingJobs {
         });
     }
 
-    /// Whether no job waits for an account, by the newest sample. `false` before the first sample.
+    /// Whether no job waits for any account in the newest sample. `false` before the first sample.
     pub(crate) fn has_no_jobs(&self) -> bool {
         self.sampled.as_ref().is_some_and(HashMap::is_empty)
     }
@@ -108,7 +109,7 @@ impl WaitingJobs {
         Ok(accounts)
     }
 
-    /// The jobs that wait for an account or may have to. 0 if none waits in the sample.
+    /// The number of jobs that wait for an account or may have to. 0 if no job of the sample waits for it.
     fn waiting_for(&self, account: &AccountKey) -> u64 {
         let sampled = self.sampled.as_ref().and_then(|jobs| jobs.get(account));
         let Some(sampled) = sampled else { return 0 };

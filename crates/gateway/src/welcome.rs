@@ -1,4 +1,4 @@
-//! `GET /`: what this is, and where to look.
+//! `GET /`: the name of the program, and its routes.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::json_response::Json;
 
-/// What this is, and where to look.
+/// The name of the program, and its routes.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Welcome {
     name: &'static str,

@@ -28,8 +28,8 @@ impl BoundedLabels {
         }
     }
 
-    /// The label of a value: the value, or [`OTHER`] once the set is full, or if the value is too long. A value of the set costs no
-    /// allocation.
+    /// The label of a value: the value, or [`OTHER`] once the set is full, or if the value is too long. A value that the set
+    /// contains costs no allocation.
     pub fn of(&self, value: &str) -> &'static str {
         let known = |values: &HashSet<&'static str>| values.get(value).copied();
         if let Some(label) = known(&self.values.read().unwrap_or_else(PoisonError::into_inner)) {
@@ -45,7 +45,7 @@ impl BoundedLabels {
         if values.len() >= self.max {
             return OTHER;
         }
-        // Kept for ever. The bound of the set bounds this memory.
+        // The label is never freed. `max` limits this memory.
         let label: &'static str = Box::leak(value.to_owned().into_boxed_str());
         values.insert(label);
         label

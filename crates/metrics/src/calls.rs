@@ -22,13 +22,13 @@ use crate::{
 
 /// The most error codes that have a label of their own.
 const ERRORS_MAX: usize = 64;
-/// The most pairs of a model and an error code that have a series of their own. Each has about 20 lines. Beyond it, the model of
-/// a failed call is `other`.
+/// The most pairs of a model and an error code that have a series of their own. A series has about 20 lines. Beyond this
+/// number, the model of a failed call is `other`.
 const FAILED_MODELS_MAX: usize = 200;
 /// The most providers that have a label of their own. The configuration names all providers.
 const PROVIDERS_MAX: usize = 200;
 
-/// The labels of all metrics of a call but its duration.
+/// The labels of all metrics of a call except its duration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct CallLabels {
     operation: &'static str,
@@ -190,7 +190,7 @@ impl CallMetrics {
         self.labels().add_configured(provider, model);
     }
 
-    /// Records that a provider answers for every model, so that only its configured models get labels.
+    /// Records that a provider answers calls of any model name, so that only its configured models get labels.
     pub fn set_answers_any_model(&self, provider: &str) {
         self.labels().set_answers_any(provider);
     }

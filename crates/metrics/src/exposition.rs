@@ -1,7 +1,7 @@
 //! The text formats of a scrape, and which of them a scraper gets.
 //!
-//! The default is Prometheus's text format 0.0.4. A scraper that prefers OpenMetrics 1.0 in its `Accept` header gets that
-//! (RFC 9110, section 12.5.1). OpenMetrics ends with a line `# EOF`, so a response that was cut off is noticed.
+//! The default is Prometheus's text format 0.0.4. A scraper that prefers OpenMetrics 1.0 in its `Accept` header gets
+//! OpenMetrics (RFC 9110, section 12.5.1). OpenMetrics ends with a line `# EOF`, so a response that was cut off is noticed.
 
 use prometheus_client::{
     encoding::{prometheus_text, text},
@@ -23,11 +23,11 @@ impl Format {
     #[must_use]
     pub fn accepted_by(accept: &str) -> Self {
         let ranges: Vec<MediaRange<'_>> = accept.split(',').map(MediaRange::parse).collect();
-        let quality = |ranges_of_format: &dyn Fn(&MediaRange<'_>) -> Option<u8>| {
+        let quality = |precision_of: &dyn Fn(&MediaRange<'_>) -> Option<u8>| {
             let matching = ranges
                 .iter()
-                .filter_map(|range| Some((ranges_of_format(range)?, range.quality)));
-            // Of several ranges with the same precision, the best applies.
+                .filter_map(|range| Some((precision_of(range)?, range.quality)));
+            // Of several ranges with the same precision, the one with the highest quality applies.
             let best = matching.max_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
             best.map(|(_, quality)| quality)
         };
@@ -77,7 +77,7 @@ struct MediaRange<'a> {
 }
 
 impl<'a> MediaRange<'a> {
-    /// Whether the range has this name. Names of media types have no case.
+    /// Whether the range has this name. The case of letters does not matter in media types.
     fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }

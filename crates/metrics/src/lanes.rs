@@ -5,8 +5,9 @@ use prometheus_client::{metrics::counter::Counter, registry::Registry};
 /// The metrics of changes to lanes. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct LaneMetrics {
-    /// Commits that found that another process had changed the lane since this process read or wrote it. They are made again.
-    /// The first commit of a submit that only assumes that its lane is absent does not count.
+    /// Commits that found that another process had changed the lane since this process read or wrote it. They are repeated.
+    /// A commit that was made without a read of the lane does not count: that of a submit that assumes a new lane, or of a claim with
+    /// the lane copy of its wake. A conflict after a lost response does not count either.
     pub commit_conflicts: Counter,
     /// Running jobs that this process took from their workers, while it was the sweeper: the worker is gone, or the time limit
     /// of its claim has passed. A running job that expires does not count.

@@ -1,6 +1,6 @@
 //! A store that measures its calls and forwards them to another store.
 //!
-//! A process without an admin listener does not use it, so it then costs nothing.
+//! Only a process with an admin listener uses it.
 
 mod api_keys;
 
@@ -58,7 +58,7 @@ impl MeteredStore {
     }
 }
 
-/// A call of the store that runs. It is recorded when it is dropped.
+/// A running call of the store. It is recorded when it is dropped.
 struct RunningCall<'a> {
     metrics: &'a StoreMetrics,
     operation: &'static str,

@@ -25,7 +25,7 @@ pub struct ModelLabels {
 #[derive(Debug, Default)]
 struct ProviderModels {
     models: HashSet<String>,
-    /// How many of them have a label because the provider has answered.
+    /// How many of `models` have a label because the provider has answered.
     answered: usize,
     answers_any: bool,
 }
@@ -46,10 +46,10 @@ impl ModelLabels {
     /// Records that the provider has answered a call of the model.
     pub fn record_answer(&mut self, provider: &str, model: &str) {
         let known = self.by_provider.get(provider);
-        let is_full =
+        let takes_no_more =
             known.is_some_and(|known| known.answers_any || known.answered >= ANSWERED_MAX);
         let is_known = known.is_some_and(|known| known.models.contains(model));
-        if !is_full && !is_known && model != OTHER && model.len() <= LABEL_BYTES_MAX {
+        if !takes_no_more && !is_known && model != OTHER && model.len() <= LABEL_BYTES_MAX {
             let provider = self.provider(provider);
             provider.answered += 1;
             provider.models.insert(model.to_owned());
@@ -91,7 +91,7 @@ mod tests {
         for number in 0..10_000 {
             let model = format!("model-{number}");
             labels.record_answer("local", &model);
-            // A repeated answer uses up nothing.
+            // A repeated answer uses no further label.
             labels.record_answer("local", &model);
         }
         let own = (0..10_000).filter(|number| {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn invented_models_of_one_provider_leave_the_labels_of_another() {
+    fn invented_models_of_one_provider_use_no_label_of_another() {
         let mut labels = ModelLabels::default();
         labels.set_answers_any("simulated");
         labels.add_configured("simulated", "simulated");

@@ -17,7 +17,7 @@ pub fn one(value: Option<f64>) -> Vec<(Labels, f64)> {
     value.map(|value| (Vec::new(), value)).into_iter().collect()
 }
 
-/// 1 or 0.
+/// 1 for true, 0 for false.
 #[must_use]
 pub const fn flag(is_set: bool) -> f64 {
     if is_set { 1.0 } else { 0.0 }

@@ -80,7 +80,7 @@ impl StoreMetrics {
     }
 }
 
-/// The kind of a call whose caller stopped waiting for it.
+/// The error kind of a call whose caller stopped waiting for it.
 pub(crate) const ABANDONED: &str = "abandoned";
 
 /// The label of an error.

@@ -21,7 +21,7 @@ pub enum ClaimOutcome {
     Granted,
     /// The job had ended, ran already, or was not due.
     NotDue,
-    /// The job had no permit of its provider, so it was deferred.
+    /// The job's account granted no permit, so the job was deferred.
     Denied,
     /// There was no memory for the inputs of the job.
     NoMemory,
@@ -61,7 +61,7 @@ pub enum AttemptOutcome {
     Retried,
     /// The job waits until its provider may be called.
     Deferred,
-    /// The job was given back, because the worker stops or its wait for tool results has ended.
+    /// The job was released, because the worker stops or the job's wait for tool results has ended.
     Released,
     /// The result was no longer needed, or could not be committed.
     Dropped,
@@ -90,7 +90,7 @@ impl AttemptOutcome {
     }
 }
 
-/// One label with a value of this code, or a bounded one.
+/// One label: its name and its value. The value is fixed in this code, or goes through [`BoundedLabels`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct OneLabel(&'static str, &'static str);
 
@@ -105,7 +105,7 @@ impl EncodeLabelSet for OneLabel {
 pub struct WorkerMetrics {
     /// The number of slots.
     pub slots: Gauge,
-    /// The calls of providers that run.
+    /// The provider calls in flight.
     pub calls_in_flight: Gauge,
     /// In the order of [`Class::ALL`].
     queue_waits: [Histogram; Class::ALL.len()],
@@ -207,7 +207,7 @@ impl WorkerMetrics {
     }
 }
 
-/// Registers metrics that differ in one label. Their handles are kept outside of a family, so that no use looks them up.
+/// Registers metrics that differ in one label. The caller keeps their handles, so counting needs no lookup by label.
 fn register_each<M>(
     registry: &mut Registry,
     name: &'static str,

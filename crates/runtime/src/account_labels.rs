@@ -124,7 +124,7 @@ mod tests {
         let of = AccountLabels::default();
         let mut all = HashSet::new();
         for second in 0..3_000 {
-            // Names that sort before those of the first accounts, and the first account itself.
+            // Three new models, whose names sort before `zz-real`, and `zz-real` itself.
             let number = second * 3;
             let mut accounts = models(number, number + 3);
             accounts.push((AccountKey::of_model("local", "zz-real"), 0));

@@ -95,7 +95,7 @@ impl Member {
     }
 }
 
-/// The phase of the accounts with one label: that of the account that is the least open.
+/// The phase of the accounts with one label: closed if one is closed, or else probing if one is probing.
 fn phases((label, accounts): &Group) -> [(Labels, f64); 3] {
     let any = |is_in: fn(&Phase) -> bool| {
         let mut phases = accounts.iter().map(|(_, account)| &account.phase);

@@ -143,8 +143,8 @@ mod tests {
         tokio::task::yield_now().await;
         // The small request came later, so it must not overtake the large one.
         assert!(budget.try_reserve(KIB).is_none());
-        let impatient = budget.reserve(KIB, Duration::from_secs(1)).await;
-        assert!(impatient.is_none());
+        let timed_out = budget.reserve(KIB, Duration::from_secs(1)).await;
+        assert!(timed_out.is_none());
         drop(first);
         assert!(large.await.expect("no panic"));
         assert_eq!(budget.available(), 10 * KIB);

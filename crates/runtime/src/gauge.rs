@@ -20,9 +20,10 @@ use forebay_shared::{
 
 /// How often the counts are read.
 pub const SAMPLE_EVERY: Duration = Duration::from_millis(RECENT_COUNTS_MS);
-/// How long after the next sum is expected a process reads it that has not made the last one. The process that has made it comes first.
+/// A process that did not make the last sum reads the next one this long after it is expected. So the process that made the last sum
+/// makes the next one too.
 const READ_AFTER_SUM: Duration = Duration::from_millis(50);
-/// A process does not wait longer than this for a sum.
+/// A process assumes that the next sum takes at most this long.
 const SUM_TOOK_MAX: Duration = Duration::from_millis(500);
 /// The shortest pause between two reads, for counts that should have been summed again already.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
@@ -99,8 +100,8 @@ impl Gauge {
     /// Records counts, unless they are those of the newest sample or older.
     fn record(&self, recent: RecentCounts, at: Instant) {
         let mut samples = self.samples.write().unwrap_or_else(PoisonError::into_inner);
-        // The newest sample may be of a process whose clock is ahead. The time of the store may be set back, so of its times only
-        // equal ones count.
+        // Counts with the same store time are the same counts. A lower store time does not show older counts, because the clocks of
+        // the processes that sum them differ. So the times of this process decide.
         let is_known = |newest: &Sample| newest.counted_at == recent.at || newest.at > at;
         if samples.back().is_some_and(is_known) {
             return;
@@ -111,7 +112,7 @@ impl Gauge {
         samples.push_back(Sample::new(recent, at));
     }
 
-    /// The newest counts and their age: they have everything that was committed earlier. `None` before the first read.
+    /// The newest counts and their age. They include all commits that are older than this age. `None` before the first read.
     #[must_use]
     pub fn counts(&self) -> Option<(Arc<Counts>, Duration)> {
         let samples = self.samples.read().unwrap_or_else(PoisonError::into_inner);
@@ -352,7 +353,7 @@ mod tests {
         let ms = Duration::from_millis;
         gauge.record(recent(counts(1, 0), 5_000), start);
         let (first, _) = gauge.counts().unwrap();
-        // The times at which two reads of the same counts expect them to be made differ a little.
+        // Two reads of the same counts estimate slightly different times of their sum.
         gauge.record(recent(counts(1, 0), 5_000), start + ms(3));
         let (again, _) = gauge.counts().unwrap();
         assert!(Arc::ptr_eq(&first, &again));

@@ -5,9 +5,9 @@
 //! - [`lanes`]: changes a lane by an event, and commits the result.
 //! - [`wakes`], [`presence`], [`gauge`], [`accounts`], [`sweeper`]: the loops.
 //! - [`byte_budget`], [`memory`]: bound the memory that jobs, requests and responses take.
-//! - [`off_async_threads`]: runs a long computation beside the async threads.
+//! - [`off_async_threads`]: runs a long computation without holding up other tasks.
 //! - [`worker_health`]: whether the worker is wedged. [`member_metrics`], [`fleet_metrics`]: the metrics that are read at each scrape;
-//!   `account_metrics` and `account_labels` those of the accounts.
+//!   `account_metrics` and `account_labels`: the metrics of the accounts, and their labels.
 //! - [`member`]: a process of the fleet, which owns the lanes and runs the loops.
 //!
 //! [`log_limit`] bounds the log lines of events that may occur often.

@@ -40,8 +40,8 @@ impl LogLimit {
         }
     }
 
-    /// Permits to log an event, or counts it and returns `None`. Returns how many events of earlier intervals were counted and not
-    /// returned before.
+    /// `None` if the event must not be logged; it is counted. Otherwise returns how many events of earlier intervals were counted and
+    /// not returned before.
     pub fn permit(&self) -> Option<u64> {
         let mut state = self.state();
         let now = Instant::now();

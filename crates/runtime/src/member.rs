@@ -58,8 +58,11 @@ pub struct Member {
     /// The health of the worker of this process.
     pub worker_health: WorkerHealth,
     tasks: TaskTracker,
+    /// Ends the loops when it is cancelled.
     stop: CancellationToken,
+    /// Cancelled once the process must stop. The loops still run then.
     pub(crate) stopping: CancellationToken,
+    /// Cancelled when a loop has panicked.
     failed: CancellationToken,
 }
 

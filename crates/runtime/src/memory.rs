@@ -17,7 +17,7 @@ pub struct MemoryShares {
     pub large_replies: ByteBudget,
     /// The bodies of large requests. A twelfth.
     pub bodies: ByteBudget,
-    /// What bodies become, until their jobs are stored. An eighth.
+    /// The parsed bodies, until their jobs are stored. An eighth.
     pub parsed_bodies: ByteBudget,
     /// The bodies of small requests. A twenty-fourth.
     pub small_bodies: ByteBudget,

@@ -76,7 +76,7 @@ impl Presence {
 
     /// The processes that are alive, for a sweeper that looks for workers that are gone. `None` until this process has
     /// renewed its presence without a gap for one presence TTL. After an outage of the store every presence is too old,
-    /// so a presence that is too old does not mean that its process is gone.
+    /// even that of a live process.
     #[must_use]
     pub fn live_processes(&self) -> Option<LiveProcesses> {
         let last = self.last.borrow();

@@ -68,11 +68,11 @@ struct Reports {
     held_wakes: BTreeMap<u64, Instant>,
     /// The key of the next held wake.
     next_wake: u64,
-    /// How many attempts wait for memory.
+    /// How many attempts wait for memory, or for other changes of their lanes.
     waiting: usize,
-    /// When an attempt last waited for memory.
+    /// When such a wait last ended.
     waited_at: Option<Instant>,
-    /// When the intake last moved.
+    /// When the intake, the worker's loop that takes wakes from the queue, last moved.
     intake_moved_at: Option<Instant>,
 }
 
@@ -99,11 +99,11 @@ impl Drop for HeldWake {
     }
 }
 
-/// An attempt that waits for memory. Dropping it ends the wait.
+/// An attempt that waits for memory, or for other changes of its lane. Dropping it ends the wait.
 #[derive(Debug)]
-pub struct MemoryWait(Arc<Shared>);
+pub struct RecordedWait(Arc<Shared>);
 
-impl Drop for MemoryWait {
+impl Drop for RecordedWait {
     fn drop(&mut self) {
         let mut reports = self.0.reports();
         reports.waiting -= 1;
@@ -132,9 +132,9 @@ impl WorkerHealth {
 
     /// Records that an attempt waits for memory, or for other changes of its lane, until the result is dropped.
     #[must_use]
-    pub fn record_wait(&self) -> MemoryWait {
+    pub fn record_wait(&self) -> RecordedWait {
         self.shared.reports().waiting += 1;
-        MemoryWait(Arc::clone(&self.shared))
+        RecordedWait(Arc::clone(&self.shared))
     }
 
     /// Records that the intake moves.
@@ -176,7 +176,7 @@ impl WorkerHealth {
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut handled_before, mut assessment) = (0, Assessment::default());
         let mut observed_at = Instant::now();
-        // The intake has time to start.
+        // The intake gets time to start.
         self.record_intake();
         loop {
             interval.tick().await;
@@ -252,7 +252,7 @@ impl Reports {
 
 /// Whether ready jobs have messages for this worker.
 ///
-/// A message that the queue has delivered is no longer in its depth, also if it was lost on the way to the worker. But while the
+/// A message that the queue has delivered is no longer in the queue's depth, even if it was lost on the way to the worker. But while the
 /// queue is empty and jobs are ready, the sweeper publishes their messages again, about every 10 s. So a ready job has messages,
 /// unless an alarm stops the queue.
 async fn has_waiting_messages(sources: ObservedSources<'_>) -> bool {

@@ -96,7 +96,7 @@ pub struct ApiKey {
     pub sha256: String,
     /// When the key was made.
     pub created_at: TimeMs,
-    /// From when on the key is refused; `None` for never.
+    /// When the key expires: it is refused from then on. `None` if it never expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<TimeMs>,
     /// What the key is for, for people: at most 100 characters.

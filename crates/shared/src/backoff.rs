@@ -22,8 +22,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A backoff whose longest delay is `first` after the first failure. It doubles with each further failure, up to
-    /// `max`.
+    /// A backoff whose longest delay is `first` after the first failure. The longest delay doubles with each further failure, up
+    /// to `max`.
     #[must_use]
     pub const fn new(first: Duration, max: Duration) -> Self {
         Self { first, max }

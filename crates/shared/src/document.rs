@@ -75,7 +75,7 @@ impl JsonSchema for UnknownFields {
         true
     }
 
-    /// An object that has an unknown field may have any field.
+    /// An object that keeps unknown fields may have any further field.
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "object", "additionalProperties": true})
     }

@@ -6,9 +6,9 @@
 //! - [`secret`]: a key or a password, in a type that does not print its value.
 //! - [`document`]: the versions of stored documents, and the fields that a release does not know.
 //! - [`lane`]: the rules, as pure functions.
-//! - [`account`]: who may call a provider now.
+//! - [`account`]: whether a provider may be called now, and at which rate.
 //! - [`api_key`]: the API keys that the store holds.
-//! - [`tenant_limit`]: what a tenant may submit now.
+//! - [`tenant_limit`]: how many requests a tenant may make, and how many live jobs it may have.
 //! - [`wake`], [`queue`], [`store`]: the job message, and the traits of the queue and of the store, which engines implement.
 //! - [`backoff`]: the delay before an operation that failed is repeated.
 

@@ -10,7 +10,7 @@ pub enum QueueError {
     /// The queue has no space for more messages until consumers take some. Only a queue with a capacity returns this.
     #[error("the queue is full")]
     Full,
-    /// The queue does not respond, or is blocked. A later retry can help.
+    /// The queue does not respond, or is blocked. A later repeat can help.
     #[error("the queue does not respond, or is blocked")]
     Unavailable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
     /// The queue is closed because this process shuts down.
@@ -49,7 +49,7 @@ pub trait Queue: Send + Sync {
         None
     }
 
-    /// Whether a queue with a capacity holds a wake of a job. A queue without a capacity need not know it.
+    /// Whether the queue holds a wake of a job. A queue without a capacity may always return `false`.
     fn has_wake(&self, _class: Class, _job: JobId) -> bool {
         false
     }
@@ -71,8 +71,8 @@ pub trait Queue: Send + Sync {
         true
     }
 
-    /// Whether wakes survive a restart of all processes. If they do not, the first sweeper after a start wakes every
-    /// ready head.
+    /// Whether wakes survive a restart of all processes. If they do not, each newly elected sweeper wakes every ready
+    /// head.
     fn survives_restart(&self) -> bool;
 }
 

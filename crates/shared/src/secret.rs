@@ -31,7 +31,7 @@ impl Secret {
         &self.0
     }
 
-    /// Replaces every occurrence of the value in a text, also if it is escaped as in JSON or in a URL. Some services
+    /// Replaces every occurrence of the value in a text, even if it is escaped as in JSON or in a URL. Some services
     /// repeat a refused key in their error.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {

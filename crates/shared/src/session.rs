@@ -29,7 +29,7 @@ pub struct TokenMeasure {
     pub input_tokens: u64,
 }
 
-/// The turns of a session, as a claim returns them.
+/// What a worker needs of a session to run a job: its turns, its newest token count and its defaults.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Conversation {
     /// The turns, oldest first.
@@ -38,15 +38,15 @@ pub struct Conversation {
     pub numbers: Vec<u64>,
     /// The newest token count of an input of the session, if a provider has reported one.
     pub token_measure: Option<TokenMeasure>,
-    /// What the job uses if its request does not have it.
+    /// The values of the fields that the job's request leaves out.
     pub defaults: SessionDefaults,
 }
 
 /// A turn of a session, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredTurn {
-    /// The number of the turn in its session, counted from 0. It never changes, also when older turns are dropped, and no later
-    /// turn gets it, also when turns are replaced. So numbers rise, with gaps after a replacement.
+    /// The number of the turn in its session, counted from 0. It never changes, even if older turns are dropped. No other turn
+    /// ever gets it, even if turns are replaced. So numbers rise, with gaps after a replacement.
     pub number: u64,
     /// The turn as JSON.
     pub json: Vec<u8>,
@@ -67,9 +67,9 @@ impl StoredTurn {
 pub struct SessionInfo {
     /// How many turns the session has.
     pub turn_count: u64,
-    /// The number of the oldest turn; `next_turn` without turns.
+    /// The number of the oldest turn. Equal to `next_turn` if the session has no turns.
     pub first_turn: u64,
-    /// The number that the next turn will get. It is higher than that of each turn.
+    /// The number that the next turn will get. It is higher than the numbers of all turns.
     pub next_turn: u64,
     /// The bytes of all turns as stored.
     pub turns_bytes: u64,
@@ -93,7 +93,7 @@ pub struct SessionInfo {
 pub struct Session {
     /// The turns, oldest first.
     pub turns: Vec<Turn>,
-    /// When the first job of the session was accepted.
+    /// When the first job of the session was accepted, or a client created it.
     pub created_at: TimeMs,
     /// When the session was last changed.
     pub updated_at: TimeMs,

@@ -29,8 +29,8 @@ impl Document for SessionAttributes {
     }
 }
 
-/// What the jobs of a session use if their submits do not name it. The default model is not in this document, because the
-/// gateway needs it for each submit without a model, and tools can be large.
+/// The defaults of a session: what its jobs use for the fields that their submits leave out. The default model is not in this
+/// document, because the gateway needs the model for each submit without one, and tools can be large.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionDefaults {
     /// The version of the document's form.
@@ -63,8 +63,8 @@ impl Document for SessionDefaults {
 }
 
 impl SessionDefaults {
-    /// Gives a job's request the defaults of the fields that it does not have. A field of the request replaces the whole field of
-    /// the defaults.
+    /// Sets the fields that a job's request leaves out to the defaults. A field that the request has stays as it is: nothing of the
+    /// default is merged into it.
     pub fn apply_to(self, request: &mut Request) {
         if request.instructions.is_none() {
             request.instructions = self.instructions;

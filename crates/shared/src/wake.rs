@@ -60,8 +60,8 @@ pub struct WakePermit {
 }
 
 impl WakePermit {
-    /// How long after [`Wake::sent_at`] the permit may be used, in milliseconds. Otherwise the permits of wakes that wait for
-    /// a worker would be used all at once.
+    /// How long after [`Wake::sent_at`] the permit may be used, in milliseconds. Without this limit, the permits of wakes
+    /// that wait for a worker would be used all at once.
     pub const VALID_MS: u64 = 2_000;
 
     /// Whether the wake carries a permit of this account.

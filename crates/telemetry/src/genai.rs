@@ -1,7 +1,7 @@
 //! The names of the spans and metrics of calls of models.
 //!
 //! OpenTelemetry semantic conventions for generative AI, version [`CONVENTIONS`]: the span `gen_ai.client.inference` and its metrics.
-//! The conventions are in development, so names may change with their next version. Only this module contains them.
+//! The conventions are in development, so names may change with their next version. Only this module contains the names.
 //!
 //! Metrics have the spelling of Prometheus: dots become underscores, durations end with `_seconds` and counters with `_total`.
 //! The conventions report the time to the first chunk of streamed answers only, and Forebay's calls do not stream. So the time to
@@ -10,7 +10,7 @@
 /// The version of the conventions that these names follow: the repository `open-telemetry/semantic-conventions-genai`.
 pub const CONVENTIONS: &str = "semantic-conventions-genai 0.1.0";
 
-/// What is done.
+/// The operation: [`CHAT`] or [`GENERATE_CONTENT`].
 pub const OPERATION: &str = "gen_ai.operation.name";
 /// The operation of chat completions.
 pub const CHAT: &str = "chat";

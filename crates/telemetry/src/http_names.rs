@@ -4,9 +4,9 @@
 pub const REQUEST_METHOD: &str = "http.request.method";
 /// The value for a method that neither RFC 9110 nor RFC 5789 defines.
 pub const OTHER_METHOD: &str = "_OTHER";
-/// How the name of a span begins instead of with such a method.
+/// What replaces an unknown method in the name of a span.
 pub const OTHER_METHOD_NAME: &str = "HTTP";
-/// Such a method as it was sent.
+/// The method as the client sent it, if [`REQUEST_METHOD`] is [`OTHER_METHOD`].
 pub const REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
 /// The pattern of the path.
 pub const ROUTE: &str = "http.route";

@@ -1,4 +1,4 @@
-//! The id of an HTTP request (`x-request-id`). A copy of it needs no memory.
+//! The id of an HTTP request (`x-request-id`). A clone allocates no memory.
 
 use std::fmt;
 

@@ -41,7 +41,7 @@ pub enum SpanKind {
 }
 
 impl SpanKind {
-    const fn of_api(self) -> ApiKind {
+    const fn to_api(self) -> ApiKind {
         match self {
             Self::Server => ApiKind::Server,
             Self::Client => ApiKind::Client,
@@ -63,8 +63,8 @@ pub struct NewSpan {
 }
 
 impl NewSpan {
-    /// A span that begins a new trace. Its name has few different values, except that of a call, which contains the
-    /// model.
+    /// A span that begins a new trace. The name should have few different values. Only the name of a provider call
+    /// contains a model.
     #[must_use]
     pub fn new(kind: SpanKind, name: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -90,7 +90,7 @@ impl NewSpan {
         self
     }
 
-    /// The time since the work began.
+    /// Makes the span begin this long before its start, because its work began then.
     #[must_use]
     pub const fn begun_before(mut self, age: Duration) -> Self {
         self.age = age;
@@ -106,7 +106,7 @@ impl NewSpan {
             Cow::Owned(name) => Cow::Owned(bounded(name)),
             Cow::Borrowed(_) => self.name,
         };
-        let mut builder = SpanBuilder::from_name(name).with_kind(self.kind.of_api());
+        let mut builder = SpanBuilder::from_name(name).with_kind(self.kind.to_api());
         if !self.age.is_zero() {
             builder.start_time = SystemTime::now().checked_sub(self.age);
         }
@@ -149,7 +149,7 @@ impl Span {
         ))
     }
 
-    /// Whether attributes of the span are kept. They are not if its trace is not sampled.
+    /// Whether the span keeps its attributes: only if its trace is sampled.
     #[must_use]
     pub fn is_recording(&self) -> bool {
         self.lock().is_some_and(|span| span.is_recording())
@@ -235,7 +235,7 @@ fn bounded(text: String) -> String {
     if text.len() <= TEXT_BYTES_MAX {
         return text;
     }
-    // A new text, because the cut one would keep its memory.
+    // A new text: a truncated `String` would keep its capacity.
     text[..text.floor_char_boundary(TEXT_BYTES_MAX)].to_owned()
 }
 

@@ -10,7 +10,7 @@ use tokio::task::futures::TaskLocalFuture;
 
 use crate::{request_id::RequestId, trace_context::TraceContext};
 
-/// What a task works on. Its log lines show all that is known of it.
+/// What a task works on. Its log lines show all fields that are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskContext {
     /// The id of the HTTP request (`x-request-id`).

@@ -1,4 +1,4 @@
-//! Writes the limits of the providers' file into the accounts.
+//! Writes the limits of the providers file into the accounts.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ pub(crate) async fn keep_limits_configured(worker: Arc<WorkerContext>) {
         let is_known = |provider: &str| worker.providers.has_provider(provider);
         let configured = worker.member.accounts.configure(limits, is_known).await;
         if let Err(error) = configured {
-            tracing::debug!(%error, "the limits of the providers' file are not in effect yet; trying again in 1 s");
+            tracing::debug!(%error, "the limits of the providers file are not in effect yet; trying again in 1 s");
         }
     }
 }

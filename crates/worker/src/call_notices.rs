@@ -21,7 +21,7 @@ const CHECK_BATCH_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Forwards notices. Never returns.
 pub(crate) async fn run(member: Arc<Member>, in_flight: Arc<InFlightJobs>) {
-    // The calls that have not checked their jobs since the subscription ended.
+    // The jobs that are still to be checked in the current round, while there is no subscription.
     let mut unchecked = Vec::new();
     loop {
         match member.store.watch(Topic::Calls(member.id.clone())).await {
@@ -37,7 +37,7 @@ pub(crate) async fn run(member: Arc<Member>, in_flight: Arc<InFlightJobs>) {
                 tracing::debug!("the subscription to call notices ended; subscribing again");
             }
             Err(error) => {
-                tracing::debug!(%error, "could not subscribe to call notices; some calls check their jobs, then trying again");
+                tracing::debug!(%error, "could not subscribe to call notices; a batch of calls checks its jobs; subscribing again in 1 s");
                 // At most one batch for each attempt to subscribe, so that the checks do not overload the store.
                 if unchecked.is_empty() {
                     unchecked = in_flight.all();

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::provider::{Answer, Failure, Provider, first_byte};
 
-/// The error of a call that was dropped, because its job has ended or the worker stops.
+/// The error code of a call that was dropped because its job has ended or the worker stops.
 const CANCELLED: &str = "cancelled";
 
 /// Records the calls of a worker.
@@ -25,7 +25,7 @@ impl CallRecorder {
         Self { metrics }
     }
 
-    /// Runs a call of a model and records it, also if this future is dropped.
+    /// Runs a call and records it. If this future is dropped, the call is recorded as cancelled.
     pub(crate) async fn record(
         &self,
         provider: &dyn Provider,
@@ -51,7 +51,7 @@ impl CallRecorder {
     }
 }
 
-/// A call that runs.
+/// A call that has begun. Dropping it before its end records it as cancelled.
 struct RunningCall<'a> {
     metrics: &'a CallMetrics,
     operation: &'static str,

@@ -12,7 +12,8 @@ use crate::context::limit::ContextLimit;
 
 /// The most models whose limits are remembered. Above this number, a new limit replaces the oldest one.
 const MODELS_MAX: usize = 1_000;
-/// How long a limit is remembered after the last refusal. A server may be started again with a longer context.
+/// How long a limit is remembered after the last refusal. Then it is forgotten, because the server may have been started
+/// again with a longer context.
 const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
 
 /// The known context limits.

@@ -3,9 +3,9 @@
 //! No two tasks of one process may work on the same job. An attempt takes an [`InFlightGuard`] first. When the guard is
 //! dropped, also after a panic, it removes the job.
 //!
-//! A wake of a job that already has a guard starts no attempt. It may be a duplicate. But it may also report that the job can
-//! run again, for example when the commit of a retry is slow and the job is due before the attempt has ended. So the job keeps
-//! its newest wake. Unless the job has ended, the wake is delivered again when the guard is dropped.
+//! A wake of a job that already has a guard starts no attempt. The wake may be a duplicate, or it may report that the job can
+//! run again: after a slow commit of a retry, the job may be due before the attempt has ended. So the job keeps its newest
+//! wake. Unless the job has ended, the wake is delivered again when the guard is dropped.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -26,7 +26,7 @@ use tokio::{
 pub(crate) struct InFlightJobs {
     jobs: Mutex<HashMap<JobId, InFlightJob>>,
     queue: Arc<dyn Queue>,
-    /// Receives the wakes that came during an attempt: at most one for each attempt that has ended.
+    /// Sends the newest wake that came during an attempt, once the attempt has ended.
     missed_wakes: mpsc::UnboundedSender<Delivery>,
 }
 
@@ -46,8 +46,8 @@ pub(crate) struct InFlightGuard {
 }
 
 impl InFlightJobs {
-    /// No jobs. The receiver gets each wake that came during an attempt, once the attempt has ended. A wake that it does not
-    /// acknowledge goes back into the queue.
+    /// No jobs in flight. Once an attempt has ended, the receiver gets the newest wake that came during it. A wake that the
+    /// receiver does not acknowledge goes back into the queue.
     pub(crate) fn new(queue: Arc<dyn Queue>) -> (Self, mpsc::UnboundedReceiver<Delivery>) {
         let (missed_wakes, receiver) = mpsc::unbounded_channel();
         let jobs = Self {

@@ -9,10 +9,10 @@
 //! - `attempt` claims a job, calls the provider and commits the outcome. `retry_delay` computes when a
 //!   failed job is tried again. `call_notices` makes running calls check whether their job has ended.
 //! - `call_recorder` records calls in the metrics.
-//! - `accounts` makes the limits of the providers' file known.
+//! - `accounts` writes the limits of the providers file into the accounts.
 //! - `drain` waits for the running attempts when the worker stops.
 //! - `context` selects the turns of a session that are sent. `context_limits` remembers how many tokens models accept.
-//! - [`provider`] makes the calls; `providers` finds the provider of a model.
+//! - [`provider`] makes the calls; `provider_lookup` finds the provider of a model.
 
 mod accounts;
 mod attempt;

@@ -1,7 +1,7 @@
 //! Decides which class gets the next free slot. The functions do no I/O.
 //!
-//! Interactive jobs go first. While batch jobs wait, they get at least a tenth: a tenth of the slots of a worker with
-//! ten or more slots, or every tenth start of a smaller worker. A class may also use slots that the other class does
+//! Interactive jobs go first. While batch jobs wait, they get at least a tenth. In a worker with ten or more slots, this is a
+//! tenth of the slots. In a smaller worker, it is every tenth start. A class may also use slots that the other class does
 //! not need.
 //!
 //! Beyond this tenth, a batch job gets a slot only when no interactive wake is about to arrive. Otherwise, when several

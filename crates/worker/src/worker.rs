@@ -29,7 +29,7 @@ const RESULTS_READS_MAX: usize = 4;
 /// Returns at most [`WorkerSettings::drain_ms`] plus [`RELEASING_MS_MAX`](crate::RELEASING_MS_MAX)
 /// after the stop. The process's other loops ([`Member`]) must run until then.
 ///
-/// The worker claims no job before its process has a presence. Otherwise the sweeper would treat the worker as dead and
+/// The worker claims no job before its process has a presence. Otherwise the sweeper would treat the worker as gone and
 /// requeue its jobs.
 pub async fn run(
     member: Arc<Member>,
@@ -37,7 +37,7 @@ pub async fn run(
     settings: WorkerSettings,
     stop: CancellationToken,
 ) {
-    // The observer starts before anything that could hang.
+    // The observer of the worker's health starts before anything that could hang.
     let observed = Arc::clone(&member);
     let call_max_ms = settings.call_timeout_ms.saturating_add(COMMIT_MARGIN_MS);
     let observe = async move {

@@ -1,4 +1,4 @@
-//! What all scenarios of one run of the program share: the options, the binary, the servers, and the document.
+//! What all scenarios of one execution of the program share: the options, the binary, the servers, and the document.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::{
     report::{document::Document, machine, table::Table},
 };
 
-/// One run of the program.
+/// One execution of the program.
 pub(crate) struct Context {
     pub(crate) run: RunOptions,
     pub(crate) binary: PathBuf,

@@ -30,7 +30,7 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(
     name = "bench",
-    about = "Measures Forebay as whole processes; without a command, everything in this list",
+    about = "Measures Forebay as whole processes; without a command: raw, table, workers, hot-session, spike and growth",
     args_conflicts_with_subcommands = true
 )]
 struct Cli {
@@ -92,7 +92,7 @@ enum Benchmark {
 }
 
 impl Cli {
-    /// Whether no figures of the benchmark would be wrong because of a debug build.
+    /// Whether a debug build may run this command: it measures nothing, or nobody uses its figures (`--smoke`).
     fn works_in_a_debug_build(&self) -> bool {
         match &self.benchmark {
             None => self.all.run.smoke,

@@ -31,7 +31,7 @@ pub struct Collector {
 
 struct Spans {
     received: Mutex<Vec<ReceivedSpan>>,
-    /// The header `authorization` that exports must have.
+    /// The value of the header `authorization` that exports must have.
     required_key: Mutex<Option<String>>,
     count: watch::Sender<usize>,
 }
@@ -122,7 +122,7 @@ impl Collector {
         &self.url
     }
 
-    /// From now on, accepts only exports with this value of the header `authorization`. Any other gets status 401.
+    /// From now on, accepts only exports with this value of the header `authorization`. Other exports get status 401.
     pub fn require_key(&self, key: &str) {
         let required = self.spans.required_key.lock();
         *required.unwrap_or_else(PoisonError::into_inner) = Some(key.to_owned());

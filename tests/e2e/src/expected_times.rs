@@ -1,9 +1,9 @@
-//! The expected time until the end of a job, under a load near the capacity: it is mostly right, and a client that polls when
-//! `Retry-After` says needs few polls. Used with one process and with a fleet.
+//! Checks the expected times until the ends of jobs (`eta_s`) under a load near the capacity: most of them are right, and a client
+//! that polls after each `Retry-After` needs few polls. Used with one process and with a fleet.
 //!
 //! The load: jobs come at random times (Poisson) at 92 % of what 24 slots can run. A call takes a log-normal time with a median of
-//! 3 s and a sigma of 0.35, which is 3.2 s on average. First some jobs come at once, so that the later ones wait for longer than they
-//! run.
+//! 3 s and a sigma of 0.35, which is 3.2 s on average. At the start, some jobs come at once, so that the later jobs wait for longer
+//! than they run.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,23 +18,24 @@ use crate::{
     slowdown,
 };
 
-/// How many calls the workers must run at the same time, all together.
+/// The number of slots that the caller must give to all workers together.
 pub const SLOTS: usize = 24;
 const JOBS_PER_S: f64 = 6.9;
-/// The jobs that come at once. While the others come, this backlog becomes shorter by 0.6 jobs a second.
+/// The number of jobs that come at once. This backlog shrinks by 0.6 jobs a second, because the slots end 7.5 jobs a second.
 const BACKLOG: usize = 120;
 const CALL_MEDIAN_MS: f64 = 3_000.0;
 const CALL_SIGMA: f64 = 0.35;
 const CALL_MEAN_S: f64 = 3.2;
-/// The jobs of this time are not counted: the gateway measures the class over 14 s.
+/// The jobs of this time are not counted, because the gateway first has to measure how fast jobs end.
 const WARM_UP: Duration = Duration::from_secs(20);
 const MEASURED: Duration = Duration::from_secs(30);
-/// This part of the expected times must be right within [`RELATIVE`] or [`ABSOLUTE`].
-const RIGHT_PART: f64 = 0.8;
-const RELATIVE: f64 = 0.3;
-const ABSOLUTE: Duration = Duration::from_secs(2);
-/// The jobs wait: the mean of the times until their ends is more than this many times the mean time of a call.
-/// Measured: three times.
+/// The smallest fraction of the expected times that must be right.
+const RIGHT_FRACTION_MIN: f64 = 0.8;
+/// An expected time is right if its error is at most this fraction of the true time, or at most [`ERROR_MAX`].
+const RELATIVE_ERROR_MAX: f64 = 0.3;
+const ERROR_MAX: Duration = Duration::from_secs(2);
+/// The mean time until the end of a job must be more than this many times [`CALL_MEAN_S`], which proves that jobs wait. A measured
+/// value is three.
 const MEAN_FACTOR_MIN: f64 = 1.5;
 const POLLS_MEDIAN_MAX: usize = 3;
 /// On a machine with a higher slowdown, the number of polls is not judged.
@@ -42,7 +43,7 @@ const SLOWDOWN_MAX: f64 = 1.5;
 
 /// What one client saw.
 struct Seen {
-    /// The expected times until the end, and when they were answered.
+    /// The expected times until the end, in seconds, each with the time of its answer.
     expected: Vec<(SystemTime, f64)>,
     polls: usize,
     ended_at: SystemTime,
@@ -64,7 +65,7 @@ fn eta_of(job: &Value) -> Option<(SystemTime, f64)> {
     Some((SystemTime::now(), eta_s))
 }
 
-/// Submits a job and polls it when `Retry-After` says.
+/// Submits a job and polls it after each `Retry-After` until it has ended.
 async fn submit_and_poll(client: Client) -> Seen {
     let mut answer = client.submit(&json!({ "input": "hello" })).await;
     assert_eq!(answer.status, 202, "{}", answer.body);
@@ -98,7 +99,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// A load of a new seed, which it prints. The calls of this provider take the times of the load.
+    /// A load with a new seed, which is printed. Sets how long the calls of this provider take.
     #[must_use]
     pub fn on(llm: &ScriptedLlm) -> Self {
         let seed: u64 = rand::random();
@@ -139,7 +140,7 @@ impl Load {
 
 /// Asserts that most expected times are right, that the jobs had to wait, and that most clients needed few polls.
 fn judge(seen: &[Seen], slowdown: f64) {
-    let allowed_s = ABSOLUTE.mul_f64(slowdown).as_secs_f64();
+    let allowed_s = ERROR_MAX.mul_f64(slowdown).as_secs_f64();
     let expected = seen.iter().flat_map(|seen| {
         let times = seen.expected.iter();
         times.map(|(at, eta_s)| {
@@ -148,8 +149,9 @@ fn judge(seen: &[Seen], slowdown: f64) {
         })
     });
     let expected: Vec<(f64, f64)> = expected.collect();
-    let is_right =
-        |(left_s, eta_s): &&(f64, f64)| (eta_s - left_s).abs() <= allowed_s.max(RELATIVE * left_s);
+    let is_right = |(left_s, eta_s): &&(f64, f64)| {
+        (eta_s - left_s).abs() <= allowed_s.max(RELATIVE_ERROR_MAX * left_s)
+    };
     let right = expected.iter().filter(is_right).count();
     let mut polls: Vec<usize> = seen.iter().map(|seen| seen.polls).collect();
     polls.sort_unstable();
@@ -162,7 +164,7 @@ fn judge(seen: &[Seen], slowdown: f64) {
         polls.last()
     );
     assert!(
-        right as f64 >= RIGHT_PART * expected.len() as f64,
+        right as f64 >= RIGHT_FRACTION_MIN * expected.len() as f64,
         "only {right} of {} expected times are right: {expected:.1?}",
         expected.len()
     );

@@ -1,15 +1,15 @@
 //! A system clock that a test sets while processes run: libfaketime, of the Debian package `faketime`.
 //!
-//! The processes read the offset of the clock from a file. Their monotonic clocks are real, as on a machine whose clock is
-//! set.
+//! The processes read the offset of the clock from a file. Their monotonic clocks do not change, as on a machine on which an
+//! operator sets the clock.
 
 use std::{fs, path::PathBuf};
 
 use tempfile::TempDir;
 
-/// Where libfaketime keeps its shared memory. It leaves the files of killed processes behind.
+/// Where libfaketime keeps its shared memory. The files of killed processes stay there.
 const SHARED_MEMORY: &str = "/dev/shm";
-/// The beginnings of the names of these files. The process id follows.
+/// The prefixes of the names of these files. The process id follows.
 const SHARED_FILES: [&str; 2] = ["faketime_shm_", "sem.faketime_sem_"];
 
 /// The system clock of some processes. At first it has the real time.
@@ -35,7 +35,7 @@ impl FakeClock {
     /// # Panics
     /// If the file of the offset cannot be written.
     pub fn set_offset_s(&self, seconds: i64) {
-        // A process must not read a part of the offset.
+        // A rename is atomic, so a process never reads a part of the offset.
         let written = self.folder.path().join("next");
         fs::write(&written, format!("{seconds:+}\n")).expect("the offset is written");
         fs::rename(&written, self.file()).expect("the offset is written");
@@ -77,7 +77,7 @@ impl Drop for FakeClock {
             let mut names = SHARED_FILES.iter();
             let pid = names.find_map(|prefix| name.strip_prefix(prefix));
             if pid.is_some_and(|pid| !PathBuf::from("/proc").join(pid).exists()) {
-                // Another test may have deleted it.
+                // Another test may have deleted the file.
                 let _ = fs::remove_file(file.path());
             }
         }

@@ -17,9 +17,10 @@ use tokio::{
 
 use crate::client::Client;
 
-/// The clients of each gateway.
+/// The number of clients of each gateway.
 const CLIENTS: usize = 8;
-/// The flood ends when no job was accepted for this time. A gateway returns the permits that it does not need within a second.
+/// The flood ends when no job was accepted for this time. Within it, each gateway has returned the permits that it does not need, so
+/// that the other gateway could lease them.
 const QUIET: Duration = Duration::from_secs(4);
 /// The pause of a client after a refusal.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -30,7 +31,7 @@ pub fn key_of(tenant: &str) -> String {
     format!("{tenant}-0123456789-0123456789-0123456789")
 }
 
-/// Writes a keys file with a key for each tenant, and its limits.
+/// Writes a keys file with a key and these limits for each tenant.
 ///
 /// # Panics
 /// If the file cannot be written.
@@ -41,7 +42,7 @@ pub fn write_keys_file(path: &Path, limits: &[(&str, &str)]) {
     std::fs::write(path, tenants.collect::<String>()).expect("the file is written");
 }
 
-/// Submits jobs of a tenant at these URLs until no more are accepted, or until this time has passed. Returns how many were accepted.
+/// Submits jobs of a tenant at these URLs until no more are accepted, or until `time` has passed. Returns the number of accepted jobs.
 ///
 /// # Panics
 /// If an answer is neither 202 nor 429.
@@ -85,7 +86,7 @@ pub async fn flood(urls: &[String], tenant: &str, time: Duration) -> u64 {
 /// Asserts that as many jobs were accepted as the limit allows, at most 5 % fewer and none more.
 ///
 /// # Panics
-/// Otherwise.
+/// If more or fewer were accepted.
 pub fn assert_limited(accepted: u64, limit: u64, description: &str) {
     println!("{description}: {accepted} of {limit} were accepted");
     assert!(accepted <= limit, "{description}: {accepted} of {limit}");

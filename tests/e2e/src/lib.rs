@@ -9,15 +9,15 @@
 //! - [`fake_clock`]: a system clock that a test sets while processes run
 //! - [`files`]: a search in the files of a folder
 //! - [`keys_command`]: `forebay keys`
-//! - [`expected_times`]: a load near the capacity, and whether the expected times of its jobs are right
-//! - [`slow_clients`]: clients that send one byte a second, beside a normal one
+//! - [`expected_times`]: the check that the expected times of jobs are right under a load near the capacity
+//! - [`slow_clients`]: the check that clients which send one byte a second do not slow down a normal one
 //! - [`slowdown`]: how busy the machine is, for bounds on times
 //! - [`metrics`]: the metrics of a process, and promtool
 //! - [`python`]: the Python interpreter with the packages that tests need
 //! - [`random_requests`]: requests from the OpenAPI document
 //! - [`open_files`]: raises the limit of open files
 //! - [`readme`]: the README's commands, programs and files, for tests that run them
-//! - [`session_defaults`]: a conversation in a session that a client has written
+//! - [`session_defaults`]: the check that a session's defaults reach the provider
 //!
 //! The LLM provider of these tests is the package `scripted-provider`. The functions of this package panic when they fail.
 //! The message of the panic shows what the processes answered or logged.

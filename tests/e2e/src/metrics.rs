@@ -70,14 +70,14 @@ impl Admin {
 }
 
 impl Scrape {
-    /// The value of the series with this name and exactly these labels, in the order of the text.
+    /// The value of a series. `series` is its name with all its labels, exactly as the text shows them.
     #[must_use]
     pub fn value(&self, series: &str) -> Option<f64> {
         let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
         self.text.lines().find_map(value)
     }
 
-    /// The sum of all series of a metric whose labels contain this text.
+    /// The sum of those series of a metric whose lines contain `labels`.
     #[must_use]
     pub fn sum(&self, name: &str, labels: &str) -> f64 {
         let series = self.text.lines().filter(|line| {
@@ -95,7 +95,7 @@ impl Scrape {
         series.count()
     }
 
-    /// Whether the metric has a line that says its type.
+    /// Whether the text has a line that declares this type for the metric.
     #[must_use]
     pub fn has_type(&self, name: &str, kind: &str) -> bool {
         let line = format!("# TYPE {name} {kind}");
@@ -105,7 +105,7 @@ impl Scrape {
     /// Asserts that `deploy/METRICS.md` names each metric.
     ///
     /// # Panics
-    /// If it lacks one.
+    /// If the page lacks a metric.
     pub fn assert_documented(&self) {
         let path = crate::readme::path().with_file_name("deploy");
         let page = std::fs::read_to_string(path.join("METRICS.md")).expect("deploy/METRICS.md");

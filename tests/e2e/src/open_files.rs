@@ -1,4 +1,4 @@
-//! The limit on open files. A test needs many open files, for the connections of its clients and its scripted provider.
+//! The limit on open files. Tests need many open files, for the connections of their clients and scripted providers.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

@@ -34,8 +34,8 @@ impl SessionRun {
     /// # Panics
     /// If a job has not ended after `timeout`, or the session cannot be read.
     pub async fn fetch(client: &Client, session: &str, ids: &[String], timeout: Duration) -> Self {
-        // When the last job has ended, the other jobs have ended too. A wait for each job would cost the gateway a
-        // subscription.
+        // When the last job has ended, the other jobs have ended too. Waiting for each of them would cost the gateway one
+        // subscription per job.
         if let Some(last) = ids.last() {
             client.wait(last, timeout).await;
         }

@@ -1,4 +1,4 @@
-//! The Python interpreter with the packages of `requirements.txt`. `tests/run` installs them.
+//! The Python environment of the tests, with the packages of `requirements.txt`. `tests/run` makes it.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Random requests from the OpenAPI document, valid and invalid ones, also in sequences. schemathesis makes them.
+//! Random requests that schemathesis makes from the OpenAPI document: valid and invalid ones, alone and in sequences.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -8,7 +8,8 @@ use crate::python;
 
 /// The timeout of all requests. Only failing tests reach it. A run of 1,000 examples takes 20 minutes beside other tests.
 const TIMEOUT: Duration = Duration::from_secs(3_600);
-/// The examples for each route, and those of [`assert_limited_routes_described`]. With `FOREBAY_TEST_LONG`, both are 1,000.
+/// The number of examples for each route, and the number in [`assert_limited_routes_described`]. With `FOREBAY_TEST_LONG`, both are
+/// 1,000.
 const EXAMPLES: u32 = 50;
 const EXAMPLES_WITH_LIMITS: u32 = 10;
 
@@ -27,8 +28,8 @@ const ADMIN_KEY: &str = "shop-0123456789-0123456789-0123456789";
 
 /// Sends 50 examples for each route, or 1,000 with `FOREBAY_TEST_LONG`. `FOREBAY_TEST_SEED` repeats a run.
 ///
-/// One check of schemathesis is off: that every body which the schema accepts gets 202. The descriptions state the rules that a
-/// schema cannot express.
+/// The check that every body which the schema accepts gets 202 is off: a schema cannot express some rules, which only the
+/// descriptions state.
 ///
 /// # Panics
 /// If an answer is a 5xx, or the document does not describe it. The message has the request and the seed.
@@ -36,7 +37,7 @@ pub async fn assert_described(url: &str) {
     run(url, EXAMPLES, &[], None).await;
 }
 
-/// Sends the same to the routes of operators, with an admin key.
+/// Does the same as [`assert_described`] for the routes of operators, with an admin key.
 ///
 /// # Panics
 /// As [`assert_described`].
@@ -73,7 +74,7 @@ async fn run(url: &str, examples: u32, further_args: &[&str], checks: Option<&st
         None => examples,
     };
     let folder = tempfile::tempdir().expect("a temporary folder is made");
-    // schemathesis reads this file of its working directory.
+    // schemathesis reads this file from its working directory.
     fs::write(folder.path().join("schemathesis.toml"), CONFIG).expect("the file is written");
     let mut command = Command::new(python::program("schemathesis"));
     command

@@ -1,4 +1,4 @@
-//! A conversation in a session that a client has written, with defaults.
+//! Checks that the turns and the defaults of a session reach the provider.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, id_of};
 
-/// Writes a session, runs jobs in it, and checks what the provider gets.
+/// Creates a session with turns and defaults, runs jobs in it, and checks the requests that the provider gets.
 ///
 /// # Panics
 /// If an answer or a call of the provider is not as expected.
-pub async fn reach_the_provider(client: &Client, llm: &ScriptedLlm, timeout: Duration) {
+pub async fn assert_reach_the_provider(client: &Client, llm: &ScriptedLlm, timeout: Duration) {
     let tools = json!([{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]);
     let session = json!({
         "turns": [
@@ -41,7 +41,7 @@ pub async fn reach_the_provider(client: &Client, llm: &ScriptedLlm, timeout: Dur
     assert_eq!(request.body["tools"], tools);
     assert_eq!(request.turn_numbers(), [0, 1]);
 
-    // The fields of a submit come first, and hold for its job only.
+    // The fields of a submit override the defaults, for its own job only.
     let own = json!({
         "session_id": "s", "input": "turn=2", "model": "gpt-own", "instructions": "In French.",
         "context": {"max_turns": 1},
@@ -52,7 +52,7 @@ pub async fn reach_the_provider(client: &Client, llm: &ScriptedLlm, timeout: Dur
     assert_eq!(request.body["tools"], tools);
     assert_eq!(request.turn_numbers(), [2]);
 
-    // A change holds for the next job.
+    // A change of the defaults applies to the next job.
     let change = json!({"defaults": {"instructions": null, "tools": null}});
     let changed = client.patch_session("s", &change).await.expect(200);
     assert_eq!(changed["attributes"], session["attributes"]);

@@ -29,8 +29,10 @@ const LASTING_MIN: Duration = Duration::from_secs(12);
 const CUT_OFF_MAX: usize = 100;
 /// The requests of one measurement.
 const REQUESTS: usize = 500;
-/// How often both is measured. Other load of the machine can only raise a time.
+/// The most pairs of measurements, without and with slow clients. Other load of the machine can only raise a time, so one pair within
+/// [`RATIO_MAX`] is enough.
 const MEASUREMENTS_MAX: usize = 5;
+/// How many times as long the p99 with slow clients may be.
 const RATIO_MAX: f64 = 2.0;
 
 /// Sends a submit, one byte a second, until the gateway answers or closes the connection. The first part is sent at once. Adds a permit
@@ -61,7 +63,7 @@ async fn start_slow_clients(address: &str) -> JoinSet<Duration> {
     let mut slow = JoinSet::new();
     let sending = Arc::new(Semaphore::new(0));
     for number in 0..SLOW_CLIENTS {
-        // Half of them send their headers slowly, and half their bodies.
+        // Half of the clients send their headers slowly, and half their bodies.
         let (sent_at_once, slow_part) = if number % 2 == 0 {
             ("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", "a")
         } else {

@@ -1,6 +1,6 @@
-//! The slowdown: how many times slower than an idle machine this machine is, and the stalls: how long it ran no thread. A thread
-//! measures both continuously. Tests multiply their time limits by the slowdown and add the stalls, so the limits are strict on an
-//! idle machine and also hold on a busy one.
+//! Two measures of a busy machine. The slowdown is how many times as long work takes as on an idle machine. A stall is a time in which
+//! the machine did not run a thread that was due. A thread measures both continuously. Tests multiply their time limits by the slowdown
+//! and add the stalls, so the limits are strict on an idle machine and also hold on a busy one.
 
 use std::{
     sync::{LazyLock, Mutex, PoisonError},
@@ -14,7 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 const WORK: Duration = Duration::from_millis(4);
 /// The pause between two samples.
 const PAUSE: Duration = Duration::from_millis(50);
-/// A shorter delay of a sample is no stall. The slowdown includes what causes it.
+/// A shorter delay of a sample is no stall: its cause raises the slowdown.
 const STALL_MIN: Duration = Duration::from_millis(200);
 
 static SAMPLES: LazyLock<Mutex<Vec<Sample>>> = LazyLock::new(|| {
@@ -96,7 +96,7 @@ pub fn stalled_between(from: Instant, to: Instant) -> Duration {
     let samples = SAMPLES.lock().unwrap_or_else(PoisonError::into_inner);
     let recent = samples.iter().rev().take_while(|sample| sample.at > from);
     let recorded: Duration = recent.map(|sample| stalled(sample.due, sample.began)).sum();
-    // The next sample is due after the last one.
+    // The thread may be stalled right now, so that its next sample is late.
     let next = samples.last();
     recorded
         + next.map_or(Duration::ZERO, |last| {

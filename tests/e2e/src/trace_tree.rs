@@ -13,8 +13,8 @@ use crate::{
 
 /// The span of a submit.
 pub const SUBMIT: &str = "POST /v1/jobs";
-/// The spans of a job that has one attempt with one call. The name of the call also has its model.
-pub const OF_JOB: [&str; 5] = [
+/// The names of the spans of a job that has one attempt with one call. The name of the call's span ends with the model.
+pub const SPANS_OF_JOB: [&str; 5] = [
     SUBMIT,
     "send wake",
     "run attempt",
@@ -67,7 +67,7 @@ pub async fn wait(collector: &Collector, trace_id: &str, time: Duration) -> Vec<
             let mut spans = spans.iter();
             spans.any(|span| span.span.name == name && span.trace_id() == trace_id)
         };
-        OF_JOB.iter().all(|name| of_trace(name))
+        SPANS_OF_JOB.iter().all(|name| of_trace(name))
     };
     let description = format!("the spans of trace {trace_id}");
     let spans = collector.wait_for(&description, time, has_all).await;
@@ -89,7 +89,7 @@ pub fn named<'a>(spans: &'a [ReceivedSpan], name: &str) -> &'a ReceivedSpan {
 }
 
 /// Asserts that these spans of a job's trace are complete: parents, link, kinds, services, attributes, and the header that the
-/// provider got. The job has one call. `services` are those of the gateway and of the worker.
+/// provider got. The job has one call. `services` are the names of the services: the gateway's, then the worker's.
 ///
 /// # Panics
 /// If one of them is wrong.
@@ -100,8 +100,8 @@ pub fn assert_complete(
     services: [&str; 2],
     llm: &ScriptedLlm,
 ) {
-    let [submit, wake, attempt, call, commit] = OF_JOB.map(|name| named(spans, name));
-    assert_eq!(spans.len(), OF_JOB.len(), "the spans: {spans:?}");
+    let [submit, wake, attempt, call, commit] = SPANS_OF_JOB.map(|name| named(spans, name));
+    assert_eq!(spans.len(), SPANS_OF_JOB.len(), "the spans: {spans:?}");
     for (span, parent_id, kind, service) in [
         (submit, client.span_id, SERVER, services[0]),
         (wake, &submit.id(), PRODUCER, services[0]),

@@ -54,18 +54,18 @@ impl FaultyStore {
         }
     }
 
-    /// Sets how the store handles all calls from now on.
+    /// Sets the mode that applies to all calls from now on.
     pub fn set_mode(&self, mode: StoreMode) {
         self.mode.send_replace(mode);
     }
 
-    /// How the store handles all calls now.
+    /// The mode that applies now.
     #[must_use]
     pub fn mode(&self) -> StoreMode {
         *self.mode.borrow()
     }
 
-    /// Plans the faults of the next calls of a method, one for each call. A call that fails because of the mode uses its fault up.
+    /// Plans the faults of the next calls of a method, one for each call. A call that fails because of the mode uses up its fault.
     pub fn plan(&self, call: StoreCall, faults: impl IntoIterator<Item = Fault>) {
         lock(&self.faults).entry(call).or_default().extend(faults);
     }

@@ -16,7 +16,7 @@ use super::{
     state::State,
 };
 
-/// How long a refusal takes, because a limit is reached. Real services refuse a call much faster than they reply.
+/// How long the refusal of a call beyond a limit takes. Real services refuse a call much faster than they reply.
 const REFUSAL_LATENCY: Duration = Duration::from_millis(20);
 
 /// What is sent to the client.
@@ -110,7 +110,8 @@ fn check(request: &ChatRequest, state: &State) -> Result<(), ProviderError> {
     }
 }
 
-/// Decides about the request at once, so that permits and queued replies are used in the order of arrival.
+/// Chooses what is sent. It takes the permit and the reply before it waits for anything, so that permits and queued replies are used
+/// in the order of arrival.
 async fn decide(request: &ChatRequest, state: &State) -> Delivery {
     let verdict = state.rate_limits.decide(&request.model);
     let is_accepted = verdict.as_ref().is_none_or(|verdict| verdict.is_accepted);
@@ -193,7 +194,7 @@ fn render(request: &ChatRequest, reply: ScriptedReply, state: &State) -> Deliver
             chunk_bytes: chunk_bytes.max(1),
             pause,
         },
-        // This is `ScriptedReply::Stall`. Completions have returned above, and `decide` has replaced `After` by its reply.
+        // This is `ScriptedReply::Stall`. Completions have returned above, and the function `reply` has replaced `After` by its reply.
         _ => Delivery::Stall,
     }
 }
@@ -202,7 +203,7 @@ fn render(request: &ChatRequest, reply: ScriptedReply, state: &State) -> Deliver
 async fn deliver(mut exchange: Exchange, delivery: Delivery, in_flight: InFlight) {
     match delivery {
         Delivery::Complete(response) => {
-            // The client may act on the last byte at once, so the outcome is recorded before that byte is sent.
+            // The client may act on the last byte at once, so the outcome is recorded first.
             in_flight.record_outcome(RequestOutcome::Answered(response.status));
             if !exchange.answer(&response).await {
                 in_flight.record_outcome(RequestOutcome::ClientDisconnected);

@@ -8,7 +8,7 @@ use super::request::ChatRequest;
 
 type Filter = dyn Fn(&ChatRequest) -> bool + Send + Sync;
 
-/// The test's handle of a barrier. The test lets requests pass with it. Dropping the gate lets all requests pass.
+/// The test's handle of a barrier. Dropping the gate lets all requests pass.
 #[must_use = "dropping a gate opens it"]
 pub struct Gate {
     permits: Arc<Semaphore>,

@@ -8,8 +8,8 @@
 //!   [`gemini`]) and records every request ([`Recorded`]). Its default reply is `seen:` and the number of
 //!   every `turn=<n>` in the context, so a reply shows which turns the request contained. Tests script
 //!   other replies with rules and queues ([`ScriptedLlm::add_rule`], [`ScriptedLlm::queue_replies`]) and hold replies back
-//!   ([`ScriptedLlm::gate_requests`]). A server can have rate limits ([`RateLimit`], [`RecordedCalls`]), and it can be taken away
-//!   and come back ([`ScriptedLlm::go_offline`]).
+//!   ([`ScriptedLlm::gate_requests`]). A server can have rate limits ([`RateLimit`], [`RecordedCalls`]), and a test can take
+//!   it offline for a time ([`ScriptedLlm::go_offline`]).
 //!
 //! The scripted LLM does not stream, and it serves no other paths of the real services.
 

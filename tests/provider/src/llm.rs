@@ -201,7 +201,7 @@ impl ScriptedLlm {
         self.state.log.recorded()
     }
 
-    /// The calls so far, with the figures that tests of rate limits need.
+    /// The calls so far, with the counts that tests of rate limits need.
     #[must_use]
     pub fn calls(&self) -> RecordedCalls {
         RecordedCalls::new(self.recorded())

@@ -42,7 +42,8 @@ impl Guardian {
 }
 
 impl Drop for Guardian {
-    /// The group has ended or is killed already. Later another group may get its number, so the shell must not signal it.
+    /// The group has ended or is killed already. Later another group may get its number, so the shell must not send a
+    /// signal to that number.
     fn drop(&mut self) {
         // The pipe is still open, so the shell has not signalled anything yet.
         let _ = self.shell.kill();

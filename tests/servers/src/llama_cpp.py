@@ -1,4 +1,4 @@
-"""Serves a tiny model with llama.cpp's own server. The model is made here: it has random weights and writes nonsense.
+"""Serves a tiny model with llama.cpp's own server. This program creates the model: it has random weights and writes nonsense.
 
     llama_cpp.py FOLDER PORT CONTEXT_TOKENS
 """
@@ -14,7 +14,7 @@ import xllamacpp
 EMBEDDING = 64
 HEADS = 4
 FEED_FORWARD = 128
-# The model is called under this name.
+# Clients request the model by this name.
 NAME = "tiny"
 CHAT_TEMPLATE = (
     "{% for message in messages %}<{{ message.role }}>{{ message.content }}</{{ message.role }}>{% endfor %}<assistant>"

@@ -1,4 +1,4 @@
-//! llama.cpp's server with a tiny model, which the program `llama_cpp.py` makes. The model's weights are random, so its
+//! llama.cpp's server with a tiny model, which the program `llama_cpp.py` creates. The model's weights are random, so its
 //! replies are nonsense.
 
 use std::{path::Path, process::Command};

@@ -83,7 +83,7 @@ impl ServerProcess {
             .map(|running| running.leader.id())
     }
 
-    /// The exit status, if the server has ended by itself since it was started. Then the rest of its group is killed too.
+    /// The exit status, if the server has ended by itself since it was started. In this case, the rest of its group is killed.
     pub(crate) fn exited(&self) -> Option<ExitStatus> {
         let mut running = lock(&self.running);
         let status = running.as_mut()?.leader.try_wait().ok().flatten()?;

@@ -1,5 +1,5 @@
-//! Finds out whether SIGSTOP has stopped a process group. The kernel stops each thread when that thread runs next. On
-//! a busy machine, some time may pass between the signal and that moment.
+//! Finds out whether SIGSTOP has stopped a process group. The kernel stops a thread only when the thread runs next. On a busy
+//! machine, this can be some time after the signal.
 
 use std::fs;
 

@@ -20,7 +20,7 @@ fn a_step_changes_the_times_that_are_shown_and_not_the_stores_time() {
         // The present and a time of the past keep their distance.
         let past = TimeMs(START.0 - 5_000);
         assert_eq!(after.to_utc(after.time).since_ms(after.to_utc(past)), 5_000);
-        // The correction.
+        // The system's clock is corrected.
         assert_eq!(after.after_step(START), before);
     }
 }

@@ -25,7 +25,8 @@ impl MemoryAccounts {
         accounts.values().cloned().collect()
     }
 
-    /// Writes or removes an account, if it still has the expected version. Returns whether it has the swap's state now.
+    /// Writes or removes an account, if it still has the expected version. Returns whether the account
+    /// now has the state of the swap.
     pub(super) fn swap(&self, swap: &AccountSwap) -> bool {
         let accounts = self.accounts.lock();
         let mut accounts = accounts.unwrap_or_else(PoisonError::into_inner);

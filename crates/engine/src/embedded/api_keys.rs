@@ -76,7 +76,7 @@ fn read(
     db: &Connection,
     known: Option<ApiKeysVersion>,
 ) -> rusqlite::Result<Option<(ApiKeysVersion, Vec<Row>)>> {
-    // Both statements read the same snapshot, so the rows are those of the version.
+    // Both statements read the same snapshot, so the rows belong to the version.
     let version = db
         .prepare_cached("SELECT version FROM api_keys_version")?
         .query_row([], |row| row.get(0))

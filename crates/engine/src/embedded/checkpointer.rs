@@ -30,7 +30,7 @@ use super::{
 /// The log is copied when it has this many pages of 4 KiB. A longer log saves copies, because a page that
 /// was written several times is copied once. A shorter log makes reads faster.
 const COPY_FROM_PAGES: u32 = 8_000;
-/// The log is copied when it has this many pages while the disk is full.
+/// While the disk is full, the log is copied when it has this many pages.
 const COPY_FROM_PAGES_IF_FULL: u32 = 64;
 /// The bytes of a page.
 const PAGE_BYTES: u64 = 4_096;

@@ -83,7 +83,7 @@ impl FromSql for LaneKeyColumn {
     }
 }
 
-/// The first `limit` rows that are not `None`. A row with the key of a lane that this release cannot read is `None`. Such rows are
+/// The first `limit` rows that are not `None`. A row is `None` if this release cannot read the key of its lane. Such rows are
 /// skipped, so that they hide no others.
 pub(super) fn first_readable<T>(
     rows: impl Iterator<Item = rusqlite::Result<Option<T>>>,
@@ -92,7 +92,7 @@ pub(super) fn first_readable<T>(
     rows.filter_map(Result::transpose).take(limit).collect()
 }
 
-/// The version of a lane, in the column `token`.
+/// The version of a lane (in the column `token`), of the set of API keys, or of the limits of tenants.
 pub(super) struct VersionColumn(pub(super) LaneVersion);
 
 impl ToSql for VersionColumn {

@@ -35,7 +35,7 @@ pub(super) enum SqlCommitResult {
     Done(Option<RawRunInputs>),
     /// No rows are written. This is the lane as it is.
     Conflict(RawLane),
-    /// No rows are written. The session has no turn of the number from which turns are replaced.
+    /// No rows are written. The session does not have the first turn that the commit replaces.
     TurnGone,
 }
 
@@ -94,8 +94,8 @@ impl SqlCommit {
                 return Ok(SqlCommitResult::Conflict(lane));
             }
         }
-        let replaced = self.rows.session.as_ref();
-        if let Some(number) = replaced.and_then(|change| change.replace_from_turn)
+        let session_change = self.rows.session.as_ref();
+        if let Some(number) = session_change.and_then(|change| change.replace_from_turn)
             && !sessions::has_turn(db, stored.session, number, self.at)?
         {
             return Ok(SqlCommitResult::TurnGone);
@@ -131,7 +131,8 @@ impl SqlCommit {
             (Some(key), Some(change)) => {
                 sessions::write(db, key, stored.session, change, lane, self.at)?;
             }
-            // The commit that admits the first job creates the session.
+            // Without a change of the session, only the number of its lane may change. The session exists: the commit that admitted
+            // the first job has created it.
             (Some(_), None) => {
                 if let Some(session) = stored.session {
                     sessions::set_lane(db, session, lane)?;

@@ -49,7 +49,7 @@ impl DataFolder {
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
         match write_holder(&mut lock) {
-            // Without its id, the error of a second process is only less clear.
+            // Without the id in the file, only the error of a second process is less clear.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
             result => result.map_err(unusable)?,
         }

@@ -75,7 +75,7 @@ pub(super) fn heads(
 mod tests {
     use crate::embedded::schema;
 
-    /// A search that sorts reads all heads of the account, however many wait.
+    /// A search that had to sort would read all heads of the account, however many wait.
     #[test]
     fn a_search_reads_only_the_heads_that_it_returns() {
         let folder = tempfile::tempdir().unwrap();

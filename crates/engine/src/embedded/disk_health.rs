@@ -1,4 +1,4 @@
-//! Whether the disk has failed. From then on, nothing is written any more.
+//! Whether the disk has failed. After a failure, nothing is written any more.
 
 use std::sync::Arc;
 

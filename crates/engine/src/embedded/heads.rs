@@ -62,7 +62,8 @@ mod tests {
     use super::*;
     use crate::embedded::schema;
 
-    /// A pass over heads ends with the last page. Without it, heads that come meanwhile could keep the pass from its end.
+    /// A pass over all heads ends with the page that is marked as the last. Without the mark, new heads could prolong the pass
+    /// for ever.
     #[test]
     fn a_page_with_space_left_is_the_last_one() {
         let folder = tempfile::tempdir().unwrap();

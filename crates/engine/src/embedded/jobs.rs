@@ -145,7 +145,7 @@ pub(super) fn remove(
     Ok(JobRemoval::Removed)
 }
 
-/// Whether the rows are those of a removed job.
+/// Whether the job was removed and its rows are still kept.
 pub(super) fn is_removed(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Result<bool> {
     db.prepare_cached(
         "SELECT 1 FROM jobs JOIN outcomes USING (n)
@@ -306,7 +306,7 @@ pub(super) fn delete_expired(db: &Connection, limit: usize, now: TimeMs) -> rusq
 mod tests {
     use crate::embedded::schema;
 
-    /// A list that sorts, or that reads records, would read all jobs of the tenant.
+    /// A query that had to sort, or to read the table, would read all jobs of the tenant.
     #[test]
     fn a_list_reads_only_its_index() {
         let folder = tempfile::tempdir().unwrap();

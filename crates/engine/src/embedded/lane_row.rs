@@ -16,7 +16,7 @@ use super::{
 };
 use crate::rows::LaneRow;
 
-/// The key of a lane, and what its number is found through.
+/// The key of a lane, and the owner through which the number of its row is found.
 #[derive(Clone, Debug)]
 pub(super) struct LaneName {
     /// The text of the lane's key.
@@ -24,7 +24,7 @@ pub(super) struct LaneName {
     pub(super) owner: LaneOwner,
 }
 
-/// What the number of a lane is found through.
+/// The owner of a lane. The number of the lane's row is found through the owner's row.
 #[derive(Clone, Debug)]
 pub(super) enum LaneOwner {
     /// The session of the lane.

@@ -191,7 +191,7 @@ fn read_outcome(
     .optional()
 }
 
-/// Reads the run inputs of a job if they are small and no head of the lane runs. Otherwise, reads only their size.
+/// Reads the run inputs of a job if they are small and the head of the lane does not run. Otherwise, reads only their size.
 fn load_run_inputs(
     db: &Connection,
     lane: &FoundLane,
@@ -276,8 +276,8 @@ fn with_turns(
     request: String,
 ) -> rusqlite::Result<RawRunInputs> {
     let session = lane.session.as_ref();
-    let with_turns = session.filter(|session| session.turns > 0);
-    let turns = with_turns.map(|session| sessions::turns(db, session.row_number));
+    let session_with_turns = session.filter(|session| session.turns > 0);
+    let turns = session_with_turns.map(|session| sessions::turns(db, session.row_number));
     Ok(RawRunInputs {
         meta,
         request,
@@ -291,7 +291,7 @@ fn with_turns(
 }
 
 impl RawLane {
-    /// The run inputs, if they were not left out.
+    /// Takes the run inputs out, unless only their size was read.
     pub(super) fn take_inline(&mut self) -> Option<RawRunInputs> {
         let is_inline =
             |loaded: &mut LoadedRawInputs| matches!(loaded.inputs, RawInputs::Inline(_));

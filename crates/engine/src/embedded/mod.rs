@@ -11,9 +11,11 @@
 //!
 //! ARCHITECTURE.md, "The threads around SQLite", explains why each thread exists.
 //!
-//! `store_impl` implements the trait `Store`, and `limit_store_impl` the trait `LimitStore`. `commit` writes the rows of a commit; `lane_row`, `lanes`, `heads`, `jobs`,
-//! `timers`, `sessions`, `idempotency_keys`, `deferred`, `tenant_limits` and `counts` each contain the statements of one part of the schema. Presence and the election (`fleet`),
-//! the accounts of providers (`accounts`), the usage of tenants (`tenant_usage`), notices (`watchers`) and the queue are in memory and end with the process.
+//! `store_impl` implements the trait `Store`, `limit_store_impl` the trait `LimitStore`, and `api_keys` the trait `ApiKeyStore`.
+//! `commit` writes the rows of a commit. `lane_row`, `lanes`, `heads`, `jobs`, `timers`, `sessions`, `idempotency_keys`,
+//! `deferred`, `tenant_limits` and `counts` each contain the statements of one part of the schema. Presence and the election
+//! (`fleet`), the accounts of providers (`accounts`), the usage of tenants (`tenant_usage`), notices (`watchers`) and the queue
+//! are in memory and end with the process.
 
 mod accounts;
 mod api_keys;

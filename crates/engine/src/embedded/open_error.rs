@@ -60,8 +60,8 @@ pub enum OpenError {
     },
     /// The tables of an older release must be written anew, and the disk has no space for both.
     #[error(
-        "{path} is migrated at the first start of this release, which needs {needed_bytes} free bytes, and the disk has \
-         {free_bytes}: free space, or run the release before", path = path.display()
+        "the first start of this release migrates {path}, which needs {needed_bytes} free bytes, but the disk has \
+         {free_bytes}: free space, or run the previous release", path = path.display()
     )]
     NoSpace {
         /// The database file.

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_space_and_the_jobs_with_wakes_follow_the_queue() {
+    async fn space_and_has_wake_follow_the_waiting_wakes() {
         let (queue, class) = (MemoryQueue::default(), Class::Interactive);
         let waiting = |queue: &MemoryQueue| {
             let space = queue.space(class).unwrap();

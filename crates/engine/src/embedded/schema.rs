@@ -26,7 +26,8 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("schema/11.sql"),
     include_str!("schema/12.sql"),
 ];
-/// The free space that a migration needs, in sizes of the file. A file of 924 MB with a million jobs needed 1.6 of them.
+/// The free space that a migration needs, as a multiple of the size of the file. A file of 924 MB with a million jobs needed 1.6
+/// times its size.
 const MIGRATION_SPACE_FACTOR: u64 = 2;
 /// "FBAY" in ASCII. It marks a SQLite file as a database of Forebay.
 const APPLICATION_ID: i64 = 0x4642_4159;
@@ -156,8 +157,8 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Checks that the disk has space for a migration. It writes tables anew, into the log and then into the file, before the old
-/// ones are free. A migration that fails half way would have used the reserve in vain.
+/// Checks that the disk has space for a migration. A migration writes tables anew, into the log and then into the file, before
+/// the space of the old tables is free. A migration that failed half way would have used up the reserve for nothing.
 fn check_space(path: &Path) -> Result<(), OpenError> {
     let log = path.with_extension("db-wal");
     let bytes = |file: &Path| fs::metadata(file).map_or(0, |metadata| metadata.len());

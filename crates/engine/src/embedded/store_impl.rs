@@ -297,7 +297,7 @@ impl Store for SqliteStore {
             .await;
         match used {
             Ok(false) => return Ok(None),
-            // A full disk must not prevent reads. This use does not count.
+            // A full disk must not prevent reads, so the use is then not recorded.
             Ok(true) | Err(StoreError::Full) => {}
             Err(error) => return Err(error),
         }
@@ -355,7 +355,7 @@ impl Store for SqliteStore {
     async fn put_session(&self, put: Arc<SessionPut>) -> Result<SessionPutResult, StoreError> {
         let now = self.now();
         let written = self.write(OnStoreFull::Refuse, move |db| sessions::put(db, &put, now));
-        // Only a time to live of 0 ends before the write.
+        // `None`: the written session has expired already.
         written.await?.ok_or(StoreError::Unavailable(None))
     }
 
@@ -404,8 +404,9 @@ impl Store for SqliteStore {
         me: &ProcessId,
         presence_ttl_ms: u64,
     ) -> Result<LiveProcesses, StoreError> {
-        // Presence is kept in memory. The write is usually empty. It fails if this process cannot write, so that such a
-        // process does not count as alive. With a full disk it is alive: it serves reads, and its calls go on.
+        // Presence is kept in memory. The write is usually empty, but it fails if this process cannot write. Such a process must
+        // not count as alive. On a full disk, the process counts as alive: it serves reads, and its running calls
+        // continue.
         let clock = Arc::clone(&self.clock);
         let saved = self
             .write(OnStoreFull::Refuse, move |db| clock.save_while_idle(db))

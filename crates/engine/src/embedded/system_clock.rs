@@ -18,8 +18,8 @@ use crate::clock_state::{ClockState, MachineTime};
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// The interval between two saves while the process writes nothing else but has live jobs.
 const IDLE_SAVE_INTERVAL: Duration = Duration::from_secs(60);
-/// The clock of a restart begins this much after the saved time if the system's clock was set back. Times up to one save
-/// interval later may be stored.
+/// After a restart with an earlier system clock, the store's clock begins this much after the saved time. The store may
+/// contain times of up to one save interval after the saved time.
 const UNSAVED_MS_MAX: u64 = 1_000;
 
 /// The store's clock.

@@ -26,7 +26,8 @@ impl MemoryUsage {
         (*keep_until > now).then(|| stored.clone())
     }
 
-    /// Writes the usage of a tenant, if it still has the expected version. Returns whether it has the swap's state now.
+    /// Writes the usage of a tenant, if it still has the expected version. Returns whether the usage now has
+    /// the state of the swap.
     pub(super) fn swap(&self, swap: &UsageSwap, now: TimeMs) -> bool {
         let mut usage = self.lock();
         let stored = usage.get(&swap.tenant);

@@ -192,8 +192,8 @@ impl WriterLoop {
         can_overwrite || self.space.release_step()
     }
 
-    /// Nothing is written any more, because a sync failed. A later sync that succeeds would prove nothing: the system may have
-    /// dropped the pages that it could not write.
+    /// Records that a sync failed. Nothing is written any more, because a later sync that succeeds would prove nothing: the system
+    /// may have dropped the pages that it could not write.
     fn fail(&self, error: &rusqlite::Error) {
         tracing::error!(
             %error,

@@ -84,7 +84,7 @@ pub(crate) async fn have_a_version_that_each_change_replaces(engine: impl Harnes
         assert!(!versions.contains(&version), "change {change}");
         versions.push(version);
     }
-    // What changes nothing keeps the version.
+    // A call that changes nothing keeps the version.
     let known = versions.last().copied();
     assert!(!store.remove_api_key(&key(0).id).await.unwrap());
     assert!(store.api_keys(known).await.unwrap().is_none());
@@ -167,7 +167,7 @@ pub(crate) async fn keep_what_a_newer_release_wrote(engine: impl Harness) {
         panic!("{:?}", stored.unreadable);
     };
     assert_eq!(unreadable.id, newer_version.id.as_str());
-    // It can be removed all the same.
+    // A key that cannot be read can still be removed.
     assert!(store.remove_api_key(&newer_version.id).await.unwrap());
     assert_eq!(read(store.as_ref()).await.keys.len(), 1);
 }

@@ -54,7 +54,7 @@ pub(crate) async fn equal_the_sums_over_all_lanes(engine: impl Harness) {
     assert!(applied > STEPS / 4, "only {applied} steps had an effect");
 }
 
-pub(crate) async fn that_are_recent_are_at_most_about_a_second_old(engine: impl Harness) {
+pub(crate) async fn that_are_recent_catch_up_with_new_commits(engine: impl Harness) {
     let store = engine.store();
     let lane = TestLane::session(&store, "s");
     lane.admit().await;

@@ -50,7 +50,7 @@ pub(crate) async fn are_indexed_until_a_worker_may_run_them(engine: impl Harness
     assert_deferred(&lane, None).await;
     lane.defer(job, None, &acme()).await;
     assert_deferred(&lane, Some(job)).await;
-    // A wake that comes too early, and an early timer.
+    // A claim after a wake that came too early and the tick of an early timer leave the head deferred.
     let claim = Event::Claim {
         job,
         worker: worker("worker-1"),
@@ -94,7 +94,7 @@ pub(crate) async fn leave_the_index_when_they_end(engine: impl Harness) {
     assert_deferred(&lane, Some(first)).await;
     lane.apply(&Event::Cancel { job: first }).await;
     assert_deferred(&lane, None).await;
-    // A message replaces the live jobs.
+    // A new job replaces the live jobs.
     for if_busy in [IfBusy::Rollback, IfBusy::Interrupt] {
         let head = lane.load(&[]).await.lane.entries[0].job;
         lane.defer(head, None, &account).await;
@@ -109,7 +109,7 @@ pub(crate) async fn leave_the_index_when_they_end(engine: impl Harness) {
     let lane = TestLane::without_session(&lane.store);
     let job = lane.new_job_id();
     let mut admission = lane.admission(job);
-    // A job past its deadline is not deferred any more. So the deadline leaves time for a busy machine.
+    // A job past its deadline cannot be deferred. So the deadline is late enough for a busy machine.
     admission.deadline = lane.store.now().plus_ms(5_000);
     lane.apply(&Event::Admit(admission.clone())).await;
     lane.defer(job, None, &account).await;
@@ -164,7 +164,7 @@ pub(crate) async fn come_oldest_first_and_within_the_limit(engine: impl Harness)
         wait_until_passed(store.as_ref(), at).await;
         admitted.push((lane, job));
     }
-    // They are not deferred in the order of their admission.
+    // The heads are deferred in another order than they were admitted.
     for number in (0..LANES).map(|number| number * 7 % LANES) {
         let (lane, job) = &admitted[number];
         lane.defer(*job, None, &account).await;
@@ -293,7 +293,7 @@ pub(crate) async fn are_counted_with_the_jobs_behind_them(engine: impl Harness) 
     assert_eq!(waiting().await, Some((2, 5)));
     other.apply(&Event::Cancel { job: of_other }).await;
     assert_eq!(waiting().await, Some((1, 4)));
-    // A message replaces all jobs, and the lane has no deferred head.
+    // A new job replaces all others, and the lane has no deferred head.
     let mut newer = one.admission(one.new_job_id());
     newer.if_busy = IfBusy::Rollback;
     one.apply(&Event::Admit(newer)).await;
@@ -302,7 +302,7 @@ pub(crate) async fn are_counted_with_the_jobs_behind_them(engine: impl Harness) 
 
 pub(crate) async fn show_whether_they_were_claimed(engine: impl Harness) {
     let store = engine.store();
-    // The search of an engine may read the second account's name in another way.
+    // An engine may search in another way for a name with a line feed.
     for account in [acme(), AccountKey::of_model("acme", "two\nlines")] {
         let (never, once) = (
             TestLane::without_session(&store),

@@ -125,7 +125,7 @@ pub(crate) async fn are_replaced_only_if_they_have_the_expected_entry(engine: im
     assert!(swap(&first, &second, LONG_MS).await, "a repeat succeeds");
     let found = store.idempotency_key(&tenant, "k").await;
     assert_eq!(found.unwrap(), Some(second.clone()));
-    // The key now lives as long as the last swap said.
+    // The last swap sets the time to live.
     assert!(swap(&second, &third, 40).await);
     wait_until(async || store.idempotency_key(&tenant, "k").await.unwrap().is_none()).await;
     assert!(!swap(&third, &first, LONG_MS).await, "the key has expired");

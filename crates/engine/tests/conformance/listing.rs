@@ -59,7 +59,7 @@ pub(crate) async fn shows_the_jobs_of_a_tenant_in_the_order_of_their_creation(
 ) {
     let store = engine.store();
     let admitted = admit(&store, 30).await;
-    // The names of these tenants begin with the name of the other one, or are the beginning of it.
+    // Some of these names begin with `default`, and `defaul` is a prefix of it.
     for name in ["default-2", "defaul", "default.", "z"] {
         let tenant = TenantId::parse(name).unwrap();
         TestLane::of_tenant(&store, tenant, Some("s")).admit().await;
@@ -110,7 +110,7 @@ pub(crate) async fn is_read_in_pages_without_gaps_or_repeats_while_jobs_come_and
         expected = BTreeSet::from_iter(jobs(&read(&store, &all()).await));
     }
 
-    // The jobs at the end of a page are removed.
+    // A removed job leaves the list.
     lane.apply(&Event::Cancel { job: first }).await;
     let removed = store.remove_job(&lane.tenant, first).await;
     assert_eq!(removed.unwrap(), JobRemoval::Removed);

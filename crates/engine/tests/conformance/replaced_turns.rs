@@ -42,7 +42,7 @@ async fn numbered(lane: &TestLane) -> Vec<(u64, String)> {
     all
 }
 
-/// The numbers and texts that a worker gets.
+/// The numbers and texts of the turns that a worker gets.
 async fn run_inputs(lane: &TestLane) -> Vec<(u64, String)> {
     let job = lane.admit().await;
     let key = lane.key();
@@ -102,7 +102,7 @@ pub(crate) async fn are_removed_in_the_commit_that_appends_others(engine: impl H
     assert_eq!((info.turn_count, info.turns_bytes), (1, bytes as u64));
 }
 
-pub(crate) async fn that_are_gone_let_the_commit_fail(engine: impl Harness) {
+pub(crate) async fn that_are_gone_make_the_commit_fail(engine: impl Harness) {
     let mut lane = TestLane::session(&engine.store(), "s");
     lane.bounds.turns_max = 3;
     lane.complete(&["a", "b", "c", "d"]).await;
@@ -145,7 +145,7 @@ pub(crate) async fn that_are_gone_let_the_commit_fail(engine: impl Harness) {
     assert_eq!(numbered(&lane).await, after);
 }
 
-/// A session as a list: what an engine must do, without its layout.
+/// A model of the session: the turns that an engine must have.
 #[derive(Default)]
 struct Expected {
     turns: Vec<(u64, String)>,
@@ -160,7 +160,7 @@ impl Expected {
         }
     }
 
-    /// What each commit does, the admission of a job too.
+    /// Drops the surplus turns, as every commit does, admissions included.
     fn trim(&mut self, turns_max: usize) {
         let surplus = self.turns.len().saturating_sub(turns_max);
         self.turns.drain(..surplus);

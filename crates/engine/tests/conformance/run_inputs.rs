@@ -106,7 +106,7 @@ pub(crate) async fn is_returned_by_the_commit_that_needs_it(engine: impl Harness
     };
     lane.admit().await;
 
-    // Of another version.
+    // The commit is built on an outdated lane.
     let commit = build(&stale, first);
     let CommitResult::Conflict(newer) = lane.store.commit(&commit).await.unwrap() else {
         panic!("the lane has changed");

@@ -104,7 +104,7 @@ pub(crate) async fn shows_sessions_in_the_order_of_their_creation(engine: impl H
     }
 }
 
-pub(crate) async fn shows_what_sessions_are_now(engine: impl Harness) {
+pub(crate) async fn shows_the_present_state_of_sessions(engine: impl Harness) {
     let store = engine.store();
     let tenant = TenantId::default();
     let (live, idle) = (
@@ -129,7 +129,7 @@ pub(crate) async fn shows_what_sessions_are_now(engine: impl Harness) {
     let idle_info = infos.iter().find(|info| info.live_jobs == 0).unwrap();
     let settings = idle_info.settings.as_ref().unwrap();
     assert_eq!(settings.model.as_deref(), Some("idle"));
-    // The list is no use of a session.
+    // Listing a session does not count as a use.
     assert_eq!(idle_info.expires_at, before.expires_at);
 }
 
@@ -149,7 +149,7 @@ pub(crate) async fn does_not_show_sessions_that_are_gone(engine: impl Harness) {
     wait_until_passed(store.as_ref(), store.now().plus_ms(2)).await;
     positions.push(put(&again, LONG_MS).await);
     assert!(positions[1] > first);
-    // Two rounds over all partitions: one also ends behind the last entry.
+    // The deletion of expired sessions does not change what is listed. The number of calls is bounded, so that the test ends.
     for _ in 0..512 {
         assert_eq!(listed(&*store, &tenant, true, 10).await, positions);
         if store.delete_expired(10).await.unwrap() == 0 {

@@ -20,7 +20,7 @@ use crate::{
     test_lane::{LONG_MS, TestLane, texts, turns},
 };
 
-/// Settings whose attributes are this number.
+/// Settings that differ by this number.
 fn settings(number: u64) -> StoredSettings {
     let mut settings = SessionSettings {
         model: Some(format!("model-{number}")),
@@ -243,7 +243,7 @@ pub(crate) async fn have_one_result_when_they_are_repeated(engine: impl Harness)
     let fence = lane.claim(job, "worker-1").await;
     lane.finish(job, fence, &[]).await;
     assert_eq!(numbered(&info(&lane).await), [(1, String::from("b"))]);
-    // Another write came in between, so the first one is not known any more.
+    // Another write came in between, so the store does not know the first one any more.
     assert_eq!(write(&lane, first).await, SessionPutResult::Exists);
 }
 
@@ -289,7 +289,7 @@ pub(crate) async fn are_separate_by_tenant(engine: impl Harness) {
     assert_eq!(numbered(&info(&own).await), [(0, String::from("own"))]);
 }
 
-pub(crate) async fn of_many_bytes_are_not_read_along(engine: impl Harness) {
+pub(crate) async fn of_many_bytes_are_left_out_of_reads(engine: impl Harness) {
     let store = engine.store();
     let lane = TestLane::session(&store, "s");
     let mut large = settings(1).parse().unwrap();
@@ -349,7 +349,7 @@ pub(crate) async fn swap_settings_that_are_as_expected(engine: impl Harness) {
         swap(&lane, none(), settings(1)).await,
         SettingsSwapResult::NotFound
     );
-    // A session may have live jobs meanwhile.
+    // Live jobs of the session do not prevent a swap.
     let job = lane.admit().await;
     let SettingsSwapResult::Done(changed) = swap(&lane, none(), settings(1)).await else {
         panic!("the settings are as expected");

@@ -333,7 +333,7 @@ pub(crate) async fn are_read_in_pages_while_turns_are_dropped(engine: impl Harne
     assert_eq!(page(1, 9, 1).await, [turn(1, "b")]);
     let two = 2 * turns(&["b"])[0].json_bytes() as u64;
     assert_eq!(page(1, 9, two).await, [turn(1, "b"), turn(2, "c")]);
-    // The next two turns take the place of the oldest two, and the others keep their numbers.
+    // Two new turns make the session drop the oldest two. The others keep their numbers.
     lane.complete(&["e", "f"]).await;
     assert_eq!(page(1, 2, 1_000_000).await, [turn(2, "c"), turn(3, "d")]);
     assert_eq!(page(4, 9, 1_000_000).await, [turn(4, "e"), turn(5, "f")]);

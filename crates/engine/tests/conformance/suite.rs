@@ -1,6 +1,6 @@
 //! The list of all cases, and the macro that makes one test of each case for an engine.
 //!
-//! The compiler reports a case that is missing in the list, because nothing calls such a case.
+//! The compiler reports a case that is missing in the list as unused code.
 
 /// Makes a module with one test for each case of the suite, run on the named harness.
 macro_rules! conformance {
@@ -79,10 +79,10 @@ macro_rules! conformance {
                     are_removed_with_the_hold_of_their_lane,
                     have_ids_of_any_text;
                 replaced_turns: are_removed_in_the_commit_that_appends_others,
-                    that_are_gone_let_the_commit_fail,
+                    that_are_gone_make_the_commit_fail,
                     have_numbers_that_no_other_turn_gets;
                 session_listing: shows_sessions_in_the_order_of_their_creation,
-                    shows_what_sessions_are_now,
+                    shows_the_present_state_of_sessions,
                     does_not_show_sessions_that_are_gone;
                 session_writes: create_sessions_that_jobs_continue,
                     replace_sessions_as_a_whole,
@@ -92,7 +92,7 @@ macro_rules! conformance {
                     have_one_result_when_they_are_repeated,
                     create_a_session_once,
                     are_separate_by_tenant,
-                    of_many_bytes_are_not_read_along,
+                    of_many_bytes_are_left_out_of_reads,
                     swap_settings_that_are_as_expected,
                     swap_settings_once;
                 keys: are_set_once,
@@ -111,7 +111,7 @@ macro_rules! conformance {
                     limits_are_stored_and_removed_and_have_a_version,
                     limits_are_stored_for_a_bounded_number_of_tenants;
                 counts: equal_the_sums_over_all_lanes,
-                    that_are_recent_are_at_most_about_a_second_old,
+                    that_are_recent_catch_up_with_new_commits,
                     include_the_oldest_waiting_job;
                 notices: report_the_end_of_a_job,
                     report_a_cancelled_call_to_its_worker,

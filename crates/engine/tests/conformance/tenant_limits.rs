@@ -1,4 +1,4 @@
-//! The limits of tenants, and what they have used of them.
+//! The limits of tenants, and the usage of these limits.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ fn tenant(name: &str) -> TenantId {
     TenantId::parse(name).unwrap()
 }
 
-/// Usage that differs by this number.
+/// Usage that differs from others by this number.
 fn usage(number: u64) -> TenantUsage {
     let lease = UsageLease {
         requests: number,
@@ -131,7 +131,7 @@ pub(crate) async fn live_jobs_are_counted_by_tenant(engine: impl Harness) {
         assert_eq!(live("a").await, count);
         session.admit().await;
     }
-    // The tenant of a longer name with the same beginning.
+    // The name of this other tenant begins with the name of the first one.
     TestLane::of_tenant(&store, tenant("a.b"), None)
         .admit()
         .await;
@@ -178,7 +178,7 @@ pub(crate) async fn limits_are_stored_and_removed_and_have_a_version(mut engine:
         known = read.version;
         assert_eq!(store.tenant_limits(known).await.unwrap(), None);
     }
-    // Nothing to remove: no change.
+    // A removal without an effect keeps the version.
     let removed = store.set_tenant_limits(&tenant("b"), None).await.unwrap();
     assert!(!removed);
     assert_eq!(store.tenant_limits(known).await.unwrap(), None);

@@ -38,7 +38,7 @@ pub(crate) struct TestLane {
     /// The record of a job is kept at least until this time.
     pub(crate) keep_until: Option<TimeMs>,
     pub(crate) token_measure: Option<TokenMeasure>,
-    /// The turn from which the turns of each commit replace others.
+    /// The number of the first turn that each commit replaces; `None` to replace none.
     pub(crate) replace_from_turn: Option<u64>,
 }
 

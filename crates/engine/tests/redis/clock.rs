@@ -111,7 +111,7 @@ async fn renew(store: &dyn Store, process: &ProcessId, presence_ttl_ms: u64) -> 
     live.unwrap().alive.iter().cloned().collect()
 }
 
-/// Makes the stored clock and presence as if the server's clock had been later by `ms` until now.
+/// Changes the stored clock and presence as if the server's clock had been later by `ms` until now.
 async fn set_server_back(server: &Redis, ms: i64) {
     let script = "local time = redis.call('HINCRBY', KEYS[1], 'time', ARGV[1])
         for _, process in ipairs(redis.call('ZRANGE', ARGV[2], 0, -1)) do
@@ -146,7 +146,7 @@ async fn a_process_that_died_before_a_step_back_is_gone_after_the_presence_ttl()
 }
 
 #[tokio::test]
-async fn a_term_that_lasts_longer_than_any_is_void() {
+async fn a_term_of_which_more_than_a_full_term_is_left_is_void() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
     let (dead, alive) = (worker("dead"), worker("alive"));

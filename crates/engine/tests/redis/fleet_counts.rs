@@ -18,7 +18,7 @@ async fn stored(server: &Redis, field: &str) -> String {
     server.cli(&["HGET", STORED, field]).await.unwrap()
 }
 
-/// Waits until the counts that a process has summed are stored: the time of the stored ones changes.
+/// Waits until new counts are stored, whose time is not `earlier_at`.
 async fn until_stored(server: &Redis, earlier_at: &str) {
     let changed = async {
         while stored(server, "at").await == earlier_at {
@@ -63,7 +63,7 @@ async fn one_process_sums_the_counts_for_all() {
     assert_eq!(live(second.as_ref()).await, 1);
     assert_eq!(scripts_run(&server).await, before + 1);
 
-    // As if the process that has summed were gone.
+    // As if the process that began to sum had died.
     set_time(&server, first.as_ref(), "turn", -5_000).await;
     set_time(&server, first.as_ref(), "at", -1_000).await;
     assert_eq!(live(second.as_ref()).await, 2);
@@ -86,7 +86,7 @@ async fn while_one_process_sums_the_others_get_the_older_counts() {
 }
 
 #[tokio::test]
-async fn counts_that_another_release_has_stored_are_summed_again() {
+async fn stored_counts_that_are_unreadable_or_of_the_future_are_summed_again() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
     TestLane::session(&store, "s").admit().await;

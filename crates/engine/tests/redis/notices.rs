@@ -81,7 +81,7 @@ async fn a_thousand_watchers_share_one_connection_and_unsubscribe_when_they_are_
 }
 
 #[tokio::test]
-async fn while_only_the_subscription_is_away_a_watch_is_refused_at_once_and_other_calls_work() {
+async fn while_only_the_subscription_fails_a_watch_is_refused_at_once_and_other_calls_work() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
     let lane = TestLane::session(&store, "s");

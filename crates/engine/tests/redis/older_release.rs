@@ -1,5 +1,5 @@
-//! Deferred heads while processes of the release before this one run. Such a process takes a deferred head for one that waits
-//! for its next try. Its commits leave the index of deferred heads as it is, and write no code of a deferred head.
+//! Deferred heads while processes of an older release run. Such a process treats a deferred head as one that waits for its next
+//! try. Its commits do not change the index of deferred heads, and never write the code of a deferred head (`d`).
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ fn account() -> AccountKey {
     AccountKey::of_provider("acme")
 }
 
-/// A server and a store with lanes that an older release can change.
+/// A server and a store of this release. [`commit`](Self::commit) changes a lane as an older release does.
 struct OlderRelease {
     server: Redis,
     store: Arc<dyn Store>,
@@ -229,7 +229,7 @@ async fn an_outdated_entry_becomes_valid_again() {
     assert_eq!(older.counts().await, (expected, 1));
 }
 
-/// The release before this one does not count the jobs behind a head. The count is right again once no head waits.
+/// An older release does not count the jobs behind a head. The count is right again once no head waits.
 #[tokio::test]
 async fn a_wrong_count_of_jobs_behind_a_head_ends_with_the_last_head() {
     let older = OlderRelease::start().await;
@@ -258,7 +258,7 @@ async fn a_wrong_count_of_jobs_behind_a_head_ends_with_the_last_head() {
     assert_eq!(older.deferred().await, [of_other]);
     assert_eq!(waiting_jobs().await, 1);
 
-    // The data of the release before this one has no count. The number of heads is the least number of jobs.
+    // The data of an older release has no such count. Then each head counts as one waiting job.
     jobs_behind(other.clone()).await;
     let partition = format!("fb:{{{:02x}}}:", other.key().partition());
     let behind = format!("{partition}db");
@@ -271,7 +271,7 @@ async fn a_wrong_count_of_jobs_behind_a_head_ends_with_the_last_head() {
     one.defer(job, Some(1), &account()).await;
     assert_eq!(waiting_jobs().await, 4);
 
-    // A count that is too high ends with the last head.
+    // A count that is too high is removed with the last head.
     let too_high = ["HINCRBY", &behind, "i|acme", "7"];
     older.server.cli(&too_high).await.unwrap();
     assert_eq!(waiting_jobs().await, 11);
@@ -281,7 +281,7 @@ async fn a_wrong_count_of_jobs_behind_a_head_ends_with_the_last_head() {
     assert_eq!(left.trim(), "0");
 }
 
-/// The first processes that knew deferred heads wrote no field `CLAIMED` into the first line of a lane's document.
+/// The first releases with deferred heads wrote no field `CLAIMED` into the first line of a lane's document.
 #[tokio::test]
 async fn a_first_line_without_claimed_is_replaced_by_the_document() {
     let older = OlderRelease::start().await;
@@ -309,8 +309,8 @@ fn stored_account(document: &str) -> String {
     format!("{}\n{document}", uuid::Uuid::new_v4().simple())
 }
 
-/// Accounts of a newer release and broken ones are reported beside those that can be read, and a swap of a process that
-/// knows no account of this name changes none of them.
+/// Accounts of a newer release and broken accounts are reported beside the readable ones. A swap that expects no account of such
+/// a name changes nothing.
 #[tokio::test]
 async fn accounts_that_cannot_be_read_hide_no_others_and_are_not_overwritten() {
     let older = OlderRelease::start().await;

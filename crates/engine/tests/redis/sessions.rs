@@ -1,4 +1,4 @@
-//! Sessions of which Redis has lost a part.
+//! Sessions whose data Redis has partly lost.
 
 use forebay_shared::{lane::Event, store::TurnRange};
 use servers::redis::{Redis, RedisOptions};
@@ -77,7 +77,7 @@ async fn a_session_of_which_only_the_turns_are_left_begins_anew_with_an_admissio
     let run_inputs = loaded.run_inputs.unwrap().inline().unwrap();
     assert!(run_inputs.conversation.turns.is_empty());
 
-    // Jobs that add no turns keep it so.
+    // Jobs that add no turns leave the session without turns.
     let fence = lane.claim(first, "worker-1").await;
     lane.finish(first, fence, &[]).await;
     let fence = lane.claim(second, "worker-1").await;

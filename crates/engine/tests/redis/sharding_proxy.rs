@@ -1,4 +1,4 @@
-//! A proxy in front of several servers. It reports that it is no cluster, and refuses scripts on keys of several hash slots.
+//! A proxy in front of several servers. It reports that it is not a cluster, and refuses scripts on keys of several hash slots.
 
 use std::{io, net::Ipv4Addr};
 
@@ -14,7 +14,7 @@ use crate::{
     test_lane::{LONG_MS, TestLane},
 };
 
-/// A script that fails like the refused one.
+/// Replaces a refused script. It fails with the error that such a proxy returns.
 const REFUSAL: [&[u8]; 3] = [
     b"EVAL",
     b"return redis.error_reply('CROSSSLOT Keys in request do not hash to the same slot')",

@@ -14,7 +14,7 @@ use crate::{
     test_lane::{LONG_MS, TestLane},
 };
 
-/// A whole page of the sweeper.
+/// How many timers or heads the tests read at once.
 const PAGE: usize = 500;
 
 /// The prefix of the keys of a partition.
@@ -56,7 +56,7 @@ async fn the_earliest_timers_of_all_partitions_are_found() {
 async fn timers_of_jobs_without_records_are_removed_and_hide_no_others() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
-    // One page of them in one partition, and more in the others.
+    // A third of the orphans, a whole page, is in the partition of the session.
     let session = TestLane::session(&store, "s");
     let mut orphans = Vec::new();
     for number in 0..3 * PAGE {
@@ -96,7 +96,7 @@ async fn the_timer_of_a_live_job_without_a_record_stays_and_hides_no_others() {
         assert_eq!(server.cli(&["DEL", &key]).await.unwrap().trim(), "1");
     }
     let other = TestLane::session(&store, "other").admit().await;
-    // The other timer is the last one.
+    // The timer of the other job is moved behind those of the jobs without records.
     let (soon, now) = (
         store.now().plus_ms(LONG_MS / 2),
         store.now().plus_ms(9 * LONG_MS),
@@ -152,7 +152,7 @@ async fn entries_without_heads_hide_no_heads() {
     let session = TestLane::session(&store, "s");
     let job = session.admit().await;
     let partition = session.key().partition();
-    // More entries than a page are before the entry of this session. Some of them are of another form.
+    // More entries than a page can have sort before the entry of this session. Half of them contain no valid key of a lane.
     for number in 0..2 * PAGE {
         let stray = match number % 2 {
             0 => format!("ia/newer-{number}"),

@@ -103,7 +103,7 @@ async fn call(
     bail!(message)
 }
 
-/// Prints a line on standard output. The exit code tells the result too, so a line that cannot be written is dropped:
+/// Prints a line on standard output. The exit code shows the result too, so a line that cannot be written is dropped:
 /// unlike `println!`, this function never panics.
 fn print(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");

@@ -102,7 +102,7 @@ pub(crate) fn client(
     })
 }
 
-/// A client and what it is for.
+/// A client, and what to do with it.
 pub(crate) struct AdminClientFor {
     client: AdminClient,
     action: KeysAction,
@@ -172,7 +172,7 @@ async fn create(
         Some(time) => format!("expires at {time}"),
         None => String::from("does not expire"),
     };
-    log::print_error(&format!(
+    log::print_message(&format!(
         "{} belongs to tenant {}, may {} and {expires}. The key is not shown again.",
         text(&created["id"]),
         text(&created["tenant"]),
@@ -229,7 +229,7 @@ async fn list(client: &AdminClient, tenant: Option<&TenantId>) -> anyhow::Result
 async fn revoke(client: &AdminClient, id: &ApiKeyId) -> anyhow::Result<()> {
     let target = format!("/v1/admin/keys/{id}");
     client.send(Method::DELETE, &target, None).await?;
-    log::print_error(&format!(
+    log::print_message(&format!(
         "{id} is revoked. Every gateway refuses it within 5 s."
     ));
     Ok(())

@@ -1,6 +1,6 @@
 //! Adds what the task works on to its log lines: the ids of the request, the job, the session and the trace.
 //!
-//! A field that the line has already is not repeated. A line needs no memory of its own: it is built in a buffer of its thread.
+//! A field that the line has already is not repeated. A line is built in a buffer of its thread, so it needs no allocation.
 
 use std::{
     cell::RefCell,
@@ -22,7 +22,7 @@ use super::{LogFormat, field_value::write_value};
 
 /// The field that says which job a line is about.
 const JOB_ID: &str = "job_id";
-/// The field that a line about another job than the task's gets as well.
+/// The only field that is added to a line about another job than the task's.
 const REQUEST_ID: &str = "request_id";
 /// All fields that are added.
 const FIELDS: [&str; 6] = [

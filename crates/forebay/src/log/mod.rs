@@ -1,7 +1,7 @@
 //! Log lines, on standard error.
 //!
-//! `context_fields` adds the ids of the task to its lines, with `field_value`. `output` writes the lines, `dropped_lines` makes the
-//! report of those that could not be written, and `panic_log` logs panics. None of them ends or delays the process, whatever
+//! `context_fields` adds the ids of the task to its lines, and `field_value` writes them. `output` writes the lines, `dropped_lines` makes
+//! the report of those that could not be written, and `panic_log` logs panics. None of them ends or delays the process, whatever
 //! happens to standard error.
 
 mod context_fields;
@@ -93,7 +93,7 @@ pub(crate) fn flush() {
 
 /// Writes a message for the user to standard error, also if logging has not started. A message that cannot be written is
 /// dropped: unlike `eprintln!`, this function never panics.
-pub(crate) fn print_error(message: &str) {
+pub(crate) fn print_message(message: &str) {
     let text = format!("{message}\n");
     match OUTPUT.get() {
         Some(output) => output.push(text.into_bytes()),
@@ -117,7 +117,7 @@ pub(crate) fn open_to_everyone(listen: SocketAddr) {
     );
 }
 
-/// Says that jobs that name no model get simulated replies, and why.
+/// Logs that jobs that name no model get simulated replies, and why.
 pub(crate) fn simulation(simulation: Option<Simulation>) {
     match simulation {
         Some(Simulation::ByModel) => tracing::info!(

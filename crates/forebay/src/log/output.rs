@@ -127,7 +127,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the next line. `None` if lines were dropped and none has come for `report_interval`.
+    /// Waits for the next line. `None` if lines were dropped and no further line has come for `report_interval`.
     fn next(&self, report_interval: Duration) -> Option<Vec<u8>> {
         let mut state = self.lock();
         let mut is_report_due = false;

@@ -1,5 +1,4 @@
-//! Variables of the environment that are no values of settings: empty ones, which count as unset, and names that no
-//! setting has.
+//! Environment variables that set nothing: empty ones, which count as unset, and those with a name that no setting has.
 
 use std::{
     collections::BTreeSet,
@@ -15,10 +14,10 @@ const PREFIX: &str = "FOREBAY_";
 const TEST_PREFIX: &str = "FOREBAY_TEST_";
 /// Variables of Forebay's clients.
 const OF_CLIENTS: [&str; 3] = ["FOREBAY_URL", "FOREBAY_ADMIN_KEY", "FOREBAY_ADMIN_KEY_FILE"];
-/// The most changed characters between an unknown name and a similar one. It is lower for short names.
+/// Two names that differ in more characters are not similar. The limit is lower for short names.
 const CHANGES_MAX: usize = 5;
 
-/// A variable that no setting has.
+/// A variable whose name no setting has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnknownVariable {
     pub(crate) name: String,
@@ -46,7 +45,7 @@ pub(super) fn names(command: &Command) -> BTreeSet<String> {
         .collect()
 }
 
-/// The variables that begin like settings of Forebay and are none. An empty variable counts as unset.
+/// The variables whose names begin like those of settings, and that are no settings. An empty variable counts as unset.
 pub(super) fn unknown(
     known: &BTreeSet<String>,
     variables: impl Iterator<Item = (OsString, OsString)>,

@@ -2,7 +2,8 @@
 
 use tracing_subscriber::EnvFilter;
 
-/// The crates that write log lines. A directive must name one of them, or the start of their names.
+/// The crates that write log lines. A target in a filter matches something if it is one of these names, the start of one, or a module
+/// of one of these crates.
 const CRATES: [&str; 14] = [
     "forebay",
     "forebay_engine",

@@ -43,8 +43,8 @@ impl Cli {
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
-    /// The variables of the environment whose names begin like settings and are none. The keys of providers may be in variables
-    /// of any name.
+    /// The environment variables whose names begin like those of settings, and that are no settings. `key_envs` are the variables with
+    /// keys of providers, which may have any name.
     pub(crate) fn unknown_variables(key_envs: &[String]) -> Vec<UnknownVariable> {
         let mut known = environment::names(&Self::command());
         known.extend(key_envs.iter().cloned());
@@ -59,7 +59,7 @@ pub enum Command {
     Gateway,
     /// Run jobs only. Requires AMQP_URL and REDIS_URL.
     Worker,
-    /// Call a model once, and tell what is wrong if the call fails. Exits with 0 or 1.
+    /// Call a model once, and report what is wrong if the call fails. Exits with 0 or 1.
     Check {
         /// The model, as in a job. Without it, the model of jobs that name none.
         #[arg(value_name = "MODEL")]
@@ -152,8 +152,8 @@ pub struct Settings {
     )]
     pub data_dir: PathBuf,
 
-    /// The model of jobs that name no model. Without it: the only model of the server at OPENAI_BASE_URL, if that is not
-    /// OpenAI's own; or of the only entry of FOREBAY_PROVIDERS_FILE; or simulated without any provider.
+    /// The model of jobs that name no model. Without it: the only model of the server at OPENAI_BASE_URL if that is not
+    /// OpenAI's own, or of the only entry of FOREBAY_PROVIDERS_FILE. Without any provider: simulated.
     #[arg(long, env = "FOREBAY_MODEL", global = true, value_parser = printable_word("FOREBAY_MODEL"))]
     pub model: Option<String>,
 
@@ -184,8 +184,8 @@ pub struct Settings {
     #[arg(long, env = "FOREBAY_RESULT_TTL_S", global = true, default_value = "86400", value_parser = integer_in("FOREBAY_RESULT_TTL_S", 1..=31_536_000))]
     pub result_ttl_s: u64,
 
-    /// The most live jobs, 1 to 100000000. At this number submits get 503 with Retry-After. Half of them may wait for one
-    /// account.
+    /// The most live jobs, 1 to 100000000. At this number submits get 503 with Retry-After. At most half of them may wait for one
+    /// provider or one model.
     #[arg(long, env = "FOREBAY_BACKLOG_MAX", global = true, default_value = "100000", value_parser = integer_in("FOREBAY_BACKLOG_MAX", 1..=100_000_000))]
     pub backlog_max: u64,
 

@@ -41,7 +41,8 @@ pub(crate) fn secret_variable(name: &str) -> anyhow::Result<Option<String>> {
     Ok(of_file.map(|secret| secret.expose().to_owned()).or(value))
 }
 
-/// The secret in the file that the variable `NAME_FILE` names. `None` if the variable is not set.
+/// The secret in the file that the variable `NAME_FILE` names. `None` if this variable is not set. `is_set` tells whether `NAME` itself
+/// is set.
 fn secret_of_file(name: &str, is_set: bool) -> anyhow::Result<Option<Secret>> {
     let variable = format!("{name}_FILE");
     match std::env::var_os(&variable).filter(|path| !path.is_empty()) {

@@ -54,7 +54,7 @@ pub struct AdminSettings {
     pub has_gateway: bool,
     /// Whether the process runs jobs.
     pub has_worker: bool,
-    /// The most live jobs, as the gateway has it.
+    /// The most live jobs: [`GatewaySettings::backlog_max`](crate::GatewaySettings::backlog_max).
     pub jobs_max: u64,
 }
 

@@ -1,4 +1,4 @@
-//! `GET /healthz` and `GET /readyz` of the admin listener. They say the same as those of the API.
+//! `GET /healthz` and `GET /readyz` of the admin listener. They follow the same rules as those of the API.
 
 use std::sync::Arc;
 

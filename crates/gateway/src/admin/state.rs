@@ -12,6 +12,6 @@ pub(super) struct AdminState {
     pub(super) member: Arc<Member>,
     /// What the process needs to be ready.
     pub(super) requirements: Requirements,
-    /// Held by the scrape that runs. Others wait for it without a thread.
+    /// Held by the running scrape. Other scrapes wait for it without blocking a thread.
     pub(super) scrape: tokio::sync::Mutex<()>,
 }

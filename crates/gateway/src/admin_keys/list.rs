@@ -16,7 +16,7 @@ use crate::{
     json_response::Json, problem::Problem, query_parameters::Query, state::ApiState, store_call,
 };
 
-/// The memory of the keys of a store, as documents and parsed.
+/// The memory of all keys of a store, as documents and parsed.
 const BYTES_OF_ALL_KEYS: u64 = 16 * 1024 * 1024;
 
 /// Lists keys.
@@ -26,7 +26,7 @@ pub(crate) async fn get(
 ) -> Result<Response, Problem> {
     let request = list_query::parse(Query(query.as_deref()));
     required_keys(&state)?;
-    // A page reads all keys, so few are read at the same time.
+    // A page reads all keys, so few pages are read at the same time.
     let _permit = state.list_permit().await?;
     let _reserved = state.reserve_read(BYTES_OF_ALL_KEYS).await?;
     let stored = store_call::with_timeout(state.member.store.api_keys(None)).await?;

@@ -16,7 +16,7 @@ use crate::{
     tenant_name,
 };
 
-/// The version of a cursor's form, which is its first part.
+/// The version of the cursor's format. A cursor begins with it.
 const CURSOR_VERSION: &str = "1";
 
 /// Which keys a request asks for.
@@ -24,7 +24,7 @@ const CURSOR_VERSION: &str = "1";
 pub(super) struct ListRequest {
     pub(super) tenant: Option<TenantId>,
     pub(super) limit: usize,
-    /// The last key of the page before.
+    /// The last key of the previous page.
     pub(super) cursor: Option<KeyPosition>,
 }
 
@@ -56,7 +56,7 @@ impl KeyPosition {
         let created_at = TimeMs(parts.next()?.parse().ok()?);
         let id = ApiKeyId::parse(parts.next()?).ok()?;
         let position = Self { created_at, id };
-        // There is one text for each position.
+        // Other forms of the same position, such as numbers with leading zeros, are refused.
         (position.to_cursor() == text).then_some(position)
     }
 }
@@ -68,7 +68,7 @@ static TENANT: QueryParameter<TenantText> = QueryParameter {
 };
 static LIMIT: QueryParameter<WholeNumber> = list_limit("The most keys of the page.");
 static CURSOR: QueryParameter<Cursor<KeyPosition>> = cursor(
-    "The `next_cursor` of the page before.",
+    "The `next_cursor` of the previous page.",
     KeyPosition::of_cursor,
 );
 
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_is_read_back_and_no_other_text_is() {
+    fn a_cursor_is_read_back_and_other_texts_are_refused() {
         let position = KeyPosition {
             created_at: TimeMs(12),
             id: ApiKeyId::parse("key_0123456789abcDEF").expect("an id"),

@@ -14,7 +14,7 @@ pub(crate) use view::{ApiKeyList, CreatedApiKey};
 
 use crate::{auth::ValidKeys, problem::Problem, problem_code::ProblemCode, state::ApiState};
 
-/// The keys of this gateway. An error if it requires none.
+/// The keys of this gateway. An error if the gateway requires no keys.
 pub(crate) fn required_keys(state: &ApiState) -> Result<&ValidKeys, Problem> {
     state.keys.as_ref().ok_or_else(|| {
         let detail = "requests to this gateway need no API key, so a key would protect nothing; set FOREBAY_API_KEYS_FILE to a \

@@ -1,4 +1,4 @@
-//! `DELETE /v1/admin/keys/{key_id}`: revokes an API key. This gateway refuses it at once, and every other one within 5 s.
+//! `DELETE /v1/admin/keys/{key_id}`: revokes an API key. This gateway refuses the key at once, other gateways within 5 s.
 
 use std::sync::Arc;
 

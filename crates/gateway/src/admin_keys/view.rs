@@ -25,7 +25,7 @@ pub(crate) struct ApiKeyView<'a> {
     /// What the key is for.
     name: Option<&'a str>,
     created_at: String,
-    /// From when on the key is refused; null for never. A week later it is deleted.
+    /// When the key expires; null for never. A week later the key is deleted.
     expires_at: Option<String>,
     /// When the key was last used, up to a minute late; null for never.
     last_used_at: Option<String>,

@@ -39,7 +39,7 @@ pub enum ApiKeysFileError {
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
-    /// It is no regular file, it is too large, or a line is wrong. The text says what is allowed, and contains no key.
+    /// The path is no regular file, the file is too large, or a line is wrong. The text says what is allowed, and contains no key.
     #[error("{0}")]
     Invalid(String),
 }
@@ -54,7 +54,7 @@ pub struct ApiKeysFile {
 impl ApiKeysFile {
     /// Reads a file: `tenant:key` or `tenant:key:scope,scope` in each line. A key is 32 to 512 characters long, a scope `submit`,
     /// `read` or `admin`. Without scopes, a key may submit and read. A line `[tenant] requests=100/60 live=50` has the limits of a tenant:
-    /// the requests in a window of seconds that submit or retry a job, and the live jobs.
+    /// how many requests in a window of seconds may submit or retry a job or write a session, and how many jobs may be live.
     ///
     /// # Errors
     /// [`ApiKeysFileError`] if the file cannot be read, is no regular file, has more than 8 MiB or 10,000 keys, has no key, or has a
@@ -96,7 +96,7 @@ impl ApiKeysFile {
         Arc::clone(&self.content.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the file every two seconds, for as long as the future is polled. While the file is wrong, the earlier keys stay valid.
+    /// Reads the file every two seconds, for as long as the future is polled. While the file cannot be used, the earlier keys stay valid.
     pub(crate) async fn read_changes(self: Arc<Self>) {
         let mut reads = Reads::default();
         // Since when the file cannot be used, and when that was logged last.
@@ -132,7 +132,7 @@ impl ApiKeysFile {
 
     /// Reads the file. Returns the number of its keys if they are used from now on.
     async fn read_again(&self, reads: &mut Reads) -> Result<Option<usize>, ApiKeysFileError> {
-        // A read that hangs keeps its thread, so no other one is begun beside it.
+        // A read that hangs keeps its thread, so no second read is started beside it.
         let mut reading = reads.hanging.take().unwrap_or_else(|| {
             let path = self.path.clone();
             tokio::task::spawn_blocking(move || read(&path))
@@ -149,7 +149,7 @@ impl ApiKeysFile {
             return Ok(None);
         }
         let content = parse(&text)?;
-        reads.used();
+        reads.mark_used();
         let count = content.keys.len();
         *self.content.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(content);
         Ok(Some(count))
@@ -167,14 +167,14 @@ impl fmt::Debug for ApiKeysFile {
 struct Reads {
     /// A read that took longer than its time limit and has not ended.
     hanging: Option<JoinHandle<Result<String, ApiKeysFileError>>>,
-    /// The text of the keys in use. `None` at the start.
+    /// The hash of the text whose keys are in use. `None` at the start.
     used: Option<[u8; 32]>,
-    /// The text of the last read.
+    /// The hash of the text that was read last.
     last: Option<[u8; 32]>,
 }
 
 impl Reads {
-    /// Whether the text differs from that of the keys in use, and was read twice in a row.
+    /// Whether the text was read twice in a row, and its keys are not in use.
     fn is_new(&mut self, text: &str) -> bool {
         let hash = Some(Sha256::digest(text).into());
         let is_stable = self.last == hash;
@@ -182,8 +182,8 @@ impl Reads {
         is_stable && self.used != hash
     }
 
-    /// The text of the last read is in use now.
-    const fn used(&mut self) {
+    /// Records that the keys of the text that was read last are in use.
+    const fn mark_used(&mut self) {
         self.used = self.last;
     }
 }
@@ -199,7 +199,7 @@ fn read(path: &Path) -> Result<String, ApiKeysFileError> {
     if !metadata.is_file() {
         return Err(invalid("is not a regular file"));
     }
-    // A file that is mounted into a container stays when another one takes its name outside.
+    // A file that is mounted into a container stays there when another file takes its name outside. Then it has no name left.
     if metadata.nlink() == 0 {
         return Err(invalid(
             "was replaced outside of this container, which still has the old file; write into the file instead, or mount its folder",
@@ -213,7 +213,7 @@ fn read(path: &Path) -> Result<String, ApiKeysFileError> {
     String::from_utf8(bytes).map_err(|_| invalid("must be text in UTF-8"))
 }
 
-/// Opens the file. To open a pipe would otherwise wait for another process.
+/// Opens the file without blocking. Otherwise, opening a pipe would wait for another process.
 fn open(path: &Path) -> io::Result<File> {
     let non_blocking = OFlags::NONBLOCK.bits().cast_signed();
     let mut options = OpenOptions::new();
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_is_refused_and_not_waited_for() {
+    fn a_pipe_is_refused_at_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&path).status();

@@ -29,7 +29,7 @@ pub(crate) enum Access {
 }
 
 impl Access {
-    /// Who may use a route. A route that is not listed needs a key.
+    /// Who may use a route. A route that is not named here needs the scope `read` or `submit`, and an unknown path any valid key.
     pub(crate) fn of(method: &Method, route: Option<&str>) -> Self {
         let is_read = method.is_safe();
         match route {
@@ -145,7 +145,7 @@ impl Refusal {
             Self::MissingScope(scopes) => {
                 let names = scopes.iter().map(|scope| scope.as_str());
                 let names = names.collect::<Vec<_>>().join(" or ");
-                // The challenge names one scope, because its list means that all are required.
+                // The challenge names one scope, because a list of scopes would mean that all are required.
                 let first = scopes.first().map_or("", |scope| scope.as_str());
                 (
                     ProblemCode::InsufficientScope,

@@ -13,7 +13,7 @@ use super::{
 #[derive(Clone)]
 pub(crate) struct Caller {
     tenant: TenantId,
-    /// The key; `None` without keys.
+    /// `None` if the gateway requires no keys.
     key: Option<CallerKey>,
     scopes: Scopes,
 }

@@ -20,9 +20,9 @@ impl KeyUses {
         }
     }
 
-    /// The key is used now.
+    /// Records that the key is used now.
     pub(super) fn used(&self, now: TimeMs) {
-        // The clock never goes back, and a later request may be a moment earlier here: the difference does not matter.
+        // Two requests may store their times in the wrong order. These times differ so little that this does not matter.
         self.last_ms.store(now.0, Ordering::Relaxed);
     }
 
@@ -32,7 +32,7 @@ impl KeyUses {
         (last_ms > self.recorded_ms.load(Ordering::Relaxed)).then_some(TimeMs(last_ms))
     }
 
-    /// The store has this use.
+    /// Records that the store has this use.
     pub(super) fn set_recorded(&self, at: TimeMs) {
         self.recorded_ms.store(at.0, Ordering::Relaxed);
     }

@@ -16,7 +16,7 @@ const KEY_CHARS_MAX: usize = 512;
 /// The most keys of a file.
 const KEYS_MAX: usize = 10_000;
 
-/// What a file has.
+/// The content of a file of keys.
 #[derive(Default)]
 pub(super) struct KeysFile {
     pub(super) keys: ApiKeys,

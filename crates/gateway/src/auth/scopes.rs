@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Scope {
-    /// Submit and cancel jobs, and delete sessions.
+    /// Submit, cancel, retry and delete jobs; write, change and delete sessions.
     Submit,
     /// Read jobs, sessions and the tenant's own counts.
     Read,
-    /// Read the providers and the counts of all tenants; make, list and revoke API keys.
+    /// Read the providers and the counts of all tenants; make, list and revoke API keys; show and set the limits of tenants.
     Admin,
 }
 

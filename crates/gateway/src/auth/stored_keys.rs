@@ -1,8 +1,8 @@
 //! The keys of the store, held in memory: a request costs no call of the store.
 //!
-//! A task reads the version of the set every two seconds and loads the keys when it has changed. So a key that was revoked at another
-//! gateway is refused within 5 s. While the store does not respond, the last known keys stay valid. `key_uses` records when keys
-//! were used.
+//! A task reads the version of the set of keys every two seconds, and loads the keys when the version has changed. So a key
+//! that was revoked at another gateway is refused within 5 s. While the store does not respond, the last known
+//! keys stay valid. `key_uses` records when keys were used.
 
 use std::{
     collections::HashMap,
@@ -38,7 +38,7 @@ pub(super) enum FoundKey {
     Caller(Caller),
     /// No key that is valid now has this text.
     Unknown,
-    /// The keys were not read yet, so this is not known.
+    /// The keys were not read yet, so one of them may have this text.
     NotRead,
 }
 
@@ -199,7 +199,7 @@ impl StoredKeys {
             let known_uses = uses.get(&key.id).map(|uses| Arc::clone(uses));
             let uses = known_uses.unwrap_or_else(|| Arc::new(KeyUses::recorded(last_used_at)));
             let Some(hash) = KeyHash::of_hex(&key.sha256) else {
-                tracing::error!(refused_key_id = %key.id, "an API key of the store is refused, because its hash has not 64 hexadecimal digits");
+                tracing::error!(refused_key_id = %key.id, "an API key of the store is refused, because its hash does not have 64 hexadecimal digits");
                 continue;
             };
             let loaded = load(key, hash, uses);
@@ -216,7 +216,7 @@ impl StoredKeys {
         Ok(())
     }
 
-    /// Records the uses since the last record. Returns whether there were any and the store has them.
+    /// Records the uses since the last record. Returns whether there were any uses, and the store has them now.
     pub(crate) async fn record_uses(&self) -> bool {
         let Some(keys) = self.loaded() else {
             return false;
@@ -243,7 +243,7 @@ impl StoredKeys {
         !new_uses.is_empty()
     }
 
-    /// Deletes keys that expired long ago, so that they do not use up the number of keys of a store.
+    /// Deletes keys that expired long ago, so that they do not count against the limit on the keys of a store.
     async fn delete_expired(&self) {
         let Some(keys) = self.loaded() else {
             return;

@@ -16,14 +16,14 @@ const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 /// publishes this pattern, and it decides which values are accepted.
 pub(crate) const KEY_PATTERN: &str =
     r#"^([!#-~]([ -~]{0,253}[!-~])?|"([ !#-\[\]-~]|\\["\\]){1,255}")$"#;
-/// The same in words.
+/// The same rule in words.
 pub(crate) const KEY_ALLOWED: &str = "1 to 255 printable ASCII characters that begin with no quote, or a quoted string \
                                       (RFC 9651) of 1 to 255 of them";
 
 static FORM: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(KEY_PATTERN).ok());
 
-/// The request's key; `None` if there is no such header. The draft requires a quoted string, but most clients send the text without
-/// quotes. Both forms are accepted and mean the same key.
+/// The request's key; `None` if there is no such header. The draft of the header's standard requires a quoted string, but most clients
+/// send the text without quotes. Both forms are accepted and mean the same key.
 pub(crate) fn parse_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(&HEADER).iter();
     let Some(value) = values.next() else {

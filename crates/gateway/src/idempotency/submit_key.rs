@@ -19,7 +19,7 @@ use crate::{
 
 /// How long a key is kept, in milliseconds: 24 hours.
 pub(crate) const KEY_TTL_MS: u64 = 24 * 3_600_000;
-/// How long a key is kept whose job was refused, in milliseconds.
+/// How long the key of a refused job is kept, in milliseconds.
 const REFUSED_KEY_TTL_MS: u64 = 60_000;
 /// After this many replacements by other requests, a submit is refused.
 const ATTEMPTS_MAX: u32 = 5;
@@ -29,7 +29,7 @@ pub(crate) struct SubmitKey<'a> {
     state: &'a ApiState,
     caller: &'a Caller,
     key: String,
-    /// The entry of a key that this submit sets.
+    /// The entry of the key if this submit sets it.
     entry: IdempotencyEntry,
 }
 
@@ -117,7 +117,7 @@ impl<'a> SubmitKey<'a> {
             if !found.refused {
                 return Ok(KeyClaim::Shared(found));
             }
-            // The request that set the key has given up. The first of the others that replaces the entry takes over.
+            // The request that set the key has released it. Of the other requests, the first that replaces the entry gets the key.
             let next = found.revised(false);
             if with_timeout(self.swap(&found, &next, KEY_TTL_MS)).await? {
                 return Ok(KeyClaim::Own(next));
@@ -127,7 +127,7 @@ impl<'a> SubmitKey<'a> {
         Err(Problem::new(ProblemCode::Overloaded, detail).retry_after(1))
     }
 
-    /// A full store accepts no key and no job, but shows those of earlier requests.
+    /// The claim in a full store, which accepts no key and no job, but still shows the jobs of earlier requests.
     async fn claim_in_full_store(&self) -> Result<KeyClaim, Problem> {
         self.state.admission.record_store_full(true);
         let admitted = self.admitted_job().await?;
@@ -182,7 +182,7 @@ impl<'a> SubmitKey<'a> {
             .await
     }
 
-    /// A key keeps its job's id until it lapses, also if the job was deleted. So a repeat does not make the job anew.
+    /// Refuses a submit whose job was deleted. The key keeps the job's id until the key lapses, so a repeat does not create the job again.
     async fn check_not_deleted(&self, found: &IdempotencyEntry) -> Result<(), Problem> {
         if self.state.is_job_deleted(found.job).await? {
             return Err(Problem::job_deleted());

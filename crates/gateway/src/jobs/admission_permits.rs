@@ -40,7 +40,7 @@ impl<'a> AdmissionPermits<'a> {
         change: LaneChange,
         time_limit: Duration,
     ) -> Result<Applied, LaneError> {
-        self.backlog.use_up();
+        self.backlog.begin_commit();
         let Some(mut live) = self.live.take() else {
             return state.member.lanes.apply(change, time_limit).await;
         };
@@ -57,7 +57,7 @@ impl<'a> AdmissionPermits<'a> {
             }
             applied
         };
-        // In a task of its own, so that the outcome is known also if the client goes away.
+        // Runs in a task of its own, so that the outcome becomes known even if the client disconnects.
         let context = task_context::current();
         let applying = tokio::spawn(task_context::scope(context, applying));
         let panicked = |_| LaneError::Store(StoreError::Unavailable(None));

@@ -44,12 +44,12 @@ use crate::{
 
 /// A valid submit, ready to be admitted under an id.
 pub(super) struct PreparedJob {
-    /// Boxed, because the future of a submit is moved several times.
+    /// Boxed, because the future of a submit is moved several times and should be small.
     pub(super) submission: Box<Submission>,
-    /// The model of the submit, of its session or of the gateway.
+    /// The model that the submit names, or else the default of its session or of the gateway.
     pub(super) model: String,
     pub(super) caller: Caller,
-    /// The turns that the job replaces, if it does.
+    /// The turns of the session that the job replaces; `None` if it replaces none.
     pub(super) replaces: Option<ReplacedTurns>,
     pub(super) traceparent: Option<String>,
     /// The store's time when the submit arrived.
@@ -61,7 +61,7 @@ pub(super) struct PreparedJob {
 }
 
 impl PreparedJob {
-    /// Takes a permit of the tenant and counts the job in the backlog, or returns why it is refused.
+    /// Takes a permit of the tenant and counts the job in the backlog, or returns why the job is refused.
     pub(super) async fn reserve<'a>(
         &self,
         state: &'a ApiState,
@@ -70,7 +70,7 @@ impl PreparedJob {
         AdmissionPermits::take(state, limited, &self.model).await
     }
 
-    /// Admits the job and answers 202. `keep_until` is set for a job with an idempotency key.
+    /// Admits the job and answers 202. The record of a job with an idempotency key is kept at least until `keep_until`.
     pub(super) async fn admit(
         self,
         state: &ApiState,
@@ -79,7 +79,7 @@ impl PreparedJob {
         permits: AdmissionPermits<'_>,
     ) -> Result<Accepted, AdmitError> {
         log_with(id);
-        // The request may have waited for its permits.
+        // The key may have been revoked while the request waited for its permits.
         state
             .check_valid(&self.caller)
             .map_err(|problem| AdmitError {
@@ -159,8 +159,8 @@ async fn existing_job(
 /// Why an admission failed.
 pub(super) struct AdmitError {
     pub(super) problem: Problem,
-    /// Whether the job was refused, by its session, by the store, or because too much else happens. Otherwise the job may have
-    /// been admitted.
+    /// Whether the job was certainly not admitted, for example because its session or the store is full. If this is `false`, the
+    /// job may have been admitted.
     pub(super) is_refusal: bool,
 }
 
@@ -237,7 +237,7 @@ impl Accepted {
     }
 }
 
-/// A job that was admitted now, by a change with this result.
+/// The response for a job that was admitted just now. `applied` is the result of its change.
 pub(super) fn accepted_new(
     state: &ApiState,
     caller: &Caller,
@@ -257,7 +257,7 @@ pub(super) fn accepted_new(
     Ok(Accepted::new(meta.id, false, response))
 }
 
-/// A job of the store.
+/// The response for a job that was read from the store.
 pub(super) fn accepted_job(
     state: &ApiState,
     caller: &Caller,
@@ -267,7 +267,7 @@ pub(super) fn accepted_job(
     log_with(id);
     let has_ended = matches!(job.state, JobState::Ended(_));
     let mut response = view::respond_job(state, caller, StatusCode::ACCEPTED, job)?;
-    // Clients expect the header also if the job has ended.
+    // Clients expect the header even if the job has ended.
     let headers = response.headers_mut();
     headers
         .entry(RETRY_AFTER)

@@ -40,13 +40,12 @@ pub(crate) async fn post(
     let change = LaneChange::cancel(record.meta.lane(), id);
     match state.member.lanes.apply(change, STORE_TIMEOUT).await {
         Ok(_) => tracing::debug!(job_id = %id, "job cancelled"),
-        // The job has ended after it was read. Its outcome decides below.
+        // The job has ended since it was read. It is read again below, and its status decides.
         Err(LaneError::Refused(Refused::Gone)) => {}
         Err(error) => return Err(lane_problem(&error)),
     }
     match ended_or_live(&state, caller.tenant(), id).await? {
-        // Success, even if another request cancelled the job. The client may be repeating a request whose response was
-        // lost.
+        // This is a success even if another request cancelled the job at the same moment.
         Found::Ended(Status::Cancelled) => {
             let job = state.read_job(caller.tenant(), id).await?;
             let job = job.ok_or_else(Problem::job_not_found)?;

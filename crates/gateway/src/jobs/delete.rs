@@ -20,7 +20,7 @@ pub(crate) async fn delete(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
     let id = job_id(path)?;
-    // This process may not be able to read the record, because a newer release wrote it. Then it removes nothing.
+    // If a newer release wrote the record and this process cannot read it, this call fails and nothing is removed.
     let found = state.find_job(caller.tenant(), id).await?;
     found.ok_or_else(Problem::job_not_found)?;
     let removal = state.member.store.remove_job(caller.tenant(), id);

@@ -10,11 +10,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::state::ApiState;
 
-/// How often a request reads its job although no notice has come. Notices can be lost.
+/// How often a request reads its job although no notice has arrived, because notices can be lost.
 const REREAD_EVERY: Duration = Duration::from_secs(30);
-/// How long a request waits for its subscription to notices. Without one, it reads its job at intervals.
+/// How long a request waits for its subscription to notices. Without a subscription, it reads its job at intervals.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_millis(500);
-/// The interval before the first read without notices. Each further interval is twice as long, up to the longest.
+/// The interval before the first read without notices. Each further interval is twice as long, up to [`INTERVAL_MAX`].
 const INTERVAL_MIN: Duration = Duration::from_millis(250);
 const INTERVAL_MAX: Duration = Duration::from_secs(4);
 
@@ -29,8 +29,8 @@ pub(super) struct JobChanges<'a> {
 }
 
 impl<'a> JobChanges<'a> {
-    /// Subscribes to the notices of a job. The caller then reads the job. If it read the job first, it would miss the notice of
-    /// a job that ends between the two.
+    /// Subscribes to the notices of a job. The caller then reads the job. If it read the job before, it would miss the notice of
+    /// a job that ends between the read and the subscription.
     pub(super) async fn watch(state: &'a ApiState, job: JobId) -> Self {
         let mut changes = Self {
             state,
@@ -42,8 +42,8 @@ impl<'a> JobChanges<'a> {
         changes
     }
 
-    /// Waits until the job should be read again, at most until `deadline` or until the gateway stops. Returns whether it should be
-    /// read: many requests that end together must not all read their jobs.
+    /// Waits until the job should be read again, at most until `deadline` or until the gateway stops. Returns `false` if
+    /// the caller should not read the job: the gateway stops, or too many other requests read their jobs at this time.
     pub(super) async fn next(&mut self, deadline: Instant) -> bool {
         let stop = self.state.stop.clone();
         let waited = stop.run_until_cancelled(self.wait(deadline)).await;

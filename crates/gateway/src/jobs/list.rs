@@ -1,7 +1,7 @@
 //! `GET /v1/jobs`: lists the tenant's jobs in the order of their creation, in pages.
 //!
-//! The store lists positions. This module reads the jobs there, and shows those that the request asks for. A page ends after a
-//! bounded number of jobs, also if few of them are shown.
+//! The store lists positions. This module reads the jobs at these positions, and shows those that the request asks for. A page
+//! ends after a bounded number of reads, even if it shows few jobs.
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
@@ -28,13 +28,13 @@ use crate::{
     state::ApiState, store_call,
 };
 
-/// An outcome of more bytes is not in the list.
+/// A list leaves out outcomes of more bytes.
 const OUTCOME_BYTES_MAX: u64 = 4 * 1024;
 /// The memory of a listed job: its metadata and its outcome as text, parsed, and in the response.
 const BYTES_FOR_EACH_JOB: u64 = 128 * 1024;
 /// The most jobs that one page reads.
 const READ_MAX: usize = 500;
-/// After this time a page ends, also if it is short.
+/// After this time a page ends, even if it has few jobs.
 const TIME_MAX_FOR_PAGE: Duration = Duration::from_secs(2);
 /// How many jobs are read at the same time.
 const READ_AT_ONCE: usize = 8;
@@ -46,7 +46,7 @@ pub(crate) async fn get(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let request = list_query::parse(Query(query.as_deref()));
-    // A list reads up to 500 jobs, so few are read at the same time.
+    // A list reads up to 500 jobs, so few lists are read at the same time.
     let _permit = state.list_permit().await?;
     let jobs = u64::try_from(request.limit + READ_AT_ONCE).unwrap_or(u64::MAX);
     let reserved = state
@@ -64,7 +64,7 @@ pub(crate) async fn get(
     let (mut shown, mut read) = (Vec::new(), 0);
     let began = Instant::now();
     let next = 'pages: loop {
-        // Of many jobs that are read, few may be shown.
+        // A filter may leave only few of the jobs that are read.
         query.limit = if is_filtered {
             READ_MAX - read
         } else {
@@ -99,7 +99,7 @@ pub(crate) async fn get(
     Ok(response)
 }
 
-/// The times by the store's clock. Users see times of another clock if the system's clock was set.
+/// The requested times of creation by the store's clock. Users give times of the system's clock, which may have been set meanwhile.
 fn created(state: &ApiState, request: &ListRequest) -> RangeInclusive<TimeMs> {
     let now = state.member.store.now();
     let shown_now = state.member.store.to_utc(now);
@@ -115,7 +115,7 @@ fn created(state: &ApiState, request: &ListRequest) -> RangeInclusive<TimeMs> {
     first.unwrap_or_default()..=last.unwrap_or(TimeMs(TIME_MAX))
 }
 
-/// The last time with 14 digits.
+/// The latest time with 14 digits: the lists of the distributed store have times of 14 digits.
 const TIME_MAX: u64 = 99_999_999_999_999;
 
 async fn read_job(
@@ -127,7 +127,7 @@ async fn read_job(
     let found = store.find_job(&query.tenant, position.job, OUTCOME_BYTES_MAX);
     match store_call::within_timeout(found).await {
         Ok(found) => Ok((position, found)),
-        // One record that this release cannot read, for example of a newer one, must not hide all others.
+        // One record that this release cannot read, for example because a newer release wrote it, must not hide all others.
         Err(error) if !error.is_transient() => {
             tracing::warn!(job_id = %position.job, %error, "a job is left out of a list, because its record is unreadable");
             Ok((position, None))

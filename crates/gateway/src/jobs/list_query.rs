@@ -23,7 +23,7 @@ const STATUSES: [Status; 6] = [
     Status::Cancelled,
     Status::Expired,
 ];
-/// The version of a cursor's form, which is its first part.
+/// The version of the cursor's format. A cursor begins with it.
 const CURSOR_VERSION: &str = "1";
 
 /// Which jobs a request asks for.
@@ -32,9 +32,9 @@ pub(super) struct ListRequest {
     pub(super) session: Option<SessionId>,
     /// Empty for all.
     pub(super) statuses: Vec<Status>,
-    /// As the user sees times.
+    /// By the system's clock, as users see times.
     pub(super) created_after: Option<TimeMs>,
-    /// As the user sees times.
+    /// By the system's clock, as users see times.
     pub(super) created_before: Option<TimeMs>,
     pub(super) is_oldest_first: bool,
     pub(super) limit: usize,
@@ -65,7 +65,7 @@ static ORDER: QueryParameter<Order> =
     order("`asc` begins with the oldest job, `desc` with the newest.");
 static LIMIT: QueryParameter<WholeNumber> = list_limit("The most jobs of the page.");
 static CURSOR: QueryParameter<Cursor<ListPosition>> = cursor(
-    "The `next_cursor` of the page before, with the same other parameters.",
+    "The `next_cursor` of the previous page. The other parameters should be the same.",
     read_cursor,
 );
 
@@ -112,7 +112,7 @@ impl ValueKind for SessionText {
     }
 }
 
-/// One or more statuses, with commas.
+/// One or more statuses, separated by commas.
 struct Statuses;
 
 impl Statuses {
@@ -130,7 +130,10 @@ impl ValueKind for Statuses {
     }
 
     fn allowed(&self) -> String {
-        format!("must be one or more of {}, with commas", Self::names(", "))
+        format!(
+            "must be one or more of {}, separated by commas",
+            Self::names(", ")
+        )
     }
 
     fn schema(&self) -> Value {
@@ -153,7 +156,7 @@ fn read_cursor(text: &str) -> Option<ListPosition> {
     let created_at = TimeMs(parts.next()?.parse().ok()?);
     let job = JobId::parse(parts.next()?).ok()?;
     let position = ListPosition { created_at, job };
-    // There is one text for each position.
+    // Other forms of the same position, such as numbers with leading zeros, are refused.
     (write_cursor(position) == text).then_some(position)
 }
 
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_is_read_back_and_no_other_text_is() {
+    fn a_cursor_is_read_back_and_other_texts_are_refused() {
         let position = ListPosition {
             created_at: TimeMs(12),
             job: JobId::fresh(&TenantId::default(), None),

@@ -1,7 +1,7 @@
 //! The position of a live job in the queue, and the time until it has probably ended.
 //!
-//! The time comes from how jobs of the class have run in the last seconds: they ended at some rate, and by Little's law they ran for
-//! as long as that rate needs to end the jobs that run. Jobs of a class start about in the order of their submits.
+//! The time is estimated from the jobs of the class in the last seconds. By Little's law, their mean run time is the number of running
+//! jobs divided by the rate at which jobs ended. Jobs of a class start about in the order of their submits.
 
 use forebay_runtime::gauge::Gauge;
 use forebay_shared::{
@@ -18,7 +18,7 @@ use crate::{auth::Caller, retry_after::pause_s};
 
 /// The longest expected time, in seconds: one day.
 const ETA_S_MAX: f64 = 86_400.0;
-/// A job that runs for longer than most is expected to run for this part of its time more.
+/// A running job is expected to run on for at least this fraction of the time that it has run.
 const OVERDUE_PART: f64 = 0.25;
 
 /// What is ahead of a live job.
@@ -26,8 +26,8 @@ const OVERDUE_PART: f64 = 0.25;
 pub(crate) struct QueuePosition {
     /// How many jobs of the session come first. 0 for a job without a session.
     ahead_in_session: usize,
-    /// About how many jobs of the class are ready to run and come first: of the own tenant, or of all for a key with the scope `admin`
-    /// and without keys. Null while the session waits for its provider.
+    /// About how many ready jobs of the class come first. With an API key without the scope `admin`, only jobs of the key's tenant
+    /// count. Null while the session waits for its provider.
     ahead_in_class: Option<u64>,
     /// In how many seconds the job has probably ended. Null if no job of the class has ended in the last seconds, and while the
     /// session waits for its provider.
@@ -38,15 +38,15 @@ pub(crate) struct QueuePosition {
 /// How the jobs of a class have run in the last seconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ClassSpeed {
-    /// The heads that a worker could run now.
+    /// How many heads a worker could run now.
     ready: f64,
-    /// When the oldest job that no worker has claimed was accepted.
+    /// When the oldest unclaimed job was accepted.
     oldest_waiting: Option<TimeMs>,
-    /// How many jobs have ended in a second. 0 if none has.
+    /// The rate at which jobs ended, in jobs per second. 0 if none has ended lately.
     ended_per_s: f64,
-    /// How long jobs run, in seconds.
+    /// The mean run time of a job, in seconds.
     run_s: f64,
-    /// The part of the ready jobs that the caller may know of.
+    /// The fraction of the ready jobs that the caller may know of: its tenant's jobs, or all.
     shown_part: f64,
 }
 
@@ -75,7 +75,7 @@ impl ClassSpeed {
         }
     }
 
-    /// About how many ready jobs were accepted before this time. They were accepted evenly since the oldest one.
+    /// About how many ready jobs were accepted before this time, if they were accepted evenly since the oldest one.
     fn ahead_of(&self, accepted_at: TimeMs, now: TimeMs) -> f64 {
         let Some(oldest) = self.oldest_waiting else {
             return 0.0;
@@ -88,14 +88,14 @@ impl ClassSpeed {
         self.ready * part.min(1.0)
     }
 
-    /// How long so many ready jobs take to start, in seconds.
+    /// How long this many ready jobs take to start, in seconds.
     fn wait_s(&self, jobs: f64) -> f64 {
         jobs / self.ended_per_s
     }
 }
 
 impl QueuePosition {
-    /// The position of a job that is admitted now, behind so many jobs of its lane. `head` is the first of them.
+    /// The position of a job that is admitted now, behind `ahead` jobs of its lane. `head` is the head of the lane.
     pub(super) fn of_new(
         meta: &JobMeta,
         ahead: usize,
@@ -125,7 +125,7 @@ impl QueuePosition {
                 head: &job.head,
                 ready_ahead: match job.ahead {
                     0 => speed.ahead_of(meta.admitted_at(), now),
-                    // The job becomes ready when those of its session have ended, and then others were ready before it.
+                    // The job becomes ready only once the earlier jobs of its session have ended. All jobs that are ready now come first.
                     _ => speed.ready,
                 },
             };
@@ -134,14 +134,14 @@ impl QueuePosition {
         Self::until_expiry(position, meta, now)
     }
 
-    /// A job ends at the latest when it expires.
+    /// Shortens the expected time to the time until the job expires.
     fn until_expiry(mut self, meta: &JobMeta, now: TimeMs) -> Self {
         let left_s = seconds(meta.expires_at.since_ms(now));
         self.eta_s = self.eta_s.map(|eta_s| eta_s.min(left_s));
         self
     }
 
-    /// When to ask for the job again, in seconds: when it has probably ended. If that is unknown, its age decides ([`pause_s`]).
+    /// In how many seconds to ask for the job again: when it has probably ended. If that is unknown, its age decides ([`pause_s`]).
     pub(super) fn poll_after_s(&self, age_ms: u64) -> u64 {
         pause_s(self.eta_s, age_ms)
     }
@@ -161,12 +161,12 @@ impl Waiting<'_> {
     fn position(&self, speed: &ClassSpeed, now: TimeMs) -> QueuePosition {
         let ahead = self.ahead as f64;
         let pause_s = match &self.head.state {
-            // When the provider may be called again is not known.
+            // It is not known when the provider may be called again.
             State::Deferred(_) => None,
             State::Queued { not_before } => {
                 Some(not_before.map_or(0.0, |at| seconds(at.since_ms(now))))
             }
-            // The head does not wait for a worker, and has run for a while.
+            // `lane_s` counts a wait and a full run for each job ahead, but the head no longer waits and has run for a while.
             State::Running { .. } => {
                 let left_s = run_left_s(self.head.running_since, speed, now);
                 Some(left_s - speed.run_s - speed.wait_s(speed.ready))
@@ -184,14 +184,14 @@ impl Waiting<'_> {
 }
 
 impl ClassSpeed {
-    /// A time as it is shown, in tenths of a second. `None` if no job has ended lately.
+    /// The expected time as it is shown: in seconds, rounded to tenths. `None` if no job has ended lately.
     fn eta_s(&self, expected_s: f64) -> Option<f64> {
         let is_known = self.ended_per_s > 0.0;
         is_known.then(|| (expected_s.clamp(0.0, ETA_S_MAX) * 10.0).round() / 10.0)
     }
 }
 
-/// How long a job that has run since then will probably run on, in seconds.
+/// How long a job that has run since `running_since` will probably run on, in seconds.
 fn run_left_s(running_since: Option<TimeMs>, speed: &ClassSpeed, now: TimeMs) -> f64 {
     let run_s = seconds(running_since.map_or(0, |at| now.since_ms(at)));
     (speed.run_s - run_s).max(run_s * OVERDUE_PART)
@@ -281,7 +281,7 @@ mod tests {
         };
         assert_eq!(position, expected);
         assert_eq!(of_new(2, &READY, &SPEED, 86_400_000).eta_s, Some(39.0));
-        // A job that expires before ends then.
+        // A job that expires earlier ends when it expires.
         assert_eq!(of_new(2, &READY, &SPEED, 5_000).eta_s, Some(5.0));
         // A tenant sees its own jobs only, and waits for all.
         let speed = ClassSpeed {
@@ -301,7 +301,7 @@ mod tests {
             worker: ProcessId::fresh("w"),
             until: TimeMs(90_000),
         };
-        // The rest of the run, then a wait and a run of its own. A run that takes longer than most goes on for a quarter of its time.
+        // The rest of the head's run, then the job's own wait and run. A run of 8 s is expected to last 2 s more.
         for (ran_ms, left_s) in [(0, 3.0), (1_000, 2.0), (8_000, 2.0)] {
             let since = TimeMs(NOW.0 - ran_ms);
             let position = behind(1, &running, Some(since), &SPEED, 86_400_000);

@@ -1,5 +1,6 @@
 //! Checks `replace_from_turn` when a job is submitted, so that a wrong number is refused at once. The worker and the commit of the
-//! reply check it again, because jobs before this one may change the session. A retry checks that the session is as it was.
+//! reply check it again, because jobs before this one may change the session. A retry checks that the session has the same turns as
+//! at the submit.
 
 use forebay_shared::{
     document::UnknownFields,
@@ -16,7 +17,7 @@ use crate::{
 /// The turns that a submit replaces; `None` if it replaces none.
 ///
 /// # Errors
-/// The problem of a submit that names a turn that the session does not have.
+/// The session has no turn with this number.
 pub(super) async fn of_submit(
     state: &ApiState,
     tenant: &TenantId,
@@ -36,7 +37,7 @@ pub(super) async fn of_submit(
     })
 }
 
-/// Checks that the session of a job that replaces turns has no other turns than at the submit.
+/// If the job replaces turns, checks that its session has the same turns as at the submit.
 pub(super) async fn check_retry(state: &ApiState, meta: &JobMeta) -> Result<(), Problem> {
     let (Some(replaces), Some(session)) = (&meta.replaces, &meta.session) else {
         return Ok(());
@@ -50,8 +51,7 @@ pub(super) async fn check_retry(state: &ApiState, meta: &JobMeta) -> Result<(), 
     if info.is_some_and(is_same) {
         return Ok(());
     }
-    let detail =
-        "the job replaces turns, and its session has other turns since its submit; submit it again";
+    let detail = "the job replaces turns, and the turns of its session have changed since the submit; submit it again";
     Err(Problem::new(ProblemCode::SessionChanged, detail))
 }
 
@@ -65,8 +65,8 @@ async fn info(
     store_call::with_timeout(read).await
 }
 
-/// Whether the session may have a turn of this number. Of a session that is not small, only its first and its next number are
-/// compared.
+/// Whether the session may have a turn of this number. For a session that is not small, only the range of its
+/// numbers is checked.
 fn may_have(info: &SessionInfo, number: u64) -> bool {
     match &info.turns {
         Some(turns) => turns.iter().any(|turn| turn.number == number),

@@ -1,7 +1,7 @@
 //! `POST /v1/jobs/{id}/retry`: runs a job again that failed, was cancelled or has expired. It keeps its id, its request and its
 //! idempotency key, and enters its session at the end.
 //!
-//! The record of an ended job contains its request as long as it is kept, so nothing else has to be stored for this.
+//! The record of an ended job contains its request as long as it is kept, so nothing else has to be stored for a retry.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(crate) async fn post(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = job_id(path)?;
-    let record = unsuccessful(&state, caller.tenant(), id).await?;
+    let record = read_to_retry(&state, caller.tenant(), id).await?;
     let JobState::Ended(outcome) = &record.state else {
         let detail = "the job has not ended";
         return Err(Problem::new(ProblemCode::JobLive, detail));
@@ -74,7 +74,7 @@ pub(crate) async fn post(
 }
 
 /// Reads a job. The large reply of a completed job is not read, because it would need memory.
-async fn unsuccessful(
+async fn read_to_retry(
     state: &ApiState,
     tenant: &TenantId,
     id: JobId,

@@ -60,7 +60,7 @@ pub(crate) async fn post(
     Ok(response)
 }
 
-/// The response to a submit with a wait whose job has ended already: a repeated submit.
+/// The response to a submit that asks for a wait, and whose job has ended already. Only a repeated submit gets it.
 fn already_ended(accepted: Accepted, wait_time: WaitTime) -> Response {
     let mut response = accepted.response;
     *response.status_mut() = StatusCode::OK;
@@ -105,7 +105,7 @@ async fn wait_for_end(
     newest
 }
 
-/// Accepts a job, or finds the one of an earlier request.
+/// Accepts a job, or finds the job of an earlier request with the same key.
 async fn submit(
     state: &ApiState,
     caller: &Caller,
@@ -134,7 +134,7 @@ async fn submit(
     let key = key.flatten();
     let new_id = JobId::fresh(caller.tenant(), submission.session.as_ref());
     task_context::update(|context| context.session.clone_from(&submission.session));
-    // An interrupt moves the inputs of the waiting jobs into the session, and they may be large.
+    // An interrupt moves the inputs of the waiting jobs into the session, and these inputs may be large.
     let is_large = body.is_long_work() || submission.if_busy == IfBusy::Interrupt;
     let now = state.member.store.now();
     let key = key.map(|key| SubmitKey::new(state, caller, key, &body, new_id, now));
@@ -142,7 +142,7 @@ async fn submit(
     let OfSession { model, replaces } = match of_session(state, caller, &submission).await {
         Ok(of_session) => of_session,
         Err(refusal) => {
-            // A repeated submit gets its job, also if its session has changed since.
+            // A repeated submit gets its job even if the session has changed since.
             let Some(key) = key else { return Err(refusal) };
             let job = Box::pin(key.admitted_job()).await?.ok_or(refusal)?;
             return Ok((accepted_job(state, caller, *job)?.replayed(), wait_time));
@@ -194,7 +194,7 @@ async fn of_session(
     })
 }
 
-/// The model of a submit that names none: the default of its session, or else that of the gateway.
+/// The model of a submit that names none: the default of its session, or else the default of the gateway.
 async fn default_model(
     state: &ApiState,
     caller: &Caller,
@@ -241,7 +241,7 @@ async fn submit_with_key(
             if !is_own {
                 key.keep(entry).await;
             }
-            // The owner of the key has made this job, also under the id of an earlier request that was refused.
+            // The owner of the key has admitted the job itself, even if the id comes from an earlier request that was refused.
             Ok(if is_own || id == new_id {
                 accepted
             } else {

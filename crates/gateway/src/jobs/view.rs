@@ -45,7 +45,7 @@ pub(crate) struct JobView<'a> {
     priority: Class,
     #[schemars(extend("format" = "date-time"))]
     created_at: String,
-    /// When the job was last retried, if it was. All that follows is about the time since then.
+    /// When the job was last retried, if it was. The fields below are about the time since then.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     retried_at: Option<String>,
@@ -160,7 +160,7 @@ impl<'a> JobView<'a> {
         }
     }
 
-    /// A job in the store. `position` is that of a live job.
+    /// A job in the store. `position` is its position in the queue if it is live.
     pub(super) fn stored(
         record: &'a JobRecord,
         position: Option<QueuePosition>,
@@ -233,7 +233,7 @@ pub(super) fn new_job(
     })
 }
 
-/// The JSON of a job in the store. `position` is that of a live job.
+/// The JSON of a job in the store. `position` is its position in the queue if it is live.
 fn stored_job(
     record: &JobRecord,
     position: Option<QueuePosition>,
@@ -256,7 +256,7 @@ pub(super) fn position_of(
     Some(QueuePosition::of(&record.meta, live, &speed, now))
 }
 
-/// A response with a job's JSON.
+/// A response with this JSON.
 pub(super) fn respond(status: StatusCode, json: Vec<u8>) -> Response {
     let mut response = (status, json).into_response();
     let json_type = HeaderValue::from_static("application/json");
@@ -264,8 +264,8 @@ pub(super) fn respond(status: StatusCode, json: Vec<u8>) -> Response {
     response
 }
 
-/// A response with a job of the store, and when to ask for it again if it is live. Its memory stays reserved until the response is
-/// written.
+/// The response that shows a job of the store. For a live job, `Retry-After` says when to ask again. The memory of the job stays
+/// reserved until the response is written.
 pub(super) fn respond_job(
     state: &ApiState,
     caller: &Caller,

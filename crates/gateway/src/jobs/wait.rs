@@ -31,7 +31,8 @@ pub(super) struct WaitTime {
     pub(super) seconds: u64,
     /// Whether the header `Prefer` asked for the wait. Then the response confirms it in `Preference-Applied`.
     pub(super) from_prefer_header: bool,
-    /// Whether the header `Prefer` has `respond-async`: after the wait, a submit is to be answered with 202. It is in any case.
+    /// Whether the header `Prefer` has `respond-async`, which asks for 202 if the job is still live after the wait. A submit gets 202
+    /// then in any case.
     pub(super) is_async_preferred: bool,
 }
 
@@ -76,7 +77,7 @@ fn preferences(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     texts.flat_map(split_unquoted)
 }
 
-/// Splits a text at its commas that are not in a quoted string.
+/// Splits a text at the commas outside of quoted strings.
 fn split_unquoted(text: &str) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     text.split(move |character| {
@@ -118,14 +119,14 @@ impl WaitTime {
         }
     }
 
-    /// Confirms the preference for a wait, after the wait or without one of 0 s.
+    /// Confirms the preference for a wait. Called after the wait; a wait of 0 s is over at once.
     pub(super) fn confirm_wait(self, response: &mut Response) {
         if self.from_prefer_header {
             confirm(&format!("wait={}", self.seconds), response);
         }
     }
 
-    /// Confirms the preference for an answer before the end of the job.
+    /// Confirms the preference `respond-async` in a response with 202.
     pub(super) fn confirm_async(self, response: &mut Response) {
         if self.is_async_preferred && response.status() == StatusCode::ACCEPTED {
             confirm("respond-async", response);

@@ -11,24 +11,25 @@ use serde_json::Value;
 
 use crate::{problem::Problem, validation::BodySchema};
 
-/// The limits of a tenant. One that is null or missing does not apply.
+/// The limits of a tenant. A limit that is null or missing does not apply.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LimitsBody {
     /// The most requests in a window of time that submit or retry a job, or write or fork a session.
     requests: Option<RequestsBody>,
-    /// The most jobs that live at the same time.
+    /// The most jobs that may be live at the same time.
     live_jobs: Option<LiveJobsBody>,
 }
 
-// JSON Schema counts `5.0` as the integer 5, so the numbers are read as floats. They have at most 30 bits.
+// JSON Schema counts `5.0` as the integer 5, so the numbers are read as floats. These hold the numbers exactly, which have
+// at most 30 bits.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RequestsBody {
     /// The most requests.
     #[schemars(with = "u32", range(min = 1, max = QUOTA_MAX))]
     quota: f64,
-    /// The length of the window in seconds. It begins with its first request.
+    /// The length of the window in seconds. A window begins with its first request.
     #[schemars(with = "u32", range(min = 1, max = WINDOW_S_MAX))]
     window_s: f64,
 }

@@ -1,6 +1,6 @@
 //! The handlers of `/v1/admin/tenants/{tenant}/limits`: show, set and remove the limits of a tenant.
 //!
-//! Limits that are set here win over those of the keys file. `tenant_limits` applies them.
+//! Limits that are set here take precedence over those of the keys file. `tenant_limits` applies them.
 
 mod body;
 mod view;
@@ -68,7 +68,7 @@ pub(crate) async fn put(
     let validated = state.bodies.validate(&mut body, described, faults, parse);
     let (limits, memory) = validated.await?;
     drop((body, memory));
-    // Without a tenant, the request has a fault.
+    // A request without a valid tenant has a fault, so it was refused above.
     let tenant = tenant.ok_or_else(not_found)?;
     required_keys(&state)?;
     let set = state.member.store.set_tenant_limits(&tenant, Some(&limits));
@@ -98,7 +98,7 @@ pub(crate) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// This gateway applies the change at once. The others read it within two seconds.
+/// Applies the change at this gateway at once. Other gateways read the limits every two seconds.
 async fn apply(state: &ApiState) {
     if let Some(limiter) = &state.limiter {
         limiter.read_stored().await;

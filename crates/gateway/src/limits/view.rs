@@ -4,16 +4,16 @@ use forebay_shared::{ids::TenantId, tenant_limit::TenantLimits};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// The limits of a tenant. One that is null does not apply.
+/// The limits of a tenant. A limit that is null does not apply.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "TenantLimits")]
 pub(crate) struct LimitsView {
     tenant: TenantId,
     /// The most requests in a window of time that submit or retry a job, or write or fork a session.
     requests: Option<RequestsView>,
-    /// The most jobs that live at the same time.
+    /// The most jobs that may be live at the same time.
     live_jobs: Option<LiveJobsView>,
-    /// Where they are set: `api` or `keys_file`.
+    /// Where the limits are set: `api` or `keys_file`.
     #[schemars(extend("enum" = ["api", "keys_file"]))]
     source: &'static str,
 }

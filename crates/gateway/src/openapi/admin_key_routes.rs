@@ -14,8 +14,8 @@ use crate::{
 const HEADERS: [&str; 1] = ["X-Request-Id"];
 
 pub(crate) fn create_key(generator: &mut SchemaGenerator) -> Operation {
-    let description = "Makes an API key for a tenant and shows it once: the store has only its hash. This gateway accepts it at \
-                       once, every other one within 5 s.";
+    let description = "Makes an API key for a tenant and shows it once: the store has only its hash. This gateway accepts the key \
+                       at once, other gateways within 5 s.";
     Operation::new("createApiKey", "keys", "Make an API key", description)
         .body(
             "The key to make, as JSON in UTF-8 without compression.",
@@ -48,7 +48,7 @@ pub(crate) fn list_keys(generator: &mut SchemaGenerator) -> Operation {
 }
 
 pub(crate) fn revoke_key(_: &mut SchemaGenerator) -> Operation {
-    let description = "Deletes an API key of the store. This gateway refuses it at once, every other one within 5 s.";
+    let description = "Deletes an API key of the store. This gateway refuses the key at once, other gateways within 5 s.";
     Operation::new("revokeApiKey", "keys", "Revoke an API key", description)
         .parameter(
             "key_id",

@@ -23,7 +23,7 @@ pub(super) const OF_EVERY_ROUTE: [ProblemCode; 10] = [
     ProblemCode::Overloaded,
 ];
 
-/// The error responses of these problems, by status. Each lists the codes that it may have.
+/// The error responses of these problems, by status. Each response lists the codes that it may have.
 pub(super) fn of_problems(codes: &[ProblemCode]) -> BTreeMap<String, Value> {
     let mut by_status: BTreeMap<String, Vec<ProblemCode>> = BTreeMap::new();
     for code in codes {
@@ -118,12 +118,12 @@ pub(super) fn header_components() -> Value {
         ),
         "RateLimit-Policy": header(
             "The limits of the tenant (draft-ietf-httpapi-ratelimit-headers-11): `requests`, with the quota `q` and the window of `w` \
-             seconds, and `live`, the live jobs. Absent if the tenant has none.",
+             seconds, and `live`, the live jobs. Absent if the tenant has no limits.",
             json!({"type": "string"}),
         ),
         "RateLimit": header(
-            "What remains of these limits: `r`, and for `requests` the seconds `t` until the window ends. Other gateways may have used \
-             more of it meanwhile.",
+            "What remains of the limits in `RateLimit-Policy`: `r`, and for `requests` the seconds `t` until the window ends. Other \
+             gateways may have used more meanwhile.",
             json!({"type": "string"}),
         ),
         "ETag": header("The version of the content.", json!({"type": "string"})),

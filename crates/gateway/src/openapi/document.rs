@@ -10,10 +10,10 @@ use crate::{
     settings::GatewaySettings, tenant_limits::is_limited, validation::schema,
 };
 
-/// The description of a route, made when the document is made.
+/// Describes a route. Called when the document is made.
 pub(crate) type Describe = fn(&mut schemars::SchemaGenerator) -> Operation;
 
-/// The document for these routes: the method in lower case, the path, the description.
+/// The document for these routes. A route is its method in lower case, its path and its description.
 pub(crate) fn document<'a>(
     settings: &GatewaySettings,
     routes: impl IntoIterator<Item = (&'a str, &'a str, Describe)>,
@@ -58,9 +58,9 @@ pub(crate) fn document<'a>(
             "summary": "A durable queue between applications and LLM APIs.",
             "description": format!(
                 "Submit a job, then poll it or wait for its reply. Errors are problem details (RFC 9457); `code` is \
-                 stable, and `errors` names what is not valid in the query, the headers and the body, with what is accepted \
-                 there. If several parts of a request are not valid, the status is the lowest of theirs. A body may have at most {} \
-                 bytes.",
+                 stable, and `errors` names what is not valid in the query, the headers and the body, and what is accepted \
+                 instead. If several parts of a request are not valid, the response has the lowest of their statuses. A body may have \
+                 at most {} bytes.",
                 settings.body_bytes_max
             ),
             "license": {"name": "MIT", "identifier": "MIT"},
@@ -82,8 +82,8 @@ pub(crate) fn document<'a>(
                     "name": "X-Request-Id",
                     "in": "header",
                     "required": false,
-                    "description": "An id for the request, which its answer and the gateway's log lines have: 1 to 128 \
-                                    visible ASCII characters. Any other value is replaced.",
+                    "description": "An id for the request: 1 to 128 visible ASCII characters. The response and the \
+                                    gateway's log lines have this id. Any other value is replaced.",
                     "schema": {"type": "string"},
                 },
             },
@@ -94,7 +94,7 @@ pub(crate) fn document<'a>(
             answers::SECURITY_SCHEME: {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "An API key (RFC 6750). Each belongs to a tenant, and sees only what belongs to this tenant.",
+                "description": "An API key (RFC 6750). Each key belongs to a tenant, and sees only the jobs and sessions of this tenant.",
             },
         });
     }

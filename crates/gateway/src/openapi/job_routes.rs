@@ -95,8 +95,7 @@ pub(crate) fn list_jobs(generator: &mut SchemaGenerator) -> Operation {
 }
 
 pub(crate) fn cancel_job(generator: &mut SchemaGenerator) -> Operation {
-    let description =
-        "Cancels a job, queued or running. To cancel a cancelled job again is a success.";
+    let description = "Cancels a job, queued or running. A job that has ended gets 409, even if it was cancelled.";
     id(Operation::new(
         "cancelJob",
         "jobs",
@@ -121,7 +120,8 @@ pub(crate) fn cancel_job(generator: &mut SchemaGenerator) -> Operation {
 pub(crate) fn retry_job(generator: &mut SchemaGenerator) -> Operation {
     let description = "Runs a job again that failed, was cancelled or has expired, with the same id and request. It waits behind \
                        the live jobs of its session. It expires after the time that its submit set, and its tries are counted \
-                       anew. The limits of a submit hold. A job that replaces turns is refused if its session has other turns since.";
+                       anew. The limits of a submit apply. A job that replaces turns is refused if the turns of its session have \
+                       changed since the submit.";
     id(Operation::new(
         "retryJob",
         "jobs",
@@ -178,16 +178,16 @@ fn id(operation: Operation) -> Operation {
     operation.parameter(
         "id",
         "path",
-        "The job's id. No job has any other text as its id.",
+        "The job's id. Any other text gets 404.",
         &schema,
     )
 }
 
-/// The header that asks for a wait. The query parameter is in the definitions of the route's parameters.
+/// Adds the header that asks for a wait. The query parameter `wait_s` is added with the other query parameters of the route.
 fn wait(operation: Operation) -> Operation {
     let description = format!(
         "`wait=N` (RFC 7240) asks for a wait of N seconds, at most {WAIT_S_MAX}, if there is no `wait_s`. An unreadable preference is \
-         ignored. `respond-async` has no effect on the answer."
+         ignored. `respond-async` changes no response except the header `Preference-Applied`."
     );
     operation.parameter("Prefer", "header", &description, &json!({"type": "string"}))
 }

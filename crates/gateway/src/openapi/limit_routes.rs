@@ -32,8 +32,8 @@ pub(crate) fn get_limits(generator: &mut SchemaGenerator) -> Operation {
 }
 
 pub(crate) fn put_limits(generator: &mut SchemaGenerator) -> Operation {
-    let description = "Sets the limits of the tenant, in place of all earlier ones. They win over those of the keys file. All \
-                       gateways apply them within 3 seconds. They need API keys.";
+    let description = "Sets the limits of the tenant, in place of all earlier ones. They take precedence over those of the \
+                       keys file. All gateways apply them within 3 seconds. A gateway without API keys refuses them.";
     tenant(Operation::new(
         "putTenantLimits",
         "limits",

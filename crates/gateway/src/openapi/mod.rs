@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 document of this gateway, at `GET /openapi.json`.
 //!
-//! `router` adds each route together with its description. So no route is without a description, and no description without a
+//! `router` adds each route together with its description. So each route has a description, and each description has a
 //! route. The schema of a submit is the one that validates submits. The schemas of responses are derived from the types that
 //! are written as responses. The document states what this gateway enforces: it has a security scheme only if there are API
 //! keys, and a submit without `model` needs a session only if there is no default model.

@@ -85,7 +85,7 @@ impl Operation {
         self
     }
 
-    /// The body may be left out.
+    /// Makes the body optional.
     pub(super) fn with_optional_body(mut self) -> Self {
         if let Some(body) = self.fields.get_mut("requestBody") {
             body["required"] = json!(false);
@@ -147,7 +147,7 @@ impl Operation {
         ])
     }
 
-    /// States that the route is within the limits of tenants.
+    /// States that requests to the route count against the limits of tenants.
     pub(super) fn limited(mut self) -> Self {
         self.headers = &["RateLimit-Policy", "RateLimit"];
         self.problems(&[ProblemCode::QuotaExceeded])

@@ -32,7 +32,7 @@ pub(crate) fn get_session(generator: &mut SchemaGenerator) -> Operation {
 }
 
 pub(crate) fn list_sessions(generator: &mut SchemaGenerator) -> Operation {
-    let description = "Lists the sessions in the order of their creation. This restarts no time to live. A page may have fewer \
+    let description = "Lists the sessions in the order of their creation. Their time to live does not restart. A page may have fewer \
                        sessions than `limit`, also none, although others follow: `next_cursor` is null after the last session \
                        only. Pages show no session twice, and miss none that was created before the \
                        first page was read.";
@@ -101,7 +101,7 @@ pub(crate) fn patch_session(generator: &mut SchemaGenerator) -> Operation {
 
 pub(crate) fn fork_session(generator: &mut SchemaGenerator) -> Operation {
     let description = "Makes a new session with the turns, the attributes and the defaults of this one, which may have live \
-                       jobs: their messages are no turns yet. The turns of the new session are numbered from 0.";
+                       jobs: the messages of live jobs are not turns yet. The turns of the new session are numbered from 0.";
     id(Operation::new(
         "forkSession",
         "sessions",
@@ -109,7 +109,7 @@ pub(crate) fn fork_session(generator: &mut SchemaGenerator) -> Operation {
         description,
     ))
     .body(
-        "Which turns to take, as JSON in UTF-8 without compression. Without a body, all.",
+        "Which turns to take, as JSON in UTF-8 without compression. Without a body, all turns are taken.",
         &json!({"$ref": "#/components/schemas/SessionFork"}),
     )
     .with_optional_body()
@@ -157,8 +157,8 @@ pub(crate) fn delete_session(_: &mut SchemaGenerator) -> Operation {
 }
 
 fn id(operation: Operation) -> Operation {
-    let description = "The session's id: 1 to 200 bytes of UTF-8 without control characters, and not `.` or `..`. No session \
-                       has any other text as its id.";
+    let description = "The session's id: 1 to 200 bytes of UTF-8 without control characters, and not `.` or `..`. Any \
+                       other text gets 404.";
     let schema = json!({"type": "string", "minLength": 1, "maxLength": SESSION_ID_BYTES_MAX});
     operation.parameter("id", "path", description, &schema)
 }

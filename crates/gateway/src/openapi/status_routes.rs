@@ -36,11 +36,11 @@ pub(crate) fn healthz(generator: &mut SchemaGenerator) -> Operation {
 }
 
 pub(crate) fn readyz(generator: &mut SchemaGenerator) -> Operation {
-    let description = "Answers 200 if reads are served and the process does not stop, also if submits are refused.";
+    let description = "Answers 200 if reads are served and the process does not stop, even if submits are refused.";
     Operation::new(
         "readyz",
         "status",
-        "Check whether it serves requests",
+        "Check whether the process serves requests",
         description,
     )
     .json::<Ready>(generator, StatusCode::OK, "Reads are served.", &HEADERS)
@@ -52,7 +52,7 @@ pub(crate) fn readyz_submits(generator: &mut SchemaGenerator) -> Operation {
     Operation::new(
         "readyzSubmits",
         "status",
-        "Check whether it accepts jobs",
+        "Check whether the process accepts jobs",
         description,
     )
     .json::<Ready>(generator, StatusCode::OK, "Submits are accepted.", &HEADERS)
@@ -70,7 +70,7 @@ pub(crate) fn welcome(generator: &mut SchemaGenerator) -> Operation {
     Operation::new("welcome", "status", "Show the routes", description).json::<Welcome>(
         generator,
         StatusCode::OK,
-        "What this is, and where to look.",
+        "The name of the program, and its routes.",
         &HEADERS,
     )
 }

@@ -17,7 +17,7 @@ const LIST_LIMIT_DEFAULT: u64 = 20;
 pub(crate) struct WholeNumber {
     pub(crate) min: u64,
     pub(crate) max: u64,
-    /// What the route does without the parameter; `None` if no number means the same.
+    /// The number that means the same as no parameter; `None` if there is no such number.
     pub(crate) default: Option<u64>,
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct Time;
 impl ValueKind for Time {
     type Value = TimeMs;
 
-    /// A `+` is a space in a query, but clients often send the offset of a time without encoding.
+    /// A `+` is a space in a query, but clients often send the offset of a time without encoding its `+`.
     fn read(&self, text: &str) -> Option<TimeMs> {
         TimeMs::parse_rfc3339(&text.replace(' ', "+"))
     }

@@ -1,7 +1,7 @@
-//! The query parameters. Each is defined once, beside the handler of its route: its name, what it does and which values it accepts. From
-//! the definition it is read, refused, and published in the OpenAPI document.
+//! The query parameters. Each is defined once, beside the handler of its route: its name, what it does and which values it accepts. The
+//! definition serves to read the parameter, to refuse it, and to publish it in the OpenAPI document.
 //!
-//! The health routes ignore all parameters: health checks of load balancers may add some.
+//! Only routes below `/v1/` check their parameters. The health routes must accept any, because load balancers may add some.
 //!
 //! - `parameter`: the definition of a parameter. `kinds`: the values that several routes accept.
 //! - `routes`: the parameters of each route.
@@ -26,7 +26,7 @@ pub(crate) use self::{
     routes::{RouteMethods, parameters_of},
 };
 
-/// Refuses a request whose query has faults. If the request may have other faults, it goes on to its handler, which names all in one
+/// Refuses a request whose query has faults. If the request may have other faults, its handler runs and names all faults in one
 /// response.
 pub(crate) async fn check(methods: &RouteMethods, mut request: Request, next: Next) -> Response {
     let Some(query) = request.uri().query() else {

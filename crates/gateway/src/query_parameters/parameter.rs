@@ -61,7 +61,7 @@ impl<K: ValueKind> AnyParameter for QueryParameter<K> {
 /// The parameters of a route.
 pub(crate) type Parameters = &'static [&'static dyn AnyParameter];
 
-/// Whether a method reads, so that its route may have a query that selects.
+/// Whether a method only reads. Then the query of its route may select what is shown.
 pub(super) fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }

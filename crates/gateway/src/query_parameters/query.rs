@@ -22,8 +22,8 @@ impl Query<'_> {
     }
 }
 
-/// The faults of a query: unknown parameters, because a client that misspells one would not notice, and values that a parameter does
-/// not accept.
+/// The faults of a query: values that a parameter does not accept, and unknown parameters, because a client would not notice that it
+/// has misspelt one.
 pub(crate) fn faults(query: &str, parameters: Parameters) -> RequestFaults {
     let mut faults = RequestFaults::default();
     let unknown = unknown_names(query, parameters);
@@ -94,7 +94,7 @@ fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
-/// Whether a name is this one once it is decoded.
+/// Whether the sent name is `name` once it is decoded.
 fn is_named(sent: &str, name: &str) -> bool {
     sent == name || (sent.contains('%') && decode(sent).is_some_and(|sent| sent == name))
 }

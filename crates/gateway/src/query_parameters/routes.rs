@@ -7,7 +7,7 @@ use axum::http::Method;
 use super::parameter::{Parameters, is_read};
 use crate::{admin_keys, jobs, sessions};
 
-/// The methods of each route. A request with another one is answered with 405, whatever its query is.
+/// The methods of each route. A request with another method gets 405, whatever its query is.
 pub(crate) struct RouteMethods(HashMap<&'static str, Vec<Method>>);
 
 impl RouteMethods {
@@ -45,8 +45,8 @@ pub(crate) fn parameters_of(method: &Method, route: &str) -> Option<Parameters> 
     }
 }
 
-/// Whether the handler of a route answers the faults of the query, because the request may have others: in its body, or in a tenant in
-/// its path.
+/// Whether the handler of a route answers the faults of the query, because the request may have other faults: in its body, or in a
+/// tenant in its path.
 pub(super) fn is_answered_by_handler(method: &Method, route: &str) -> bool {
     match route {
         "/v1/jobs" | "/v1/admin/keys" | "/v1/sessions/{id}/fork" => *method == Method::POST,

@@ -48,7 +48,7 @@ impl<'a> ReservedBuffer<'a> {
         self.waited
     }
 
-    /// Appends bytes, which must not exceed the most bytes of the body. Returns false if there is no memory for them.
+    /// Appends bytes. The caller must not append more than `bytes_max` in all. Returns false if there is no memory for them.
     pub(super) async fn append(&mut self, data: &[u8]) -> bool {
         let bytes = self.bytes.len() + data.len();
         if bytes > self.bytes.capacity() && !self.grow(bytes).await {

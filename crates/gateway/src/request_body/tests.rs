@@ -1,4 +1,4 @@
-//! Tests of the memory and the time that bodies take. The clock is paused, so a wait takes no time.
+//! Tests of the memory and the time that bodies take. The clock is paused, so a wait takes no real time.
 
 use std::{
     convert::Infallible,
@@ -74,7 +74,7 @@ impl Upload {
     }
 }
 
-/// Lets seconds pass. All tasks run until they wait, because the paused clock moves only then.
+/// Lets seconds pass. The paused clock moves only while all tasks wait, so every task has run as far as it can.
 async fn pass(seconds: u64) {
     sleep(Duration::from_secs(seconds) + Duration::from_millis(1)).await;
 }
@@ -153,7 +153,7 @@ async fn a_body_that_is_refused_for_memory_is_read_before_the_response() {
     let memory = memory();
     let _others = memory.bodies.try_reserve(u64::MAX).expect("free");
     let small = &memory.small_bodies;
-    // The first body waits for memory. The second is refused at once, because most of the other budget is in use.
+    // The first body waits for memory. The second is refused at once, because most of the budget of the small bodies is in use.
     for (other_bytes, wait_s) in [(0, 10), (small.total() - 64 * 1_024, 0)] {
         let others = small.try_reserve(other_bytes).expect("free");
         let upload = Upload::begin(&memory, Some(MIB)).await;
@@ -241,7 +241,7 @@ async fn bodies_that_wait_leave_half_of_the_memory_of_small_bodies() {
         upload.send(60 * KIB).await;
         uploads.push(upload);
     }
-    // Until then, the refused bodies are discarded. The others wait longer.
+    // The refused bodies are discarded within this time. The others wait longer.
     pass(4).await;
     let small = &memory.small_bodies;
     assert!(small.available() + 64 * 1_024 >= small.total() / 2);

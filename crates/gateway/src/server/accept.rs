@@ -32,7 +32,7 @@ pub(super) struct Acceptor<'a> {
     server: &'a ConnectionServer,
     /// Counts the open connections.
     gauge: Option<ConnectionGauge>,
-    /// The stops of the open connections, from the oldest to the newest. Those of connections that have ended are cancelled. Only
+    /// The tokens that close the open connections, from the oldest to the newest. Those of ended connections are cancelled. Only
     /// [`WhenFull::CloseOldest`] keeps them.
     stops: VecDeque<CancellationToken>,
 }

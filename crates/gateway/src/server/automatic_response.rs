@@ -37,8 +37,8 @@ impl<S> AutomaticResponseFilter<S> {
 
 /// Finds an automatic response at the end of the bytes that hyper writes: where it begins, and its status.
 ///
-/// hyper closes the connection after such a response, so nothing follows it. No response of the API looks like it: those
-/// with such a status have a body, and in a body line breaks are escaped.
+/// hyper closes the connection after such a response, so nothing follows it. No response of the API looks like one: responses
+/// of the API with such a status have a body, and line breaks in a body are escaped.
 fn find_automatic_response(bytes: &[u8]) -> Option<(usize, u16)> {
     if !bytes.ends_with(b"\r\n\r\n") {
         return None;
@@ -104,7 +104,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for AutomaticResponseFilter<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.held_status.is_some() {
-            // A response follows.
+            // The response of `connection` follows.
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_shutdown(cx)

@@ -27,10 +27,10 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct Timeouts {
     /// How long a connection may be idle after a response.
     pub(super) idle: Duration,
-    /// The time limit for the head of a request, from its first byte to the end of its headers. For the first request of a connection:
-    /// from the accept.
+    /// The time limit for the head of a request, from its first byte to the end of its headers. The time of a
+    /// connection's first request begins at the accept.
     pub(super) head: Duration,
-    /// How long the writes of a response may be blocked because its client reads too slowly. Written bytes extend it.
+    /// How long the writes of a response may be blocked because its client reads too slowly. Written bytes extend this time.
     pub(super) write: Duration,
 }
 
@@ -53,7 +53,7 @@ impl ConnectionServer {
         abort: CancellationToken,
     ) -> Self {
         let mut builder = http1::Builder::new();
-        // `HeadTimer` shortens it.
+        // `HeadTimer` shortens this timeout while a head arrives.
         builder
             .header_read_timeout(timeouts.idle)
             .max_buf_size(BUFFER_BYTES_MAX);
@@ -112,14 +112,14 @@ impl ConnectionServer {
     }
 }
 
-/// Answers what hyper could not read as a request, if it was such bytes that ended the connection.
+/// Sends a response if the connection ended because hyper could not read a request.
 async fn answer_unreadable<I, S>(
     parts: http1::Parts<TokioIo<AutomaticResponseFilter<I>>, S>,
     error: &hyper::Error,
 ) where
     I: AsyncRead + AsyncWrite + Unpin,
 {
-    // What could not be read may contain an id, but it cannot be trusted.
+    // The bytes that could not be read may contain an id, but this id cannot be trusted.
     let request_id = request_id::fresh();
     // The client disconnected, was too slow, or does not speak HTTP.
     tracing::debug!(%request_id, %error, "connection ended with an error");

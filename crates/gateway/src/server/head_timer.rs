@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 /// The timer of one connection. hyper must use it only for its `header_read_timeout`, which is the limit for an idle connection.
 pub(super) struct HeadTimer {
-    /// From the first byte of a request to the end of its headers. For the first request of a connection: from the accept.
+    /// From the first byte of a request to the end of its headers. The time of a connection's first request begins at the accept.
     head_timeout: Duration,
     is_first: AtomicBool,
     received: ReceivedMark,
@@ -44,8 +44,8 @@ impl Timer for HeadTimer {
 
     /// hyper calls this when it begins to wait for a request, and drops the sleep at the end of the request's head.
     ///
-    /// Bytes of the next request that arrived before, together with the request before it, do not count. Until a further byte arrives,
-    /// such a connection is idle.
+    /// Bytes of the next request may have arrived together with the previous request. They do not count: until a further byte arrives,
+    /// the connection is idle.
     fn sleep_until(&self, idle_deadline: std::time::Instant) -> Pin<Box<dyn Sleep>> {
         self.received.clear();
         let is_first = self.is_first.swap(false, Ordering::Relaxed);
@@ -92,7 +92,7 @@ impl Future for HeadSleep {
     }
 }
 
-/// Whether bytes have arrived since the connection began to wait for a request. One task uses it, so its order does not matter.
+/// Whether bytes have arrived since the connection began to wait for a request. Only one task uses the mark, so relaxed ordering is enough.
 #[derive(Clone, Default)]
 pub(super) struct ReceivedMark(Arc<AtomicBool>);
 
@@ -151,7 +151,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_idle_connection_has_the_longer_time() {
         let (timer, received) = timer_after_first();
-        // These bytes are of the request before.
+        // These bytes belong to the previous request.
         received.mark(b"body");
         let (began, sleep) = (Instant::now(), timer.sleep(IDLE));
         sleep.await;

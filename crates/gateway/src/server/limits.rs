@@ -11,8 +11,8 @@ pub(crate) struct ServerLimits {
     pub(crate) when_full: WhenFull,
     /// How long a connection may be idle after a response.
     pub(crate) idle_timeout: Duration,
-    /// The time limit for the head of a request, from its first byte to the end of its headers. For the first request of a connection:
-    /// from the accept.
+    /// The time limit for the head of a request, from its first byte to the end of its headers. The time of a
+    /// connection's first request begins at the accept.
     pub(crate) head_timeout: Duration,
     /// How long the writes of a response may be blocked because its client reads too slowly.
     pub(crate) write_timeout: Duration,

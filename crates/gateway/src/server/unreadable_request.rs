@@ -32,7 +32,7 @@ pub(super) struct UnreadableRequest<'a> {
     pub(super) error: &'a hyper::Error,
     /// The status that hyper has chosen, if it has chosen one.
     pub(super) status: Option<u16>,
-    /// The bytes of the request that have arrived. They may not be all.
+    /// The bytes of the request that have arrived so far.
     pub(super) bytes: &'a [u8],
     /// The most bytes of a request before its body.
     pub(super) head_bytes_max: usize,

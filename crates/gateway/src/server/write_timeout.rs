@@ -74,7 +74,7 @@ impl WriteTimeoutStream {
 /// How long writes have been blocked.
 struct BlockedTime {
     max: Duration,
-    /// Since the client last sent something, less the time that the written bytes may take.
+    /// The blocked time since the client last sent something, less a second for each [`BYTES_PER_S_MIN`] written.
     sum: Duration,
 }
 
@@ -100,7 +100,8 @@ impl AsyncRead for WriteTimeoutStream {
     ) -> Poll<io::Result<()>> {
         let filled = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        // hyper reads the next request after the response. While it writes, it reads at most one buffer.
+        // Bytes that arrive belong to the next request, which hyper reads after the response. So the time starts again. While hyper
+        // writes, it reads at most one buffer.
         if buf.filled().len() > filled {
             self.blocked.sum = Duration::ZERO;
         }
@@ -156,7 +157,7 @@ mod tests {
     use super::{BlockedTime, WriteTimeoutStream};
 
     const TIMEOUT: Duration = Duration::from_secs(30);
-    /// The timeout of a socket. The time that the bytes in the connection's buffers may take is small against it.
+    /// The timeout of a socket. It is much longer than the time that the bytes in the connection's buffers may take.
     const SOCKET_TIMEOUT: Duration = Duration::from_hours(3);
     /// Longer than half of [`SOCKET_TIMEOUT`], so two such waits are too long.
     const LONG: Duration = Duration::from_hours(2);
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_reads_a_little_from_time_to_time_has_no_more_time() {
+    fn a_client_that_reads_a_little_from_time_to_time_gets_little_more_time() {
         let mut trickle = blocked();
         trickle.add(Duration::from_secs(25), 1_024);
         assert!(trickle.left() < Duration::from_secs(6));

@@ -1,4 +1,4 @@
-//! `POST /v1/sessions/{id}/fork`: makes a new session of the turns and the settings of a session, which may have live jobs.
+//! `POST /v1/sessions/{id}/fork`: makes a new session from the turns and the settings of another one, which may have live jobs.
 
 use std::sync::Arc;
 
@@ -29,11 +29,11 @@ use crate::{
     validation::{self, Fork},
 };
 
-/// How often a session that changes during the read is read.
+/// How often a session is read at most. A read is repeated if the session has changed meanwhile.
 const READS_MAX: u32 = 5;
-/// How many copies of the turns a fork needs: as they were read, as arguments of the store, and in its command.
+/// How many copies of the turns a fork has in memory: as they were read, as arguments of the store call, and in the store's command.
 const COPIES: u64 = 3;
-/// A write of more bytes takes long.
+/// A write of more bytes gets the long timeout.
 const LONG_WRITE_BYTES: u64 = 256 * 1_024;
 
 /// Makes a new session.
@@ -93,7 +93,7 @@ pub(crate) async fn post(
     respond(&state, &id, written, &settings, read.settings.reserved)
 }
 
-/// What a fork takes of a session.
+/// What a fork takes from a session.
 struct Source {
     turns: Vec<StoredTurn>,
     settings: ReadSettings,

@@ -29,7 +29,7 @@ use crate::{
     query_parameters::Query, reserved_body::reserved_body, state::ApiState, store_call,
 };
 
-/// How often a session that changes during the read is read.
+/// How often a session is read at most. A read is repeated if the session has changed meanwhile.
 const READS_MAX: u32 = 5;
 
 /// A session.
@@ -151,7 +151,7 @@ fn to_json(
         document::check_version::<Turn>(&turn.json)
             .map_err(|error| store_call::store_problem(&StoreError::from(error)))?;
         let separator = if index > 0 { "," } else { "" };
-        // The turn is a JSON object with at least its role.
+        // The turn is a JSON object with at least its role, so its fields can follow the number.
         chunks.push(format!("{separator}{{\"number\":{},", turn.number).into_bytes());
         let mut fields = turn.json;
         fields.remove(0);

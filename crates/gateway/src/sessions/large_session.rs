@@ -16,13 +16,13 @@ use crate::{
     store_call,
 };
 
-/// The most bytes of turns that one read of the store returns, and that a page has. A larger turn is alone.
+/// The most bytes of turns that one read of the store returns, and that a page has. A larger turn is returned alone.
 const PAGE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// The most bytes of a reply with the default of `FOREBAY_RESPONSE_BYTES_MAX`. The gateway does not know the setting of the
 /// workers. A larger turn extends the reservation. A turn that a client sends is at most as large as its body.
 const REPLY_BYTES_EXPECTED: u64 = 16 * 1024 * 1024;
 
-/// The memory that a read needs besides that of one copy of the turns.
+/// How much memory a read needs.
 #[derive(Clone, Copy)]
 pub(super) struct Memory {
     /// How many copies of the turns are in memory at the same time.
@@ -50,8 +50,8 @@ pub(super) async fn read_info(
     store_call::with_timeout(read).await
 }
 
-/// Reads the turns, once there is memory for them. `None` if the session has changed since `info` was read so that the parts do
-/// not fit together: it lost turns, was deleted or created again, or has more bytes. The caller begins again.
+/// Reads the turns, once there is memory for them. `None` if the parts do not fit together, because the session has changed since
+/// `info` was read: it lost turns, was deleted or created again, or has more bytes. The caller then begins again.
 pub(super) async fn read(
     state: &ApiState,
     tenant: &TenantId,
@@ -95,16 +95,16 @@ pub(super) async fn read(
             break;
         }
     }
-    // A number always stands for the same turn. So all turns were read as they were at the beginning if there are as many of them.
-    // Otherwise the oldest were dropped or the newest replaced, or the session was deleted.
+    // A number always stands for the same turn. So if the count is the same, these are the turns that the session had at first.
+    // Otherwise the oldest were dropped, the newest were replaced, or the session was deleted.
     if page.is_none() && turns.len() as u64 != info.turn_count {
         return Ok(None);
     }
-    // The newest turn of a session stays or is replaced, so a page of turns that the session had at the beginning is never empty.
+    // A page that had turns at first is empty only if the session has changed: its newest turn was replaced, or it was deleted.
     if page.is_some() && turns.is_empty() && from < info.next_turn {
         return Ok(None);
     }
-    // A session that was deleted and created again has turns with the same numbers.
+    // A session that was deleted and created again may have turns with the same numbers.
     let is_same = match read_info(state, tenant, id).await? {
         Some(now) => now.created_at == info.created_at,
         None => false,

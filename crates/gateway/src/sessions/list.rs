@@ -1,4 +1,5 @@
-//! `GET /v1/sessions`: lists the tenant's sessions in the order of their creation, in pages. This is no use of the sessions.
+//! `GET /v1/sessions`: lists the tenant's sessions in the order of their creation, in pages. A list does not
+//! restart the TTL of its sessions.
 
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ use crate::{
 
 /// The memory of a listed session: its attributes as text and in the response.
 const BYTES_FOR_EACH_SESSION: u64 = 8 * ATTRIBUTES_BYTES_MAX as u64;
-/// How many parts of the list one page reads. Parts may consist of sessions that have expired.
+/// How many parts of the list one page reads at most. All sessions of a part may have expired.
 const READS_MAX: u32 = 8;
 
 /// A page of sessions.
@@ -75,7 +76,7 @@ pub(crate) async fn get(
         is_oldest_first,
         after,
     } = list_query::parse(Query(query.as_deref()));
-    // Each part of a list reads all partitions of the store, so few are read at the same time.
+    // Each part of a list reads all partitions of the store, so few lists are read at the same time.
     let _permit = state.list_permit().await?;
     let sessions = u64::try_from(limit).unwrap_or(u64::MAX);
     let reserved = state
@@ -113,7 +114,7 @@ pub(crate) async fn get(
 }
 
 /// A session of the list as JSON. Its parsed attributes may take much more memory than their text, so they are written at once. `None`
-/// if there is none at the position, or if this release cannot read it, which must not hide all others.
+/// if there is no session at the position, or if this release cannot read it: one such session must not hide all others.
 fn shown(state: &ApiState, listed: ListedSession) -> Result<Option<Vec<u8>>, Problem> {
     let ListedSession { position, info } = listed;
     let Some(mut info) = info else {

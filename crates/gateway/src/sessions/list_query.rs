@@ -9,7 +9,7 @@ use crate::query_parameters::{
     page_limit,
 };
 
-/// The version of a cursor's form, which is its first part.
+/// The version of the cursor's format. A cursor begins with it.
 const CURSOR_VERSION: &str = "1";
 
 /// Which sessions a request asks for.
@@ -17,7 +17,7 @@ const CURSOR_VERSION: &str = "1";
 pub(super) struct ListRequest {
     pub(super) limit: usize,
     pub(super) is_oldest_first: bool,
-    /// The last session of the page before.
+    /// The last session of the previous page.
     pub(super) after: Option<SessionPosition>,
 }
 
@@ -25,7 +25,7 @@ static ORDER: QueryParameter<Order> =
     order("`desc` begins with the newest session, `asc` with the oldest.");
 static LIMIT: QueryParameter<WholeNumber> = list_limit("The most sessions of the page.");
 static CURSOR: QueryParameter<Cursor<SessionPosition>> = cursor(
-    "The `next_cursor` of the page before. `order` should be the same.",
+    "The `next_cursor` of the previous page. `order` should be the same.",
     read_cursor,
 );
 

@@ -10,7 +10,7 @@ const LIMIT_MAX: u64 = 1_000;
 pub(super) struct Page {
     /// The most turns of the page.
     pub(super) limit: usize,
-    /// The number of the last turn of the page before; `None` for the first page.
+    /// The number of the last turn of the previous page; `None` for the first page.
     after: Option<u64>,
 }
 
@@ -32,7 +32,7 @@ static LIMIT: QueryParameter<WholeNumber> = QueryParameter {
 };
 static AFTER: QueryParameter<WholeNumber> = QueryParameter {
     name: "after",
-    description: "The `next_after` of the page before.",
+    description: "The `next_after` of the previous page.",
     kind: WholeNumber {
         min: 0,
         max: u64::MAX,

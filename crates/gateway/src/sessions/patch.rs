@@ -17,7 +17,7 @@ use crate::{
     validation,
 };
 
-/// How long a change is applied to newer settings, after other requests have changed them.
+/// How long a change is tried again because other requests change the settings at the same time.
 const TRIES_TIME: Duration = Duration::from_secs(5);
 /// The longest pause before the next try, in seconds.
 const PAUSE_S_MAX: f64 = 0.05;

@@ -81,7 +81,7 @@ pub(super) async fn write_session(
     }
 }
 
-/// The response to a write of a session. The reserved memory is for what was written.
+/// The response to a write of a session. `reserved` is the memory of what was written.
 pub(super) fn respond(
     state: &ApiState,
     id: &SessionId,
@@ -111,7 +111,7 @@ pub(super) fn respond(
     }
 }
 
-/// A session without its turns. As much of the reserved memory as the response needs is kept until it is written.
+/// The response that shows a session without its turns. It keeps as much of the reserved memory as it needs.
 pub(super) fn summary(
     state: &ApiState,
     status: StatusCode,

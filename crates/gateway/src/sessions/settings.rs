@@ -46,8 +46,8 @@ pub(super) fn parse(stored: &StoredSettings) -> Result<SessionSettings, Problem>
 }
 
 /// The settings of a session: those of `info`, or read from the store if they are large. `None` if the session was deleted since
-/// `info` was read. With `is_reserved`, the caller has reserved [`large_bytes`] together with other memory: a request that waits for
-/// memory must hold none of the same kind.
+/// `info` was read. With `is_reserved`, the caller has already reserved [`large_bytes`] together with other memory, because a request
+/// that waits for memory must hold none of the same kind.
 pub(super) async fn read(
     state: &ApiState,
     tenant: &TenantId,

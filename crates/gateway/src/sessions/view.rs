@@ -50,7 +50,7 @@ pub(super) struct FieldsAfter<'a> {
     live_jobs: usize,
 }
 
-/// What the jobs of the session use if their submits do not have it. What is not set is absent.
+/// The defaults for fields that submits to the session leave out. A default that is not set is absent.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ShownSessionDefaults")]
 struct DefaultsView<'a> {

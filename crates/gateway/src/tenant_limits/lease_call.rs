@@ -20,9 +20,11 @@ use crate::{
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// After this many changes by other gateways, the call fails.
 const ATTEMPTS_MAX: u32 = 20;
-/// How often a call waits for the admissions of this gateway before it refuses a job, how long each time, and how often it looks.
+/// How often a call waits for the admissions of this gateway before it refuses a job.
 const WAITS_MAX: u32 = 2;
+/// The longest of these waits.
 const ADMISSION_WAIT_MAX: Duration = Duration::from_secs(1);
+/// The pause between two checks during such a wait.
 const ADMISSION_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause after another gateway has changed the usage, in milliseconds.
 const CONFLICT_PAUSE_MS_MAX: f64 = 10.0;
@@ -74,11 +76,11 @@ impl LimitedTenant {
             let lacks_requests = limits.requests.is_some() && grant.requests < requests.wanted;
             let lacks_live = live.jobs.is_some() && grant.live < live.wanted;
             if is_known && (lacks_requests || lacks_live) {
-                // Another gateway may have returned permits.
+                // The usage in memory may be outdated: another gateway may have returned permits. The next attempt loads the usage.
                 continue;
             }
             if lacks_live && waits < WAITS_MAX && admissions.under_way > 0 {
-                // A job that was being admitted when the permits were counted counts twice if it has come into the store since.
+                // A job that was being admitted when the permits were counted may be in the store by now. Then it counts twice.
                 waits += 1;
                 self.wait_for_end_of(admissions).await;
                 continue;
@@ -109,7 +111,7 @@ impl LimitedTenant {
                 usage: swap.next,
             });
             state.permits.end_call(requests, live, &grant, now);
-            // The call has used limits that do not apply any more.
+            // If the limits have changed during the call, it has used limits that no longer apply.
             let new = Arc::clone(&state.limits);
             if new != limits {
                 state.permits.limits_changed(&limits, &new);
@@ -120,7 +122,7 @@ impl LimitedTenant {
         Err(Problem::new(ProblemCode::Overloaded, detail).retry_after(1))
     }
 
-    /// Waits until as many admissions have ended as there were, for at most [`ADMISSION_WAIT_MAX`].
+    /// Waits until as many admissions have ended as were under way, for at most [`ADMISSION_WAIT_MAX`].
     async fn wait_for_end_of(&self, before: Admissions) {
         let ended = async {
             while self.lock().permits.admissions().ended - before.ended < before.under_way {

@@ -26,7 +26,7 @@ pub(crate) fn is_limited(method: &Method, route: &str) -> bool {
     }
 }
 
-/// Handles a request within the limits of its tenant. Its response has the headers about them, whatever it is.
+/// Handles a request within the limits of its tenant. Any response to a limited request has the headers about these limits.
 pub(crate) async fn within_limits(
     limiter: &Limiter,
     mut request: Request,

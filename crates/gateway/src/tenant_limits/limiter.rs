@@ -77,7 +77,7 @@ impl Limiter {
         Some(tenant)
     }
 
-    /// The limits of a tenant. Those of the store win over those of the keys file.
+    /// The limits of a tenant. Those of the store take precedence over those of the keys file.
     fn limits_of(&self, tenant: &TenantId) -> Option<Arc<TenantLimits>> {
         let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);
         let stored = stored.as_ref();
@@ -120,7 +120,7 @@ impl Limiter {
         match read {
             Ok(None) => {
                 let mut stored = self.stored.write().unwrap_or_else(PoisonError::into_inner);
-                // The store has never had limits.
+                // Nothing has changed. Before the first read, this means that the store has never had limits.
                 stored.get_or_insert_default();
             }
             Ok(Some(read)) => {

@@ -1,9 +1,9 @@
-//! The limits of tenants: how many requests a tenant may make in a window of time, and how many of its jobs may live.
+//! The limits of tenants: how many requests a tenant may make in a window of time, and how many of its jobs may be live.
 //!
 //! Limits need API keys. The rule is [`forebay_shared::tenant_limit`]: a gateway leases permits from the store and spends them in
 //! memory, so that most requests cost no call of the store.
 //!
-//! - `policy`: the names of the limits. `headers`: what responses tell about them.
+//! - `policy`: the names of the limits. `headers`: shows the limits in responses.
 //! - `permits`: the permits that this gateway has for a tenant, without I/O.
 //! - `tenant`: who gets these permits, and who waits for a call. `lease_call`: the call. `live_permit`: the permit of one job.
 //! - [`Limiter`]: the limits of all tenants, and the tenants that are in use.

@@ -1,5 +1,5 @@
-//! The permits that this gateway has for a tenant: what may be spent, what is in use, and what is reported in the next call. It
-//! performs no I/O.
+//! The permits that this gateway has for a tenant: what may be spent, what is in use, and what is reported in the next call. This
+//! module performs no I/O.
 
 use std::collections::VecDeque;
 
@@ -10,11 +10,11 @@ use forebay_shared::{
 
 use super::policy::Policy;
 
-/// A permit for a request is spent at most until this time before the lease expires, in milliseconds. The clocks of two processes
+/// A permit for a request is spent only while the lease has more than this time left, in milliseconds. The clocks of two processes
 /// differ by less.
 const REQUEST_MARGIN_MS: u64 = 5_000;
-/// A permit for a live job is taken at most until this time before the lease expires, in milliseconds. The longest commit takes 30 s, and
-/// it may take effect later than its caller waits.
+/// A permit for a live job is taken only while the lease has more than this time left, in milliseconds. The longest commit takes 30 s,
+/// and it may take effect after its caller has stopped waiting.
 const LIVE_MARGIN_MS: u64 = 45_000;
 /// How long a permit stays in use after a commit whose outcome is not known, in milliseconds.
 const LATE_MS: u64 = 30_000;
@@ -28,10 +28,11 @@ const EXPECTED_MAX: u64 = 100_000;
 
 const _: () = assert!(LEASE_MS > LIVE_MARGIN_MS);
 
-/// An idle gateway returns what it need not keep after this time, in milliseconds, and all else after the longer time.
+/// After how much idle time a gateway returns the permits beyond those that it may keep, in milliseconds.
 const RETURN_SURPLUS_MS: u64 = 300;
+/// After how much idle time a gateway returns all free permits, in milliseconds.
 const RETURN_ALL_MS: u64 = 20_000;
-/// A lease is renewed when it expires in this time, in milliseconds. Permits of an expired lease are lost.
+/// A lease is renewed when it expires within this time, in milliseconds. Permits of an expired lease are lost.
 const RENEW_MS: u64 = 30_000;
 
 /// The result of taking a permit.
@@ -67,13 +68,13 @@ struct Window {
 #[derive(Debug, Default)]
 pub(super) struct Permits {
     window: Option<Window>,
-    requests: Kind,
-    live: Kind,
+    requests: PolicyPermits,
+    live: PolicyPermits,
     /// The permits of jobs that are being admitted.
     live_in_use: u64,
     /// How many admissions have ended so far.
     admissions_ended: u64,
-    /// For each permit of a job that may still be admitted, until when. Ascending.
+    /// For each job whose commit has an unknown outcome: until when its permit stays in use. Ascending.
     live_late: VecDeque<TimeMs>,
     /// The permits for live jobs in the stored lease.
     live_leased: u64,
@@ -87,9 +88,9 @@ pub(super) struct Permits {
     is_outdated: bool,
 }
 
-/// The permits of one limit.
+/// The permits of one policy.
 #[derive(Debug, Default)]
-struct Kind {
+struct PolicyPermits {
     free: u64,
     /// The permits that no gateway has, as of the last call. `None` before.
     left: Option<u64>,
@@ -102,7 +103,7 @@ struct Kind {
     returned: u64,
 }
 
-impl Kind {
+impl PolicyPermits {
     fn take(&mut self, is_valid: bool, now: TimeMs) -> Taken {
         if is_valid && self.free > 0 {
             self.free -= 1;
@@ -173,8 +174,8 @@ impl Permits {
         self.live_late.len() as u64
     }
 
-    /// The limits have changed: the next permit needs a call. Permits beyond the new limits are given up. Those for requests count as
-    /// spent.
+    /// Records that the limits have changed, so the next permit needs a call. Gives up the free permits for live jobs. Those for requests
+    /// are given up only if that limit is lower now, because they then count as spent.
     pub(super) fn limits_changed(&mut self, old: &TenantLimits, new: &TenantLimits) {
         self.is_outdated = true;
         let is_lower = match (old.requests, new.requests) {
@@ -190,7 +191,7 @@ impl Permits {
         self.live.refused_until = TimeMs(0);
     }
 
-    /// What a call reports and asks for, for this many waiting requests.
+    /// What a call reports and asks for while `waiting` requests wait.
     pub(super) fn begin_call(
         &mut self,
         waiting: Waiting,
@@ -206,18 +207,18 @@ impl Permits {
         let elapsed_ms = now.since_ms(self.called_at);
         if waiting == Waiting::default() {
             let keeps_none = self.is_idle_for(RETURN_ALL_MS, now);
-            for kind in [&mut self.requests, &mut self.live] {
+            for permits in [&mut self.requests, &mut self.live] {
                 let kept_max = if keeps_none {
                     0
                 } else {
-                    kind.kept_max.max(kind.expected(elapsed_ms))
+                    permits.kept_max.max(permits.expected(elapsed_ms))
                 };
-                let kept = kind.free.min(kept_max);
-                kind.returned += kind.free - kept;
-                kind.free = kept;
+                let kept = permits.free.min(kept_max);
+                permits.returned += permits.free - kept;
+                permits.free = kept;
             }
         }
-        // A request that gets a permit will probably ask for one of a live job.
+        // A request that gets a permit will probably ask for a permit of a live job next.
         let asks_soon = waiting.requests > 0 && self.live.free == 0;
         let live_wanted = waiting
             .live
@@ -239,7 +240,7 @@ impl Permits {
         )
     }
 
-    /// Takes over what a call has got.
+    /// Records the permits that a call was granted.
     pub(super) fn end_call(
         &mut self,
         requests: RequestPermits,
@@ -275,7 +276,7 @@ impl Permits {
         self.is_outdated = false;
     }
 
-    /// A call has failed. The store may have taken over what it returned, so this must not be returned again: it counts as spent.
+    /// Records that a call has failed. The store may have recorded the returned permits, so they are not returned again and count as spent.
     pub(super) const fn call_failed(&mut self) {
         self.requests.returned = 0;
     }
@@ -288,13 +289,14 @@ impl Permits {
         if self.until <= now || (requests == 0 && live == 0 && self.live_leased == 0) {
             return ReturnDue::Never;
         }
-        // The lease has the free permits, those in use, and those of jobs that are in the store by now: they count twice until a call.
+        // The lease has the free permits, those in use, and those of jobs that are in the store by now. Until a call, these
+        // count twice.
         let in_use = self.live_in_use + self.late();
         let has_surplus =
             requests > self.requests.kept_max || self.live_leased > in_use + self.live.kept_max;
         // A gateway that has had a burst and still gets some requests is not idle.
         let elapsed_ms = now.since_ms(self.called_at);
-        let needs = |kind: &Kind| kind.kept_max.max(kind.expected(elapsed_ms));
+        let needs = |permits: &PolicyPermits| permits.kept_max.max(permits.expected(elapsed_ms));
         let has_too_many = elapsed_ms >= EXPECTED_MS
             && (requests > needs(&self.requests) || self.live_leased > in_use + needs(&self.live));
         let is_due = has_too_many
@@ -319,7 +321,7 @@ impl Permits {
         Some((self.requests.remaining()?, window.ends_at))
     }
 
-    /// How many more jobs may live. `None` if it was never read.
+    /// How many more jobs may be live. `None` before the first call that has read this number.
     pub(super) fn live_left(&self) -> Option<u64> {
         self.live.remaining()
     }
@@ -343,7 +345,7 @@ pub(super) enum ReturnDue {
     Never,
 }
 
-/// How many requests wait for a permit of each kind.
+/// How many requests wait for a permit of each policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Waiting {
     pub(super) requests: u64,

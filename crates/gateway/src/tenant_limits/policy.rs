@@ -9,7 +9,7 @@ pub(crate) enum Policy {
     Live,
 }
 
-// A limit on tokens gets the name `tokens`.
+// The name `tokens` is reserved for a limit on tokens.
 impl Policy {
     /// The name of the policy.
     pub(crate) const fn as_str(self) -> &'static str {

@@ -1,6 +1,6 @@
-//! A tenant with limits: requests take its permits, and wait for a call if there are none.
+//! A tenant with limits: requests take its permits, and wait for a call to the store if there are none.
 //!
-//! One call at a time is made for a tenant, in a task of its own, so a client that goes away does not end it. All requests that wait
+//! One call at a time is made for a tenant, in a task of its own, so the call continues if a client disconnects. All requests that wait
 //! share its result. No lock is held across a wait.
 
 use std::{
@@ -31,7 +31,7 @@ use crate::{problem::Problem, problem_code::ProblemCode};
 const WAITING_MAX: u64 = 10_000;
 /// How long a request waits for calls.
 const WAIT_MAX: Duration = Duration::from_secs(5);
-/// How often it is checked whether permits are to be returned.
+/// How often a task checks whether permits are to be returned.
 const RETURN_EVERY: Duration = Duration::from_millis(500);
 /// The longest pause that a refusal of a live job advises, in seconds.
 const RETRY_AFTER_S_MAX: u64 = 10;
@@ -117,7 +117,8 @@ impl LimitedTenant {
         self.lock().used_at.elapsed() >= time
     }
 
-    /// Takes a permit, if the tenant has this limit. Waits for a call if this gateway has none. Returns whether it has taken one.
+    /// Takes a permit, if the tenant has this limit. Waits for a call if this gateway has no permit. Returns
+    /// whether a permit was taken.
     ///
     /// # Errors
     /// The limit is reached, or the store does not respond.
@@ -211,7 +212,7 @@ impl LimitedTenant {
         receiver
     }
 
-    /// Starts a task that returns the permits which this gateway does not need, until it has none.
+    /// Starts a task that returns the permits that this gateway does not need. The task ends when the gateway has no permits.
     fn return_surplus_later(self: &Arc<Self>, state: &mut TenantState) {
         if state.is_returning || state.permits.return_due(self.context.now()) == ReturnDue::Never {
             return;
@@ -263,7 +264,7 @@ impl LimitedTenant {
                 let quota = limits.live_jobs.map_or(0, |limit| limit.quota);
                 let mut wait_ms = self.context.member.gauge.time_to_drain_ms(1);
                 wait_ms = wait_ms.min(RETRY_AFTER_S_MAX * 1_000);
-                // Before the end of the window, the next request would be refused too.
+                // If no request remains in the window, the next request would be refused until the window ends.
                 if let Some((0, ends_at)) = state.permits.requests_left(now) {
                     wait_ms = wait_ms.max(ends_at.since_ms(now));
                 }

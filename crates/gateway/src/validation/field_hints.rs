@@ -5,7 +5,7 @@ const IN_EXTRA_BODY: &str =
 
 /// What to write instead of an unknown field of a submit, for fields of other APIs and for other spellings of a known field.
 pub(super) fn hint(name: &str, known_fields: &str) -> Option<String> {
-    // Only a submit has this field. Other bodies have no counterpart in other APIs.
+    // Only a submit has the field `input`. Other bodies have no counterpart in other APIs.
     let is_submit = known_fields.split(", ").any(|known| known == "input");
     if is_submit && let Some(hint) = other_api_hint(name) {
         return Some(hint.to_owned());

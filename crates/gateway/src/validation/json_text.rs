@@ -128,8 +128,8 @@ mod tests {
         assert_eq!(problem.into_response().status(), 400);
     }
 
-    /// With its feature `raw_value`, serde_json parses the text of such an object as JSON again. Then a body would hold more values than
-    /// its estimate, and deeper ones than are allowed. Any dependency can turn on the feature.
+    /// With its feature `raw_value`, serde_json parses the text in an object with such a key as JSON again. Then a body would hold more
+    /// values than its estimate, and deeper ones than are allowed. Any dependency can turn on the feature.
     #[test]
     fn no_key_makes_the_parser_read_a_text_as_json() {
         for key in [

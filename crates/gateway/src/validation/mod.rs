@@ -1,4 +1,5 @@
-//! Validates the bodies of requests: of submits, of sessions that clients write, and of new API keys. The error response names each invalid field and the values that it accepts.
+//! Validates the bodies of requests: of submits, of sessions that clients write, and of new API keys. The error response names each
+//! invalid field and the values that it accepts.
 //!
 //! What a body may hold is defined once, as the types of `submit_body` with their bounds. Their JSON Schema validates each
 //! body, and the OpenAPI document publishes the same schema. The body is parsed once into a JSON value, whose parts move into the
@@ -10,9 +11,9 @@
 //! - `schema`: derives the schema of these types, and checks bodies against it.
 //! - `rules`, `message_rules`: what a schema cannot express.
 //! - `field_path`, `field_errors`: the path of a field, and the invalid fields found so far.
-//! - `new_key`, `new_key_body`: the same for the body that makes an API key.
-//! - `submission`: the steps in order, and the job's request.
-//! - `session_body`, `session_write`: the same for sessions that clients write.
+//! - `submission`: validates a submit in these steps, and makes the job's request.
+//! - `session_body`, `session_write`: the fields and the validation of sessions that clients write.
+//! - `new_key_body`, `new_key`: the fields and the validation of the body that makes an API key.
 
 mod field_errors;
 mod field_hints;

@@ -1,8 +1,8 @@
 //! The rules that a schema cannot express, because they depend on several fields or on bytes. Each is stated in the
 //! description of its field in `submit_body`.
 //!
-//! They read the parsed JSON and not the typed body. So they find their faults also in a body with other faults, and one
-//! answer names all.
+//! The rules read the parsed JSON and not the typed body. So they also find faults in a body that the schema refuses, and one
+//! response names all faults.
 
 use forebay_shared::{ids::SessionId, job::extra_body_refusal};
 use serde_json::{Map, Value};
@@ -64,7 +64,7 @@ pub(super) fn check(body: &Value, has_default_model: bool, errors: &mut FieldErr
     }
 }
 
-/// The names of the tools in the object at this path differ, and `tool_choice` names one of them.
+/// Checks that the names of the tools in the object at this path differ, and that `tool_choice` names one of the tools.
 pub(super) fn check_tools(
     fields: &Map<String, Value>,
     path: FieldPath<'_>,

@@ -30,7 +30,7 @@ pub(super) struct SessionBody {
     #[serde(default)]
     #[schemars(extend("type" = ["object", "null"]))]
     pub(super) attributes: Opaque,
-    /// What the jobs of the session use if their submits do not have it. At most 256 KiB as JSON.
+    /// The defaults for fields that submits to the session leave out. At most 256 KiB as JSON.
     pub(super) defaults: Option<DefaultsBody>,
 }
 
@@ -40,15 +40,15 @@ pub(super) struct SessionBody {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "SessionPatch")]
 pub(super) struct SessionPatchBody {
-    /// The change of the attributes. After it, they may have 16 KiB as JSON.
+    /// The change of the attributes. The changed attributes may have at most 16 KiB as JSON.
     #[serde(default)]
     #[schemars(extend("type" = ["object", "null"]))]
     pub(super) attributes: Opaque,
-    /// The change of the defaults. After it, they may have 256 KiB as JSON. A list of tools replaces the earlier one.
+    /// The change of the defaults. The changed defaults may have at most 256 KiB as JSON. A list of tools replaces the earlier one.
     pub(super) defaults: Option<DefaultsBody>,
 }
 
-/// A new session to make of the turns and the settings of another one.
+/// A new session to make from the turns and the settings of another one.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "SessionFork")]
@@ -66,7 +66,7 @@ pub(super) struct ForkBody {
     pub(super) up_to_turn: Option<u32>,
 }
 
-/// What the jobs of a session use if their submits do not have it.
+/// The defaults for fields that submits to a session leave out.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "SessionDefaults")]

@@ -31,17 +31,17 @@ pub(crate) struct SessionWrite {
     pub(crate) settings: StoredSettings,
 }
 
-/// A valid change of a session's settings, by the rules of JSON Merge Patch (RFC 7396). A member that is absent does not change.
+/// A valid change of a session's settings, by the rules of JSON Merge Patch (RFC 7396). What is `None` does not change.
 #[derive(Debug)]
 pub(crate) struct SettingsPatch {
-    /// The members that change. `None` removes all attributes.
+    /// The members that change. `Some(None)` removes all attributes.
     attributes: Option<Option<Map<String, Value>>>,
-    /// Whether all defaults are removed, also those that this release does not know.
+    /// Whether all defaults are removed, including those that this release does not know.
     removes_defaults: bool,
     model: Option<Option<String>>,
     instructions: Option<Option<String>>,
     tools: Option<Vec<Tool>>,
-    /// The bounds that change. `None` removes all.
+    /// The bounds that change. `Some(None)` removes all bounds.
     context: Option<Option<Map<String, Value>>>,
 }
 
@@ -159,7 +159,7 @@ fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
     }
 }
 
-/// A new session to make of another one.
+/// A new session to make from another one.
 #[derive(Default, Debug)]
 pub(crate) struct Fork {
     pub(crate) id: Option<SessionId>,

@@ -1,4 +1,4 @@
-//! Parses and validates a submit's body, and makes a job's request of it.
+//! Parses and validates a submit's body, and turns it into a job's request.
 
 use forebay_shared::{
     class::Class, document::UnknownFields, ids::SessionId, job::Request, lane::IfBusy, turn::Role,

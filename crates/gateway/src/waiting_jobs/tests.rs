@@ -37,14 +37,14 @@ fn counts(waiting: &[(&AccountKey, Class, u64)]) -> Counts {
     }
 }
 
-/// Waiting jobs with a sample in which this many jobs wait for an account.
+/// The state after a sample in which this many jobs wait for the account.
 fn sampled(account: &AccountKey, jobs: u64) -> WaitingJobs {
     let mut waiting = WaitingJobs::default();
     waiting.replace_sample(&counts(&[(account, Class::Batch, jobs)]), |_| true);
     waiting
 }
 
-/// Admits a job for an account that is limited or not. The commit ends at `now`.
+/// Admits a job for the account. The commit ends at `now`.
 fn admit(
     waiting: &mut WaitingJobs,
     account: &AccountKey,
@@ -132,12 +132,12 @@ fn jobs_count_for_an_account_that_is_new_to_a_sample() {
     for at in [100, 900, 900] {
         assert_eq!(admit(&mut jobs, &busy(), true, start + at * MS), Ok(()));
     }
-    // As long as no job waits for the account in the sample, it is not full.
+    // As long as no job of the sample waits for the account, the account is not full.
     assert_eq!(jobs.waiting_for(&busy()), 0);
     jobs.replace_sample(&counts(&[(&busy(), Class::Batch, 47)]), |_| true);
     jobs.remove_until(start + 500 * MS);
     assert_eq!(jobs.waiting_for(&busy()), 49);
-    // For a sample, no job waits for the account. The next sample has waiting jobs again.
+    // In one sample no job waits for the account. The next sample has waiting jobs again.
     jobs.replace_sample(&Counts::default(), |_| true);
     jobs.remove_until(start + 600 * MS);
     assert!(jobs.has_no_jobs());
@@ -162,7 +162,7 @@ fn before_the_first_sample_jobs_count_for_all_accounts() {
 }
 
 #[test]
-fn the_accounts_with_admitted_jobs_are_limited() {
+fn the_number_of_accounts_with_admitted_jobs_is_bounded() {
     let start = Instant::now();
     let mut jobs = WaitingJobs::default();
     let account = |index: usize| AccountKey::of_model("busy", &index.to_string());
@@ -179,7 +179,7 @@ fn the_accounts_with_admitted_jobs_are_limited() {
 }
 
 #[test]
-fn the_expected_wait_adds_the_remaining_closing_and_the_time_of_the_jobs_at_the_rate() {
+fn the_expected_wait_adds_the_time_until_the_account_opens_and_the_time_of_its_jobs() {
     let mut account = Account::default();
     assert_eq!(expected_wait_ms(&account, 10, NOW), None);
     let refusal = Refusal {

@@ -37,7 +37,8 @@ impl WebGuard {
         match self.hosts.owner(host, self.is_loopback_listener) {
             HostOwner::Gateway => true,
             HostOwner::Other => false,
-            // Programs may use any name. A web page could let its own name resolve to the gateway, but no IP address.
+            // Programs may use any name. A web page can let its own host name resolve to the gateway, but it cannot do so with an IP
+            // address.
             HostOwner::Unknown => {
                 !self.origins.is_own_page(headers, host)
                     || host.ip().is_some()
@@ -171,7 +172,7 @@ mod tests {
         guard.accept_host(&host, &headers)
     }
 
-    /// A container listens on all addresses, also if only this machine can reach it.
+    /// A container listens on all addresses, even if only this machine can reach it.
     #[test]
     fn on_all_addresses_a_page_of_the_own_host_must_name_a_host_that_cannot_be_rebound() {
         let accepts_page = |allowed, host: &str| {

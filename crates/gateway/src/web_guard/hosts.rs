@@ -36,7 +36,8 @@ impl AllowedHosts {
         Ok(hosts)
     }
 
-    /// These hosts and all IP addresses. A web page can let its own name resolve to this machine, but no IP address.
+    /// These hosts and all IP addresses. A web page can let its own host name resolve to this machine, but it cannot do so with an IP
+    /// address.
     #[must_use]
     pub fn or_any_ip(self) -> Self {
         Self {
@@ -45,7 +46,7 @@ impl AllowedHosts {
         }
     }
 
-    /// Whether this host is a name of the gateway. A gateway that other machines can reach has names that it does not know,
+    /// Who owns this host's name. A gateway that other machines can reach has names that it does not know,
     /// unless hosts are configured.
     pub(super) fn owner(&self, host: &Authority, is_loopback_listener: bool) -> HostOwner {
         let is_allowed_ip = self.any_ip && host.ip().is_some();
@@ -66,7 +67,7 @@ pub(super) enum HostOwner {
     Gateway,
     /// Not a name of this gateway.
     Other,
-    /// The gateway does not know all of its names.
+    /// Not known, because the gateway does not know all of its names.
     Unknown,
 }
 

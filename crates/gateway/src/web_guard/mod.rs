@@ -4,12 +4,13 @@
 //! another site, or if its `Host` is not a name of this gateway. Without the last rule, a web page could let the name of
 //! its own site resolve to this machine (DNS rebinding). Programs send none of these headers except `Host`.
 //!
-//! A gateway that other machines can reach does not know all of its names, unless they are configured. There the last rule is
-//! only for requests whose `Origin` is their own `Host`. So it does not stop a rebound page that reads over plain HTTP, because
-//! a browser sends no `Origin` then. Only configured hosts stop it. No header distinguishes such a request from one of a program.
+//! A gateway that other machines can reach does not know all of its names, unless they are configured. There the last rule
+//! applies only to requests whose `Origin` is their own `Host`. So it does not stop a page that reads over plain HTTP after DNS
+//! rebinding: a browser then sends no `Origin`, and no header distinguishes the request from that of a program. Only configured
+//! hosts stop such a page.
 //!
 //! - `authority`: parses the host and port of `Host` and `Origin`.
-//! - `hosts`, `origins`: which of them are allowed.
+//! - `hosts`, `origins`: which hosts and origins are allowed.
 //! - `cors`: the answers to a browser about an allowed origin.
 //! - `guard`: applies all of them to each request.
 

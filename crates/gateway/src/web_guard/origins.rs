@@ -90,8 +90,8 @@ impl AllowedOrigins {
         RequestSource::Own
     }
 
-    /// Whether the request is of a web page that the host itself served, by its `Origin`. After DNS rebinding, the pages of
-    /// the foreign site send this too.
+    /// Whether the request's `Origin` is that of a page which the host itself served. After DNS rebinding, pages of the foreign
+    /// site send such an `Origin` too.
     pub(super) fn is_own_page(&self, headers: &HeaderMap, host: &Authority) -> bool {
         headers.contains_key(ORIGIN) && self.source(headers, Some(host)) == RequestSource::Own
     }

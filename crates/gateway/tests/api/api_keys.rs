@@ -299,7 +299,7 @@ async fn a_tenant_does_not_see_or_change_what_belongs_to_another_one() {
     let seen = api.get(&format!("/v1/jobs/{job}"), SHOP).await.expect(200);
     assert_eq!(seen["status"], "queued", "{seen}");
 
-    // The same session id and the same idempotency key are others for another tenant.
+    // The same session id and idempotency key of another tenant belong to another session and another job.
     let submit = async |key: &str| {
         let request = api.request(Method::POST, "/v1/jobs", key);
         let request = request
@@ -388,7 +388,7 @@ async fn a_key_that_is_removed_from_the_file_is_refused_and_a_new_one_is_valid()
     api.get("/v1/queues", new).await.expect(200);
 }
 
-/// A wait of a read and of a submit, whose key is removed meanwhile.
+/// A read and a submit wait while their key is removed.
 #[tokio::test]
 async fn a_request_that_waits_gets_no_reply_once_its_key_is_removed() {
     let api = WithKeys::start().await;

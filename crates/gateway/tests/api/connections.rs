@@ -159,10 +159,10 @@ async fn a_client_can_send_the_whole_body_that_is_refused_for_memory() {
     let gateway = Fixture::start().await;
     let memory = &gateway.member.memory;
     let _bodies = memory.bodies.try_reserve(u64::MAX).expect("free");
-    // So large bodies do not wait.
+    // With less than half of this budget free, large bodies do not wait.
     let small = memory.small_bodies.total() / 4 * 3;
     let _small = memory.small_bodies.try_reserve(small).expect("free");
-    // More than the buffers of the connection hold. Many clients read no response before they have sent all of it.
+    // More than the buffers of the connection hold. Many clients read no response before they have sent the whole body.
     let body = vec![b' '; 2 << 20];
     let head = format!(
         "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",

@@ -68,7 +68,7 @@ async fn the_key_of_a_deleted_job_makes_no_job() {
     let other = gateway.submit_with_key(&job_in_session("t"), "k").await;
     other.expect_problem(422, "idempotency_key_reused");
     assert_eq!(gateway.live_jobs().await, 0);
-    // New jobs are refused now. The key still tells what became of its job.
+    // New jobs are refused now. A repeat still shows that the job of its key was deleted.
     gateway.fill_backlog(1).await;
     let again = gateway.submit_with_key(&body, "k").await;
     again.expect_problem(410, "job_deleted");

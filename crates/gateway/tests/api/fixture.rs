@@ -158,7 +158,7 @@ impl Fixture {
             .await
             .expect("the port opens");
         let port = listener.local_addr().expect("the address is valid").port();
-        // Also a gateway that listens on all addresses is called over this machine's own.
+        // Requests use the loopback address, even if the gateway listens on all addresses.
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let stop = CancellationToken::new();
         let serving = forebay_gateway::serve(listener, Arc::clone(&member), settings, stop.clone());
@@ -250,8 +250,8 @@ impl Fixture {
         id_of(&self.submit(job).await.expect(202))
     }
 
-    /// Submits jobs until the backlog has as many jobs as its limit, and the limit refuses one. Until the next sample of the counts,
-    /// the gateway counts a job twice that it admitted while a sample was made. Then it refuses submits a second too early.
+    /// Submits jobs until the backlog has as many jobs as its limit, and the limit refuses one. A job that was
+    /// admitted while a sample of the counts was made counts twice until the next sample, so the gateway may refuse submits too early.
     pub(crate) async fn fill_backlog(&self, backlog_max: u64) {
         let filling = async {
             loop {

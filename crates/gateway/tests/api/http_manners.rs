@@ -229,7 +229,7 @@ async fn a_body_that_is_not_json_is_named_as_what_it_is() {
         let detail = problem["detail"].as_str().unwrap_or_default();
         assert!(detail.contains(name), "{name}: {detail}");
     }
-    // Without a body there is no content type to complain about.
+    // Without a body, the content type does not matter.
     let problem = gateway.post("/v1/jobs").await;
     problem.expect_problem(400, "invalid_json");
 }
@@ -342,7 +342,7 @@ async fn fields_of_other_apis_have_a_hint_instead_of_a_list() {
 }
 
 #[tokio::test]
-async fn the_root_says_what_this_is_and_where_to_look() {
+async fn the_root_shows_the_name_and_the_routes() {
     let gateway = Fixture::start().await;
     let root: Value = gateway.get("/").await.expect(200);
     assert_eq!(root["name"], "Forebay");

@@ -210,7 +210,7 @@ async fn a_full_session_refuses_submits() {
     let refused = gateway.submit(&job_in_session("s")).await;
     assert!((1..=60).contains(&retry_after_s(&refused)));
     refused.expect_problem(429, "session_full");
-    // No job ends, so clients come back later and later.
+    // No job ends, so the advised pause becomes longer.
     let job = job_in_session("s");
     let later = repeat_until(
         || gateway.submit(&job),
@@ -266,16 +266,16 @@ async fn a_live_job_shows_its_place_in_the_queue() {
         assert_eq!(job["queue"]["ahead_in_session"], ahead, "{job}");
         ids.push(id_of(&job));
     }
-    let place = async |id| {
+    let position = async |id| {
         let job = gateway.get(&format!("/v1/jobs/{id}")).await.expect(200);
         job["queue"].clone()
     };
     for (ahead, id) in ids.iter().enumerate() {
-        assert_eq!(place(id).await["ahead_in_session"], ahead);
+        assert_eq!(position(id).await["ahead_in_session"], ahead);
     }
     let head = ids[0];
     gateway.claim(&lane_of("s"), head).await;
-    let running = place(&head).await;
+    let running = position(&head).await;
     assert_eq!(
         (&running["ahead_in_session"], &running["ahead_in_class"]),
         (&json!(0), &json!(0))
@@ -285,6 +285,6 @@ async fn a_live_job_shows_its_place_in_the_queue() {
         .post(&format!("/v1/jobs/{head}/cancel"))
         .await
         .expect(200);
-    assert_eq!(place(&head).await, json!(null));
-    assert_eq!(place(&ids[2]).await["ahead_in_session"], 1);
+    assert_eq!(position(&head).await, json!(null));
+    assert_eq!(position(&ids[2]).await["ahead_in_session"], 1);
 }

@@ -142,7 +142,7 @@ async fn retry_after_follows_the_measured_drain_rate() {
             if (retry_after_s - expected_s).abs() / expected_s <= 0.2 {
                 return;
             }
-            // The gateway reads the counts once a second. After a stall, `drain` catches up before or after that.
+            // The gateway reads the counts once a second. After a stall, `drain` may complete the overdue jobs before or after the read.
             let measured = format!(
                 "{retry_after_s} s instead of {expected_s:.1} s for {jobs} jobs at {drained_per_s:.1} a second"
             );
@@ -203,7 +203,7 @@ async fn after_a_full_store_the_gateway_is_ready_once_a_submit_succeeds() {
         .submit(&job_in_session("s"))
         .await
         .expect_problem(503, "store_full");
-    let is_ready = async |status: u16| {
+    let expect_readiness = async |status: u16| {
         let answer = gateway.get("/readyz/submits").await;
         if status == 200 {
             answer.expect(200);
@@ -212,12 +212,12 @@ async fn after_a_full_store_the_gateway_is_ready_once_a_submit_succeeds() {
         }
         gateway.get("/readyz").await.expect(200);
     };
-    is_ready(503).await;
+    expect_readiness(503).await;
     gateway.submit_accepted(&job_in_session("s")).await;
-    is_ready(200).await;
-    // The store itself knows that it is full.
+    expect_readiness(200).await;
+    // The store itself reports that it is full.
     gateway.store.set_mode(StoreMode::Full);
-    is_ready(503).await;
+    expect_readiness(503).await;
     let commits = gateway.store.call_count(StoreCall::Commit);
     gateway
         .submit(&job_in_session("s"))
@@ -225,7 +225,7 @@ async fn after_a_full_store_the_gateway_is_ready_once_a_submit_succeeds() {
         .expect_problem(503, "store_full");
     assert_eq!(gateway.store.call_count(StoreCall::Commit), commits);
     gateway.store.set_mode(StoreMode::Up);
-    is_ready(200).await;
+    expect_readiness(200).await;
 }
 
 #[tokio::test]

@@ -112,9 +112,9 @@ async fn a_job_and_its_provider_show_that_the_job_waits() {
     assert_eq!(shown.get("waiting_for"), None);
 }
 
-/// A gateway of which the jobs that wait for one provider may take five jobs of the backlog. The provider of a model is the part of
-/// its name before `-`.
-async fn gateway_with_half_of_five() -> Fixture {
+/// A gateway with a backlog of ten jobs, of which five may wait for one provider. The provider of a model is the part of its name
+/// before `-`.
+async fn gateway_with_share_of_five() -> Fixture {
     let gateway = Fixture::with_settings(|settings| {
         settings.backlog_max = 10;
         settings.model_accounts = ModelAccounts::new(|model| {
@@ -149,7 +149,7 @@ async fn submit_until_refused(gateway: &Fixture, model: &str) -> usize {
 
 #[tokio::test]
 async fn jobs_that_wait_for_one_provider_take_at_most_half_of_the_backlog() {
-    let gateway = gateway_with_half_of_five().await;
+    let gateway = gateway_with_share_of_five().await;
     let account = AccountKey::of_model("away", "away-1");
     let until = close(&gateway, &account).await;
     let mut jobs = Vec::new();
@@ -188,7 +188,7 @@ async fn jobs_that_wait_for_one_provider_take_at_most_half_of_the_backlog() {
 
 #[tokio::test]
 async fn jobs_that_are_later_than_a_sample_count_when_it_arrives() {
-    let gateway = gateway_with_half_of_five().await;
+    let gateway = gateway_with_share_of_five().await;
     let account = AccountKey::of_model("away", "away-1");
     close(&gateway, &account).await;
     let job = gateway.submit_accepted(&job_for("away-1")).await;
@@ -218,7 +218,7 @@ async fn jobs_that_are_later_than_a_sample_count_when_it_arrives() {
         }
     });
     arrived.await.expect("the sample arrives");
-    // The sample has one waiting job. All others are later.
+    // The sample has one waiting job. All other jobs were admitted later.
     let accepted = accepted + submit_until_refused(&gateway, "away-1").await;
     assert_eq!(1 + accepted, 5);
 }

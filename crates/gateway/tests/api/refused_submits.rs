@@ -1,4 +1,5 @@
-//! Tests of submits with an idempotency key that are refused: they leave nothing in the store, or for a short time only.
+//! Tests of submits with an idempotency key that are refused: they leave nothing in the store, or only the key
+//! for a short time.
 
 use std::collections::BTreeSet;
 

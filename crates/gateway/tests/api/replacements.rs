@@ -92,12 +92,12 @@ async fn all_faults_of_a_replacement_are_named() {
 }
 
 #[tokio::test]
-async fn a_repeated_submit_gets_its_job_although_the_turn_is_replaced_now() {
+async fn a_repeated_submit_gets_its_job_although_the_turn_is_gone() {
     let gateway = with_two_turns().await;
     let body = replacing("s", 0);
     let first = gateway.submit_with_key(&body, "k").await.expect(202);
     let id = first["id"].clone();
-    // Another job takes the turn away: the session is deleted once its jobs have ended.
+    // The turn disappears: the job is cancelled, and then the session is deleted.
     let path = format!("/v1/jobs/{}/cancel", id.as_str().expect("an id"));
     gateway.post(&path).await.expect(200);
     assert_eq!(gateway.delete("/v1/sessions/s").await.status, 204);
@@ -140,7 +140,7 @@ async fn a_retry_replaces_only_the_turns_that_the_session_had_at_the_submit() {
         .await
         .expect(200);
 
-    // It is emptied, and has the same next number.
+    // The session is emptied. Its next turn has the same number as before.
     let empty = gateway.request(Method::PUT, "/v1/sessions/s");
     let filled = gateway.get("/v1/sessions/s").await.expect(200);
     gateway.send(empty.json(&json!({}))).await.expect(200);
@@ -152,7 +152,7 @@ async fn a_retry_replaces_only_the_turns_that_the_session_had_at_the_submit() {
     let refill = gateway.request(Method::PUT, "/v1/sessions/s");
     gateway.send(refill.json(&turns)).await.expect(200);
 
-    // The session goes on.
+    // The session gets further turns.
     let id = gateway.submit_accepted(&job_in_session("s")).await;
     gateway.complete(&lane_of("s"), id, "More.").await;
     gateway
@@ -160,7 +160,7 @@ async fn a_retry_replaces_only_the_turns_that_the_session_had_at_the_submit() {
         .await
         .expect_problem(409, "session_changed");
 
-    // It is deleted, and another one with its id gets as many turns.
+    // The session is deleted, and a new one with its id gets as many turns.
     assert_eq!(gateway.delete("/v1/sessions/s").await.status, 204);
     gateway
         .post(&first)

@@ -52,7 +52,7 @@ const CASES: [Case; 11] = [
     case("GET", "/nowhere", &[], "", 404),
     case("PUT", "/v1/jobs", &[], "", 405),
     case("GET", "/v1/queues?x=1", &[], "", 400),
-    // The web guard refuses it.
+    // The web guard refuses this request.
     case(
         "POST",
         "/v1/jobs",

@@ -13,7 +13,7 @@ async fn cancel(gateway: &Fixture, job: JobId) -> Value {
     gateway.post(&path).await.expect(200)
 }
 
-/// How long a shown job lives, in milliseconds, from the time of this field on.
+/// The time from a job's last retry to its expiry, and the time from its submit to its expiry, in milliseconds.
 async fn lifetime_ms(gateway: &Fixture, job: JobId) -> (u64, u64) {
     let read = gateway.member.store.job(&TenantId::default(), job).await;
     let meta = read.unwrap().unwrap().meta;

@@ -21,7 +21,7 @@ async fn a_fork_has_the_turns_up_to_a_number_and_the_settings() {
         .await
         .expect_problem(404, "session_not_found");
     put(&gateway, path, &whole_session()).await.expect(201);
-    // A replaced session begins with the number 4. It may have live jobs.
+    // The turns of the replaced session begin with the number 4. A session with live jobs can be forked.
     put(&gateway, path, &whole_session()).await.expect(200);
     gateway.submit_accepted(&job_in_session("s")).await;
     let response = fork(&gateway, path, &json!({"id": "t", "up_to_turn": 5})).await;

@@ -35,7 +35,7 @@ async fn sessions_are_listed_in_pages_while_others_come_and_go() {
     assert_eq!(page["data"][1]["default_model"], "m");
     let mut seen = ids(&page);
     let mut cursor = page["next_cursor"].as_str().map(str::to_owned);
-    // What is removed is not shown, and what is new comes at the end.
+    // A removed session is not shown, and a new session comes at the end.
     assert_eq!(gateway.delete("/v1/sessions/s2").await.status, 204);
     put(&gateway, "/v1/sessions/new", &json!({}))
         .await

@@ -40,7 +40,7 @@ pub(crate) fn whole_session() -> Value {
     })
 }
 
-/// The turns of a session to write as a read shows them: with their numbers.
+/// The turns of a session to write as a read shows them: with their numbers, from `first` on.
 pub(crate) fn numbered(session: &Value, first: u64) -> Value {
     let turns = session["turns"].as_array().expect("turns").iter();
     let numbered = turns.zip(first..).map(|(turn, number)| {
@@ -88,7 +88,7 @@ async fn a_put_creates_a_session_and_a_second_one_replaces_it() {
     assert_eq!(created["created_at"], shown["created_at"]);
     assert!(created["expires_at"].is_string() && created.get("turns").is_none());
 
-    // What a replacement leaves out is empty, and what is null too.
+    // A field that a replacement leaves out becomes empty, and so does a field that is null.
     let replacement = json!({"turns": [{"role": "user", "content": "x"}], "defaults": null});
     let response = put(&gateway, "/v1/sessions/a%2Fb", &replacement).await;
     assert_eq!(response.header("location"), None);
@@ -192,7 +192,7 @@ async fn a_patch_changes_what_it_names() {
         .await
         .expect_problem(404, "session_not_found");
     put(&gateway, path, &whole_session()).await.expect(201);
-    // Also while the session has live jobs.
+    // A session with live jobs can be changed too.
     gateway.submit_accepted(&job_in_session("s")).await;
     let changed = patch(&gateway, path, &change).await.expect(200);
     let tags = json!(["a", null, {"b": 1.5}]);

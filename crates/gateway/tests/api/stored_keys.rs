@@ -308,7 +308,7 @@ async fn before_the_first_read_a_stored_key_gets_503() {
     drop(folder);
 }
 
-/// The wait of a read and of a submit, whose key is revoked meanwhile.
+/// A read and a submit wait while their key is revoked.
 #[tokio::test]
 async fn a_request_that_waits_gets_no_reply_once_its_key_is_revoked() {
     let api = Gateway::start().await;

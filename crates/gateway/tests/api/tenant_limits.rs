@@ -1,4 +1,4 @@
-//! The limits of tenants: how many requests a tenant may make in a window, and how many of its jobs may live.
+//! The limits of tenants: how many requests a tenant may make in a window, and how many of its jobs may be live.
 
 mod store_calls;
 
@@ -116,7 +116,7 @@ fn expect_refused(response: &ApiResponse, policy: &str) {
 }
 
 #[tokio::test]
-async fn every_answer_of_a_limited_route_tells_the_limits() {
+async fn every_answer_of_a_limited_route_shows_the_limits() {
     let api = WithLimits::start("requests=100/60 live=50").await;
     let expected = r#""requests";q=100;w=60, "live";q=50;qu="concurrent-requests""#;
     let job = api.submit(SHOP).await;
@@ -240,7 +240,7 @@ async fn a_tenant_may_have_its_live_jobs() {
     );
 }
 
-/// A permit is free again although the client of a submit went away, or the store failed.
+/// A permit is free again after the store has refused the job.
 #[tokio::test]
 async fn a_failed_submit_does_not_use_a_live_permit_for_ever() {
     let api = WithLimits::start("live=1").await;
@@ -283,7 +283,7 @@ async fn an_operator_sets_the_limits_of_a_tenant() {
     assert_eq!(api.put(&limits).await.expect(200), expected);
     let stored = api.send(Method::GET, LIMITS, OPERATOR).await.expect(200);
     assert_eq!(stored, expected);
-    // They apply at once, in place of those of the file.
+    // The stored limits apply at once, in place of those of the file.
     let first = api.submit(SHOP).await;
     let policy = r#""live";q=1;qu="concurrent-requests""#;
     assert_eq!(first.header("ratelimit-policy"), Some(policy));
@@ -294,7 +294,7 @@ async fn an_operator_sets_the_limits_of_a_tenant() {
         .expect(200);
     api.submit(SHOP).await.expect(202);
     expect_refused(&api.submit(SHOP).await, "live");
-    // No limits, although the file has some.
+    // Empty stored limits mean no limits, although the file has some.
     api.put(&json!({})).await.expect(200);
     let unlimited = api.submit(SHOP).await;
     assert_eq!(unlimited.header("ratelimit-policy"), None);

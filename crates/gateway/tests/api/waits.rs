@@ -77,7 +77,7 @@ async fn a_submit_that_waits_is_answered_with_the_finished_job() {
     assert_eq!(job["queue"], Value::Null);
     assert_eq!(location, format!("/v1/jobs/{}", id_of(&job)));
 
-    // A repeated submit gets the same job, at once with a wait, and as before without one.
+    // A repeated submit gets the same job at once: 200 with a wait, and 202 without one.
     let repeat = |path| {
         let request = gateway
             .request(Method::POST, path)
@@ -274,7 +274,7 @@ async fn a_wait_without_notices_reads_its_job_at_growing_intervals() {
     assert!(pauses[2] >= Duration::from_millis(900), "{pauses:?}");
 }
 
-/// A server of Redis on which clients can no longer subscribe to notices.
+/// Ends all subscriptions to notices at this Redis server, and forbids new ones.
 async fn cut_notices(redis: &Redis) {
     let set_user = ["ACL", "SETUSER", "default", "-subscribe", "-psubscribe"];
     redis.cli(&set_user).await.expect("the user changes");
@@ -324,7 +324,7 @@ async fn waits_work_while_only_the_subscription_to_redis_is_away() {
         assert_eq!(response.expect(200)["status"], "completed");
     }
 
-    // When clients may subscribe again, a wait needs only two reads: one at its start, and one after the notice.
+    // When clients may subscribe again, the gateway can watch a job again.
     let set_user = ["ACL", "SETUSER", "default", "+subscribe", "+psubscribe"];
     redis.cli(&set_user).await.expect("the user changes");
     let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;

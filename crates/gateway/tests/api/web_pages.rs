@@ -31,7 +31,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 #[tokio::test]
 async fn a_web_page_of_another_origin_cannot_submit() {
     let gateway = Fixture::start().await;
-    // `fetch` with `mode: "no-cors"` and a body without a type, of a form, and of a Blob without a type.
+    // Content types that `fetch` can send with `mode: "no-cors"`, and JSON.
     for content_type in [
         None,
         Some("text/plain;charset=UTF-8"),
@@ -54,7 +54,7 @@ async fn a_web_page_of_another_origin_cannot_submit() {
     let site = submit_with(&gateway, &[JSON, ("sec-fetch-site", "same-site")]).await;
     let problem = site.expect_problem(403, "origin_not_allowed");
     assert_eq!(problem["errors"][0]["field"], "Sec-Fetch-Site");
-    // Without any of them, a body needs a content type that a browser sends for another origin only after a preflight.
+    // Without these two headers, a body needs a content type that a browser sends for another origin only after a preflight.
     let problem = submit_with(&gateway, &[]).await;
     let problem = problem.expect_problem(415, "unsupported_media_type");
     assert!(problem["detail"].to_string().contains("application/json"));

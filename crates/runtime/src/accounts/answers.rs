@@ -92,7 +92,7 @@ impl Answers {
 impl Gathered {
     fn add(&mut self, started_at: &[TimeMs], replies: u32, tokens: u64) {
         let free = ANSWERS_MAX.saturating_sub(self.started_at.len());
-        // Without the starts, the tokens would raise the mean of a call.
+        // Starts, replies and tokens are dropped together. Tokens without the starts of their calls would raise the mean of a call.
         if started_at.len() <= free {
             self.started_at.extend_from_slice(started_at);
             self.replies = self.replies.saturating_add(replies);

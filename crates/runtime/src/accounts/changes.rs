@@ -31,7 +31,7 @@ const EVENT_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Accounts {
     /// Applies an event to an account, and writes the account if it has changed. An account that the store does not have, or
-    /// that this process cannot read, is one without limits. The latter is not written.
+    /// that this process cannot read, counts as one without limits. An account that cannot be read is not written.
     ///
     /// # Errors
     /// [`StoreError`] if the store did not confirm the change, or if other processes kept changing the account.

@@ -163,8 +163,8 @@ impl Accounts {
         }
     }
 
-    /// Records the answer of a call, with the tokens of its reply if it got one, and applies it to the account within about 100 ms. Costs nothing if the account needs
-    /// no answers and no reported limit is low.
+    /// Records the answer of a call, with the tokens of its reply if it got one. The loop applies the answer to the account within
+    /// about 100 ms. Costs nothing if the account needs no answers and no reported limit is low.
     pub fn answered(
         &self,
         key: &AccountKey,

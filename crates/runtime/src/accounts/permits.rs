@@ -91,7 +91,7 @@ impl Accounts {
         Err(self.denied(denied))
     }
 
-    /// Whether the account has closed at or after this time and is not open again. Permits that were taken until then are no
+    /// Whether the account has closed at or after this time and is not open again. Permits that were taken until the closing are no
     /// longer valid.
     fn has_closed_since(&self, key: &AccountKey, taken_at: TimeMs) -> bool {
         match &self.shared.cache.get(key).account.phase {
@@ -217,7 +217,7 @@ impl Accounts {
         }
     }
 
-    /// How many calls of this process are in flight.
+    /// How many calls of the account this process has in flight.
     #[must_use]
     pub fn calls_in_flight(&self, key: &AccountKey) -> u32 {
         self.shared.calls.in_flight(key)

@@ -35,8 +35,8 @@ pub enum Applied {
         /// What the worker needs to run the job. `None` if it is large: then the worker reads it from the store.
         run_inputs: Option<Box<RunInputs>>,
     },
-    /// The claim was not made, because the run inputs of the job have this many bytes as stored, which is more than the claim
-    /// allows. The claim would have been granted.
+    /// The claim was not made: the run inputs of the job have this many bytes as stored, more than the claim allows. Otherwise the
+    /// claim would have been granted.
     NeedsBytes(u64),
     /// The claim was not granted, because the job may not run yet.
     NotDue,

@@ -40,18 +40,20 @@ pub(super) enum Action {
     Claim {
         job: JobId,
         worker: ProcessId,
+        /// The time limit of the claim, in milliseconds.
         limit_ms: u64,
         /// The claim is not made if the run inputs of the job have more bytes as stored.
         inputs_bytes_max: u64,
         /// The fence of an earlier request for this claim whose response was lost.
         repeated_fence: Option<u64>,
-        /// The lane as the wake describes it, if it does.
+        /// The copy of the lane that the wake carried, if it carried one.
         lane_copy: Option<Box<LoadedLane>>,
     },
     /// An attempt ends its job with a reply.
     Complete {
         job: JobId,
         fence: u64,
+        /// How long user messages wait for tool results, in milliseconds.
         hold_ms: Option<u64>,
         output: Arc<AttemptOutput>,
     },
@@ -87,6 +89,7 @@ pub(super) enum Action {
     Cancel { job: JobId },
     /// The job's timer is due.
     Tick {
+        /// The time of the timer that was read.
         timer: TimeMs,
         job: JobId,
         live: Option<LiveProcesses>,

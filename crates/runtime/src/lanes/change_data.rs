@@ -59,7 +59,7 @@ pub struct AttemptOutput {
     pub reply: Reply,
     /// The provider that replied. `None` if the job completes without a call.
     pub provider: Option<String>,
-    /// The number of the first turn of the session that the turns replace, with all later ones.
+    /// The number of the first turn of the session that `turns` replace. They replace all later turns too.
     pub replace_from_turn: Option<u64>,
     /// The turns to append to the session, in this order: a result for each tool call that has none, the job's input,
     /// the reply.

@@ -124,8 +124,8 @@ impl Committer {
             )
         );
         if concerns_some && batch.len() > 1 {
-            // Only some of the changes may be too large, or only all of them together, or one replaces a turn that is gone. They do
-            // not wait for memory again.
+            // One change may be too large, or only all of them together, or one replaces a turn that is gone. So each is committed by
+            // itself, without another wait for memory.
             for pending in batch.into_iter().filter(Pending::is_awaited) {
                 let mut alone = [pending];
                 let result = self.commit(key, &mut alone, Duration::ZERO).await;
@@ -224,8 +224,8 @@ impl Committer {
             }
             match committed? {
                 RetriedCommit::Conflict { newer, is_in_doubt } => {
-                    // A lane that was only assumed to be absent needs no other process to be there, and the copy of a wake may be
-                    // old. After a lost response, the change may be this process's own.
+                    // Counts only conflicts that another process caused. An assumed absence of the lane and the copy of a wake may be
+                    // wrong because of this process's own commits. After a lost response, the conflict may come from the lost request.
                     if !is_in_doubt && (is_cached || !is_guess) {
                         self.metrics.commit_conflicts.inc();
                     }
@@ -257,8 +257,8 @@ impl Committer {
         Err(LaneError::Contended)
     }
 
-    /// Reads the inputs of jobs, which are in the order of the session. A job that has been deleted is left out. So are the
-    /// older jobs, once the session could not keep their turns.
+    /// Reads the inputs of `jobs`, which are in the order of the session, from the newest to the oldest. Stops once the session
+    /// could not keep older turns. Leaves out jobs that have been deleted, and jobs whose inputs the session does not keep.
     async fn read_inputs(
         &self,
         jobs: Vec<JobId>,

@@ -116,7 +116,7 @@ impl<'a> CommitDraft<'a> {
             Action::Resume { permit, .. } => Some(permit.clone()),
             _ => None,
         };
-        // The repair belongs to one outcome. If the job has another, it was repaired or removed since.
+        // The repair belongs to one outcome. If the job has another one, the job was repaired or removed since.
         if let Action::Repair { fence, .. } = action
             && outcome.is_some_and(|outcome| outcome.fence != *fence)
         {
@@ -247,7 +247,7 @@ impl<'a> CommitDraft<'a> {
             match turns {
                 Append::Output(output) => {
                     if output.replace_from_turn.is_some() {
-                        // Earlier turns of this commit come after the turn, so they are replaced too.
+                        // Earlier turns of this commit would come after that turn, so they are replaced too.
                         append.clear();
                         replace_from_turn = output.replace_from_turn;
                     }
@@ -299,8 +299,8 @@ impl<'a> CommitDraft<'a> {
     }
 }
 
-/// Drops the oldest turns that the session would drop as soon as they are appended. One more turn than the session keeps stays,
-/// so that the store drops all its older turns too. Otherwise the conversation would have a gap.
+/// Drops the oldest turns that the session would drop as soon as they are appended. Leaves one turn more than the session keeps, so
+/// that the store drops all older turns that it has. Otherwise turns between them and the new ones would be missing.
 fn without_surplus(mut append: Vec<Turn>, session: &SessionBounds) -> Vec<Turn> {
     let mut kept = TurnSum::default();
     let surplus = append.iter().rposition(|turn| {

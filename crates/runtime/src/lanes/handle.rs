@@ -104,7 +104,7 @@ impl Lanes {
     /// Wakes ready heads of a class with one request to the store.
     ///
     /// # Errors
-    /// [`StoreError`] if it is not known whether the timers were moved. Then no head is woken. The sweeper ticks each lane
+    /// [`StoreError`] if it is not known whether the timers were moved. Then no head is woken. The sweeper wakes each head
     /// when its timer is due.
     pub async fn wake_ready(&self, class: Class, heads: &[Head]) -> Result<(), StoreError> {
         self.shared
@@ -148,7 +148,7 @@ async fn run_lane(shared: Arc<Shared>, lane: LaneKey) {
         lane: &lane,
     };
     while let Some(mut batch) = shared.next_batch(&lane) {
-        // The log lines of a change show the request or the job that it is for. Several changes have no common one.
+        // The log lines of a change show the request or the job that it is for. Several changes have no common context.
         let context = match batch.as_mut_slice() {
             [only] => std::mem::take(&mut only.context),
             _ => TaskContext::default(),

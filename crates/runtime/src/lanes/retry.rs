@@ -92,7 +92,7 @@ pub(super) async fn commit_with_retry(
             }
             // The lane has the version of this commit: an earlier request succeeded, and its response was lost.
             Ok(CommitResult::Conflict(newer)) if newer.version == Some(commit.version) => {
-                // A claim that is made must not be lost, also if the record of its job has been deleted meanwhile.
+                // A claim that is made must not be lost, even if the record of its job has been deleted meanwhile.
                 let left_out = LoadedRunInputs::LeftOut { bytes: 0 };
                 return Ok(RetriedCommit::Done {
                     run_inputs: newer.run_inputs.or(Some(left_out)),

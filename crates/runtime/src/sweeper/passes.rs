@@ -53,11 +53,11 @@ pub struct Sweeper {
     pub id: ProcessId,
     /// The store.
     pub store: Arc<dyn Store>,
-    /// The queue. The sweeper only reads its depth; wakes go through `lanes`.
+    /// The queue. The sweeper only reads its state; wakes go through `lanes`.
     pub queue: Arc<dyn Queue>,
     /// Applies the ticks.
     pub lanes: Lanes,
-    /// Reports for how long no publish has been confirmed.
+    /// Reports for how long no publish has been confirmed, and whether ready heads may have no wake.
     pub wakes: Wakes,
     /// The counts.
     pub gauge: Arc<Gauge>,

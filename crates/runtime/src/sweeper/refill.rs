@@ -23,7 +23,7 @@ impl Sweeper {
         }
         // First, wakes are published again. So a head that becomes ready during the pass gets its wake.
         self.wakes.clear_surplus(class);
-        let is_complete = self.wake_without_wake(class, space.free).await;
+        let is_complete = self.wake_unwoken(class, space.free).await;
         if !matches!(is_complete, Ok(true)) {
             self.wakes.record_surplus(class);
         }
@@ -31,7 +31,7 @@ impl Sweeper {
     }
 
     /// Wakes at most `limit` ready heads that have no wake, the oldest first. Returns whether all ready heads have wakes now.
-    async fn wake_without_wake(&self, class: Class, mut limit: usize) -> Result<bool, StoreError> {
+    async fn wake_unwoken(&self, class: Class, mut limit: usize) -> Result<bool, StoreError> {
         let mut after = None;
         loop {
             let began = Instant::now();

@@ -1,5 +1,5 @@
-//! Resumes deferred jobs as their accounts get permits, the oldest first. The probe of a closed account is a job that no
-//! worker has claimed, if there is one, and otherwise a random one.
+//! Resumes deferred jobs as their accounts get permits, the oldest first. The probe of a closed account is the call of a random job
+//! that no worker has claimed, or of any random job if all were claimed.
 //!
 //! Only the elected sweeper does this. If the store no longer has the account of a job, the account begins again with one call.
 
@@ -77,8 +77,8 @@ struct LoopState {
     tasks: JoinSet<Vec<(AccountKey, AccountState)>>,
     /// The accounts of `tasks`.
     busy: BTreeSet<AccountKey>,
-    /// The processes with calls in flight or with limits that are missing in the list of live processes, each with the time of the first
-    /// such list.
+    /// The processes that have calls in flight or have set limits, and that the list of live processes lacks. Each has the time of the
+    /// first list that lacked it.
     missing: BTreeMap<ProcessId, TimeMs>,
     /// When [`ResumeLoop::clean`] last ran.
     cleaned_at: Option<Instant>,
@@ -104,7 +104,7 @@ impl ResumeLoop {
             }
             let has_resumed = this.pass(&mut loop_state).await;
             this.clean(&mut loop_state).await;
-            let is_busy = has_resumed || !this.counted().is_empty();
+            let is_busy = has_resumed || !this.waiting_accounts().is_empty();
             sleep(if is_busy { BUSY_PAUSE } else { IDLE_PAUSE }).await;
         }
     }
@@ -119,9 +119,9 @@ impl ResumeLoop {
             ..
         } = loop_state;
         // Accounts without waiting jobs are not searched, because a search is expensive.
-        let counted = self.counted();
-        accounts.retain(|key, _| counted.contains(key));
-        let mut keys: Vec<AccountKey> = counted.difference(busy).cloned().collect();
+        let waiting = self.waiting_accounts();
+        accounts.retain(|key, _| waiting.contains(key));
+        let mut keys: Vec<AccountKey> = waiting.difference(busy).cloned().collect();
         // The account whose jobs were resumed longest ago comes first.
         keys.sort_by_key(|key| accounts.get(key).and_then(|state| state.resumed_at));
         let mut groups = self.groups(keys);
@@ -227,14 +227,14 @@ impl ResumeLoop {
     }
 
     /// The accounts for which jobs wait according to the counts, which are up to two seconds old.
-    fn counted(&self) -> BTreeSet<AccountKey> {
+    fn waiting_accounts(&self) -> BTreeSet<AccountKey> {
         let counts = self.gauge.counts();
         let deferred = counts.iter().flat_map(|(counts, _)| &counts.deferred);
         deferred.map(|count| count.account.clone()).collect()
     }
 
     /// How many heads wait for an account according to the counts, which are up to two seconds old.
-    fn waiting(&self, key: &AccountKey) -> u64 {
+    fn waiting_heads(&self, key: &AccountKey) -> u64 {
         let counts = self.gauge.counts();
         let deferred = counts.iter().flat_map(|(counts, _)| &counts.deferred);
         let of_account = deferred.filter(|count| count.account == *key);
@@ -254,7 +254,7 @@ impl ResumeLoop {
         let wanted = u32::try_from(heads.len()).unwrap_or(u32::MAX);
         let granted = self
             .accounts
-            .take_for_wakes(key, wanted, self.waiting(key) > u64::from(wanted))
+            .take_for_wakes(key, wanted, self.waiting_heads(key) > u64::from(wanted))
             .await?;
         heads.truncate(granted as usize);
         let permit = WakePermit {
@@ -300,13 +300,13 @@ impl ResumeLoop {
             result = result.and(forgotten);
         }
         if let Err(error) = result {
-            tracing::debug!(%error, "the accounts of the providers were not cleaned; trying again in 1 s");
+            tracing::debug!(%error, "unused accounts, or the calls of processes that are gone, were not removed; trying again in 1 s");
         }
     }
 
-    /// Removes the calls of processes that are gone from the counts of calls in flight, and allows others to change the limits
-    /// that they set. A process is gone if two lists of live processes lack it, because a process that has just started may be
-    /// missing in one.
+    /// Removes the calls of processes that are gone from the counts of calls in flight, and allows other processes to change the
+    /// limits that those processes set. A process is gone if two lists of live processes lack it, because a process that has just
+    /// started may be missing in one.
     async fn forget_gone(
         &self,
         live: &LiveProcesses,

@@ -38,7 +38,7 @@ impl Sweeper {
                 Ok(false) => {
                     self.is_elected.send_replace(false);
                     term = None;
-                    // A little less, so that the next election is in the tick that comes a second later.
+                    // A little less than the interval, so that the next election is in the tick that comes a second later.
                     no_election_before = Instant::now() + ELECTION_EVERY - SWEEP_EVERY / 2;
                     continue;
                 }

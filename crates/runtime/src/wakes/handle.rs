@@ -14,7 +14,7 @@ use forebay_shared::{class::Class, lane::REVISIT_MS, queue::Queue, store::Store,
 /// The most requests that wait to be published.
 const WAITING_MAX: usize = 65_536;
 
-/// A wake gets no copy of its lane while more requests than this wait. So the copies take at most 8 MiB.
+/// A wake gets no copy of its lane while this many requests wait, or more. So the copies take at most 8 MiB.
 const WAITING_WITH_COPY_MAX: usize = 8_192;
 
 /// Requests wakes from a [`WakePublisher`]. Cheap to clone.

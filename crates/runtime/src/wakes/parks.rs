@@ -22,7 +22,7 @@ use forebay_shared::{
 const COLLECT_FOR: Duration = Duration::from_secs(1);
 /// A timer that is due in less than this time is parked at once, or the sweeper would act on it before.
 const DUE_SOON_MS: u64 = 2_000;
-/// So many parks are sent at once.
+/// Once this many parks are collected, they are sent without a further wait.
 const COLLECTED_MAX: usize = 8_192;
 /// The most parks of one call to the store, so that it does not delay other calls for long.
 const PARKS_PER_CALL: usize = 256;

@@ -139,7 +139,7 @@ mod tests {
             }
         }
 
-        /// Observes the same for some seconds. Returns after how many the worker was wedged.
+        /// Makes the same observation each second. Returns after how many seconds the worker was wedged.
         fn see(&mut self, seconds: u64, observed: WorkerObservation) -> Option<u64> {
             let mut wedged_after = None;
             for second in 0..seconds {

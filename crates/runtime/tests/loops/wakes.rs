@@ -22,7 +22,7 @@ use crate::{
 
 /// The most requests that wait to be published. `wakes/handle.rs` has the same constant.
 const WAITING_MAX: usize = 65_536;
-/// A wake gets no copy of its lane while more requests than this wait. `wakes/handle.rs` has the same constant.
+/// A wake gets no copy of its lane while this many requests wait, or more. `wakes/handle.rs` has the same constant.
 const WAITING_WITH_COPY_MAX: usize = 8_192;
 
 fn wake(scene: &Scene, session: &str, job: JobId) -> Wake {

@@ -106,22 +106,22 @@ fn account() -> AccountKey {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_knows_within_200_ms_that_another_one_has_closed_an_account() {
     let redis = Redis::start(RedisOptions::default()).await.unwrap();
-    let closes = Process::start("closes", &redis).await;
-    let knows = Process::start("knows", &redis).await;
+    let closer = Process::start("closer", &redis).await;
+    let observer = Process::start("observer", &redis).await;
     // After the first change, the notices are watched.
-    closes.close().await;
-    knows.wait_for_open(false).await;
-    closes.open().await;
-    knows.wait_for_open(true).await;
+    closer.close().await;
+    observer.wait_for_open(false).await;
+    closer.open().await;
+    observer.wait_for_open(true).await;
     let began = slowdown::measure();
     let mut delays = Vec::with_capacity(CLOSINGS);
     for _ in 0..CLOSINGS {
         let closed_at = Instant::now();
-        closes.close().await;
-        knows.wait_for_open(false).await;
+        closer.close().await;
+        observer.wait_for_open(false).await;
         delays.push(closed_at.elapsed());
-        closes.open().await;
-        knows.wait_for_open(true).await;
+        closer.open().await;
+        observer.wait_for_open(true).await;
     }
     delays.sort_unstable();
     let p99 = delays[CLOSINGS * 99 / 100 - 1];
@@ -136,7 +136,7 @@ async fn a_process_knows_within_200_ms_that_another_one_has_closed_an_account() 
         p99,
         "p99 of the time until a closing is known",
     );
-    for process in [closes, knows] {
+    for process in [closer, observer] {
         process.accounts_loop.abort();
     }
 }

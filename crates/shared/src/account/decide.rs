@@ -155,7 +155,7 @@ impl Account {
             Phase::Open => true,
             Phase::Closed(closing) | Phase::Probing(closing) => now >= closing.until,
         };
-        // Which process removed the limits must be remembered. Otherwise one that started earlier would set its own again.
+        // Which process removed the limits must be remembered. Otherwise a process that started earlier would set its limits again.
         let is_configured = !self.configured.is_empty() || self.configured_by.is_some();
         may_be_called && !is_configured && self.is_outdated(now)
     }
@@ -182,8 +182,8 @@ impl Account {
             .reduce(f64::min)
     }
 
-    /// Whether what was measured and reported can be deleted: [`FORGET_MS`] have passed since `forget_from`, and no call waits
-    /// for it.
+    /// Whether what was measured and reported can be deleted: [`FORGET_MS`] have passed since `forget_from`, and neither the pace
+    /// nor the limit after an overload is still needed.
     fn is_outdated(&self, now: TimeMs) -> bool {
         let is_recent = |at: TimeMs| now.since_ms(at) < FORGET_MS;
         let is_in_use = self.pace.as_ref().is_some_and(|pace| pace.is_in_use(now))
@@ -235,7 +235,7 @@ impl Account {
         }
     }
 
-    /// The calls in flight are no longer limited because of an overload.
+    /// Ends the limit on calls in flight that an overload set.
     fn end_overload(&mut self) {
         self.overload = None;
         if !self.counts_calls() {
@@ -274,12 +274,12 @@ impl Account {
         }
     }
 
-    /// Whether a call started when all processes knew of the last closing.
+    /// Whether a call started after `stale_until`, when all processes probably knew of the last closing.
     pub(super) fn started_after_closing(&self, started_at: TimeMs) -> bool {
         self.stale_until.is_none_or(|until| started_at > until)
     }
 
-    /// The probe was answered, or not refused in time. In the second case a refusal may still arrive, so `pause_count` is not reset.
+    /// The probe was answered, or not refused in time. Only an answer resets `pause_count`, because a refusal may still arrive.
     pub(super) fn open(&mut self, now: TimeMs) {
         self.phase = Phase::Open;
         if let Some(pace) = &mut self.pace {

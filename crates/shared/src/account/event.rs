@@ -55,8 +55,8 @@ pub enum AccountEvent {
         /// The limits in the headers of the last response.
         limits: Option<ReportedLimits>,
     },
-    /// The provider answered calls that started before it first refused one. They had no permits. They show how many calls it
-    /// accepts at once.
+    /// The provider answered calls that started before it first refused one. These calls had no permits. They show how many calls the
+    /// provider accepts at once.
     AnsweredEarlier {
         /// When each call started.
         started_at: Vec<TimeMs>,
@@ -64,7 +64,7 @@ pub enum AccountEvent {
     /// Calls with a permit ended. Only needed for an account that counts calls
     /// ([`Account::counts_calls`](super::Account::counts_calls)).
     Ended {
-        /// The process that took the permits.
+        /// The process under which the calls are counted.
         process: ProcessId,
         /// How many calls.
         calls: u32,

@@ -58,7 +58,7 @@ impl ConfiguredLimits {
         self.tokens_per_minute.map(per_second)
     }
 
-    /// A full bucket with the permits of the configured calls a second.
+    /// A full bucket for the configured calls a second. `None` if they are not configured.
     pub(super) fn request_bucket(&self, now: TimeMs) -> Option<Bucket> {
         self.calls_per_second()
             .map(|rate| Bucket::new(configured_burst(rate), now))

@@ -19,6 +19,7 @@ impl Account {
         }
         self.pace = Some(Pace::new(0, now, now));
         self.was_lost = true;
+        // So the account is forgotten after `LIMITED_MS` instead of `FORGET_MS`.
         self.forget_from = Some(TimeMs(now.0.saturating_sub(FORGET_MS - LIMITED_MS)));
         let message =
             "the limits of the provider are not known after a restart, so its calls begin slowly";

@@ -1,7 +1,7 @@
 //! Measures the rate at which a provider's token bucket refills, from the calls between two refusals.
 //!
 //! Right after a refusal the bucket is empty. So the calls that are accepted until the next refusal show the rate. If the
-//! bucket was full at a moment in between, it held its burst then, and further refills were lost. Then the calls that were
+//! bucket was full at some moment between the two refusals, it held its burst then, and further refills were lost. Then the calls that were
 //! accepted after that moment, minus the burst, show the rate. The moment is not known. But any other moment gives a rate
 //! that is too low. So the rate is computed for several moments, and the highest result counts.
 
@@ -69,8 +69,8 @@ impl Burst {
 pub(super) struct Measurement {
     calls: f64,
     seconds: f64,
-    /// If set, the bucket may have overflowed. Then the rate may be higher than measured, but is at most this one, in calls
-    /// a second.
+    /// If set, the bucket may have overflowed. Then the rate may be higher than measured, but is at most this many
+    /// calls a second.
     highest: Option<f64>,
 }
 

@@ -4,7 +4,7 @@
 //! [`Account`] is a document, and [`Account::apply`] changes it by an [`AccountEvent`]. It has no clock, no randomness
 //! and no I/O. The runtime stores the result with a compare-and-set.
 //!
-//! - A refused call closes the account. After an outage, it opens when the provider answers a probe. After a rate limit with
+//! - A refused call closes the account. After an outage, it opens when the provider answers a probe (one call). After a rate limit with
 //!   a known rate, it opens when the pause has passed. If the rate is not known, it opens when a probe is not refused.
 //! - After a rate limit, calls start at the rate that the provider was found to allow: the pace.
 //! - After an overload, calls in flight are limited to as many as the provider was found to accept.

@@ -62,7 +62,7 @@ impl OverloadLimit {
         }
     }
 
-    /// Whether the limit is still needed.
+    /// Whether the provider refused a call, or the limit kept a call waiting, in the last [`UNUSED_MS`].
     pub(super) const fn is_needed(&self, now: TimeMs) -> bool {
         now.since_ms(self.refused_at) < UNUSED_MS || now.since_ms(self.short_at) < UNUSED_MS
     }
@@ -75,7 +75,7 @@ impl OverloadLimit {
     }
 
     /// The provider refused a call that started before the last closing. `calls_left` calls are still in flight. The provider
-    /// works on these, or refuses them too. If it refuses slowly, it worked on more, so the limit may double as before.
+    /// works on these, or refuses them too. A provider that refuses slowly accepts more calls than these, so the limit may still double.
     pub(super) fn refused_earlier(&mut self, calls_left: u32) {
         self.limit = self.limit.min(f64::from(calls_left)).max(1.0);
     }

@@ -20,7 +20,7 @@ use crate::time::TimeMs;
 const RAMP_FIRST: f64 = 16.0;
 /// The time in which that rate doubles, in milliseconds.
 const RAMP_DOUBLES_MS: f64 = 850.0;
-/// The part of a measured rate that is used. Measurements have errors.
+/// The part of a measured or reported rate that is used, because such rates have errors.
 const SAFE_PART: f64 = 0.99;
 /// The part of the burst that is used.
 const BURST_PART: f64 = 0.8;
@@ -32,12 +32,12 @@ const RAISE_MAX: f64 = 1.0;
 const RAISE_MS: u64 = 1_000;
 /// The fewest permits between two raises.
 const RAISE_CALLS: u32 = 15;
-/// The least time between two raises, as a multiple of the time that the account was last closed. A raise that is too high
-/// closes the account for about as long again.
+/// The least time between two raises, as a multiple of the account's last closed time. A raise that is too high closes the account
+/// for about as long again.
 const RAISE_CLOSINGS: u64 = 5;
 /// The fewest calls between two refusals that can contradict the reports. Of fewer calls, many may be refused by chance.
 const CONTRADICTION_CALLS: u32 = 4;
-/// After so many contradictions in a row, the reports are ignored.
+/// After this many contradictions in a row, the reports are ignored.
 const CONTRADICTIONS_MAX: u32 = 2;
 /// A refusal that the reports explain multiplies the used part of the reported rate by this.
 const REFUSED_PART: f64 = 0.9;
@@ -48,7 +48,7 @@ const REPORTED_PART_MIN: f64 = 0.1;
 /// How long a pace counts as in use after it last kept a call waiting, in milliseconds. At the start of a fixed window the
 /// reports allow many calls, although more jobs may wait than the window allows.
 const IN_USE_MS: u64 = 60_000;
-/// How long after the first refusal new answers to calls from before it count for the burst, in milliseconds.
+/// How long after the first refusal the answers to calls from before it still count for the burst, in milliseconds.
 const BURST_ANSWERS_MS: u64 = 60_000;
 /// How long after the first refusal a process reports answers that it got before it knew of the refusal, in milliseconds. A
 /// process that misses the notice reads the account within a second.
@@ -112,7 +112,7 @@ struct Measured {
     raise_ms: u64,
     /// When the factor was last changed.
     since: TimeMs,
-    /// The permits granted since then while more were asked for.
+    /// The permits that were granted since then while more calls waited.
     granted: u32,
 }
 
@@ -206,7 +206,7 @@ impl Pace {
         let window = std::mem::replace(&mut self.window, next);
         self.is_explained = is_reported && self.reported().is_some();
         if self.is_explained && window.is_used() {
-            // If the reports are slightly wrong, a part of the reported rate is used.
+            // The reports may be slightly too high, so a smaller part of the reported rate is used from now on.
             self.reported_part = (self.reported_part(now) * REFUSED_PART).max(REPORTED_PART_MIN);
             self.reported_part_at = now;
         }
@@ -306,7 +306,7 @@ impl Pace {
         self.measured.is_some() || self.reported().is_some()
     }
 
-    /// The milliseconds until so many calls may start.
+    /// The milliseconds until this many calls may start.
     pub(super) fn wait_for_ms(&self, calls: f64, now: TimeMs) -> u64 {
         self.bucket.wait_ms(calls, self.rate(now))
     }

@@ -16,8 +16,8 @@ const NOTICE_MS: u64 = 200;
 const REFILL_CALLS: f64 = 2.0;
 /// The shortest such pause, in milliseconds.
 const REFILL_MS_MIN: u64 = 100;
-/// The pause after an overload if the account limits its calls in flight already, in milliseconds, if the provider asks for no
-/// delay. It is short, because the limit itself reduces the load.
+/// The pause after an overload of an account that already limits its calls in flight, in milliseconds, unless the provider asks for
+/// a delay. It is short, because the limit itself reduces the load.
 const OVERLOAD_MS: u64 = 100;
 /// The most failing jobs that an account stores. Beyond that, the oldest are dropped.
 const FAILING_JOBS_MAX: usize = 32;

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::TimeMs;
 
-/// The length of a period, in milliseconds. The lowest rate of the current and the previous period counts. Near the end of a
-/// fixed window the reported rate is far too high, so the period is as long as the usual window of a minute.
+/// The length of a period, in milliseconds. The lowest rate of the current and the previous period counts. Near the end of a fixed
+/// window the reported rate is far too high. So a period is as long as the usual window, a minute.
 const LOWEST_MS: u64 = 60_000;
 
 /// A time in seconds. If more units remain than the lowest rate restores in this time, that rate is too low.
@@ -85,7 +85,7 @@ impl ReportedRate {
         self.lowest.min(self.earlier)
     }
 
-    /// Adds a report to the earlier ones. Returns whether it showed that the lowest rate is far too low. Then no rate is known.
+    /// Adds a report to the earlier ones. Returns whether the report showed that the lowest rate is far too low. Then no rate is known.
     pub(super) fn join(this: &mut Option<Self>, report: &ReportedLimit, now: TimeMs) -> bool {
         let is_too_low =
             |reported: &Self| report.remaining as f64 > reported.rate() * REMAINING_S_MAX;

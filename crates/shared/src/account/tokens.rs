@@ -34,6 +34,7 @@ pub(super) struct TokenBudget {
 }
 
 impl TokenBudget {
+    /// A full budget. `configured` is in tokens a second.
     pub(super) fn new(configured: Option<f64>, now: TimeMs) -> Self {
         let level = configured.map_or(RATE_MAX, |rate| (rate * BURST_S).max(1.0));
         Self {

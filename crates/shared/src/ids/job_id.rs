@@ -89,7 +89,7 @@ impl JobId {
     }
 }
 
-/// The partition of a session: that of `TENANT/SESSION`.
+/// The partition of a session, computed from the text `TENANT/SESSION`.
 pub(super) fn session_partition(tenant: &TenantId, session: &SessionId) -> u8 {
     partition(&[
         tenant.as_str().as_bytes(),

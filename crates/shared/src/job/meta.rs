@@ -42,7 +42,7 @@ pub struct JobMeta {
     /// The earliest time at which the record may be deleted, because an idempotency key refers to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_until: Option<TimeMs>,
-    /// The turns that the job replaces, if it does.
+    /// The turns that the job replaces, if it replaces any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<ReplacedTurns>,
     /// The W3C trace context of the submit: its span, or the client's span if no traces are exported. Every attempt and its

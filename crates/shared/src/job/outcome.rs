@@ -25,8 +25,8 @@ pub struct Outcome {
     pub ended_at: TimeMs,
     /// The newest fence that the job had. A repair begins with a higher fence.
     pub fence: u64,
-    /// The newest fence that settled a claim of the job; 0 for none. The rules recognise a repeated finish, retry or
-    /// release by this fence.
+    /// The newest fence that settled a claim of the job; 0 for none. The rules recognise a repeated finish, retry,
+    /// deferral or release by this fence.
     #[serde(rename = "settled")]
     pub settled_fence: u64,
     /// The attempts, oldest first. At most [`ATTEMPTS_MAX`](crate::lane::ATTEMPTS_MAX).

@@ -61,7 +61,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// The version of a request that replaces turns, or does not. A release that does not know replacements must not run such a job.
+    /// The version of a request. It is higher for a request that replaces turns, because a release that does not know replacements must
+    /// not run its job.
     #[must_use]
     pub const fn version_for(replace_from_turn: Option<u64>) -> DocumentVersion {
         match replace_from_turn {
@@ -70,8 +71,8 @@ impl Request {
         }
     }
 
-    /// Whether the session keeps the input if a newer message interrupts the job. A job that was to replace turns leaves the session as
-    /// it is unless it completes.
+    /// Whether the session keeps the input if a newer message interrupts the job. A job that replaces turns changes the session only
+    /// when it completes.
     #[must_use]
     pub const fn keeps_input(&self) -> bool {
         self.replace_from_turn.is_none()

@@ -78,7 +78,7 @@ impl Transition<'_> {
         self.effects.ended[ended_before..].reverse();
     }
 
-    /// Inserts a new entry at the end. Tool results go before the unclaimed messages.
+    /// Inserts a new entry at the end of the lane, or, if it has tool results, before the unclaimed messages.
     fn insert(&mut self, entry: Entry) {
         let position = if entry.is_tool_results {
             // A claimed head stays the head, because an attempt may still finish it, and only the head can be finished.

@@ -8,7 +8,7 @@ use crate::time::TimeMs;
 /// `outcome` is the outcome of the event's job if that job has ended, and `None` otherwise. `now` is the
 /// time of the store's clock.
 ///
-/// A repeated finish, retry, deferral or release succeeds without effects if the first one took effect.
+/// A repeated settlement (finish, retry, deferral or release) succeeds without effects if the first one took effect.
 ///
 /// # Errors
 /// [`Refused`], with the lane unchanged.

@@ -41,7 +41,7 @@ impl Transition<'_> {
                 self.effects.claim = Some(ClaimResult::NotDue { not_before });
                 return Ok(());
             }
-            // The sweeper releases the job when its account has a permit for it.
+            // The sweeper resumes the job when its account has a permit for it.
             State::Deferred(deferral) => {
                 let (not_before, deadline) = (deferral.until, head.deadline);
                 self.set_timer(job, not_before.min(deadline));

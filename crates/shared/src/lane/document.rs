@@ -19,8 +19,8 @@ pub const ATTEMPTS_MAX: usize = 20;
 pub const TAKEOVERS_MAX: u32 = 10;
 /// How long the publish of a wake may take before the sweeper requests the wake again.
 pub const PUBLISH_LIMIT_MS: u64 = 3_000;
-/// How long a deferred head waits at most for its release by the sweeper, in milliseconds. Then it gets a wake in any case,
-/// so that no head waits for ever if its entry in the index of deferred heads was lost.
+/// How long a deferred head waits at most until the sweeper resumes it, in milliseconds. After that it gets a wake in any case.
+/// So no head waits for ever if its entry in the index of deferred heads was lost.
 pub const DEFERRED_MS_MAX: u64 = 3_600_000;
 /// The interval at which the sweeper checks a running job, and the shortest time for which a timer is parked.
 pub const REVISIT_MS: u64 = 60_000;
@@ -63,7 +63,7 @@ pub struct Entry {
     /// The fence of the newest settlement that took effect; 0 if there is none. It identifies a repeat of that
     /// settlement.
     pub settled_fence: u64,
-    /// Whether the job is queued or running.
+    /// Whether the job is queued, deferred or running.
     pub state: State,
     /// When the job expires.
     pub deadline: TimeMs,
@@ -113,7 +113,7 @@ pub struct Deferral {
     pub account: AccountKey,
     /// The provider's last error.
     pub error: JobError,
-    /// When the job gets a wake although the sweeper has not released it.
+    /// When the job gets a wake although the sweeper has not resumed it.
     pub until: TimeMs,
 }
 

@@ -41,7 +41,7 @@ pub enum ClaimResult {
         /// The fence with which the attempt settles the job.
         fence: u64,
     },
-    /// The job may not run yet. Its timer is set to the time at which it may.
+    /// The job may not run yet. Its timer is set to the time at which it may run, or to its deadline if that is earlier.
     NotDue {
         /// The earliest time at which the job may run.
         not_before: TimeMs,
@@ -105,10 +105,10 @@ pub enum Refused {
     /// A worker runs the job.
     #[error("a worker runs the job already")]
     Running,
-    /// The sweeper has a permit for a job that does not wait for one.
+    /// A resume names a job that is not deferred.
     #[error("the job does not wait for its provider")]
     NotDeferred,
-    /// The job is not in the lane, or a claim or a deferral came after the job's deadline.
+    /// The job is not in the lane, or a claim, a deferral or a resume came after the job's deadline.
     #[error("the job is not live")]
     Gone,
     /// A later attempt has begun, so the attempt of this event may not settle the job.

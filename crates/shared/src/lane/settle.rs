@@ -1,5 +1,5 @@
-//! An attempt settles its job: finish, retry or release. Only the newest fence may settle. A repeat succeeds
-//! without effects.
+//! An attempt settles its job: finish, retry or release (`defer.rs` has the deferral). Only the newest fence may settle. A repeat
+//! succeeds without effects.
 
 use super::{
     Refused, ReleaseReason, State,
@@ -18,7 +18,7 @@ pub(super) struct Retry<'a> {
     pub(super) error: &'a JobError,
 }
 
-/// Whether a finish, retry, deferral or release with a valid fence takes effect.
+/// Whether a settlement with a valid fence takes effect.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum FenceCheck {
     /// The event is the first settlement with its fence, and its job is the head.

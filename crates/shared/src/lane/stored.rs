@@ -1,5 +1,5 @@
 //! The stored form of an entry. Its state is stored as `{"queued": {…}}` or `{"running": {…}}`. Unknown fields of the
-//! entry and of its state are kept, also when the state changes.
+//! entry and of its state are kept, even if the state changes.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::IgnoredAny};
 
@@ -60,8 +60,8 @@ enum StoredState {
     },
 }
 
-/// What a deferred job waits for. Its state is stored as queued until `not_before`, so an older release can read it. That
-/// release wakes the job at `not_before`, or cancels it, and keeps this object.
+/// What a deferred job waits for. The state of such a job is stored as queued until `not_before`, which an older release can read.
+/// The older release may wake the job at `not_before`, and keeps this object then.
 #[derive(Deserialize)]
 struct ProviderWait {
     account: AccountKey,
@@ -84,7 +84,7 @@ impl<'de> Deserialize<'de> for Entry {
                 };
                 (State::Deferred(Box::new(deferral)), unknown)
             }
-            // An older release has woken a deferred job and kept its `provider_wait`.
+            // Without a `not_before`, `provider_wait` is ignored: an older release has woken the deferred job, and kept this object.
             StoredState::Queued {
                 not_before,
                 unknown,

@@ -52,8 +52,8 @@ impl Transition<'_> {
 
     /// Expires the job at `position`.
     ///
-    /// With a deferred head, all other jobs of the lane whose deadlines have passed expire too. At their own ticks, the head
-    /// would be gone, and with it the error of the account that they waited for.
+    /// If that job is a deferred head, all other jobs of the lane whose deadlines have passed expire too. At their own ticks, the
+    /// head would be gone, and with it the error of the account that they waited for.
     fn expire(&mut self, position: usize) {
         let ended_before = self.effects.ended.len();
         if position == 0 && matches!(self.lane.entries[0].state, State::Deferred(_)) {

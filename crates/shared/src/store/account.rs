@@ -72,7 +72,7 @@ pub struct DeferredCount {
     pub class: Class,
     /// The number of heads; not 0.
     pub heads: u64,
-    /// The number of jobs in the lanes of these heads: the heads and the jobs behind them, of any class. After commits by an
-    /// older release that does not count the jobs behind a head, it may be wrong until no head waits. It is at least `heads`.
+    /// The number of jobs in the lanes of these heads: the heads and the jobs behind them, of any class. At least `heads`. An older
+    /// release does not count the jobs behind a head, so after its commits the number may be wrong until no head waits.
     pub jobs: u64,
 }

@@ -46,8 +46,8 @@ pub struct UnreadableApiKey {
 /// Holds the API keys that were made at run time.
 #[async_trait]
 pub trait ApiKeyStore: Send + Sync {
-    /// Reads all keys, if the set does not have the version `known`. Returns `None` if it has, after a cheap read. The record of
-    /// a use does not change the version.
+    /// Reads all keys. Returns `None`, after a cheap read of the version, if the set still has the version `known`. The record of a
+    /// use does not change the version.
     async fn api_keys(
         &self,
         known: Option<ApiKeysVersion>,

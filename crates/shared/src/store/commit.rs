@@ -50,10 +50,10 @@ pub struct Commit {
     pub outcomes_of: Vec<JobId>,
     /// The job whose run inputs are returned on a conflict.
     pub run_inputs_of: Option<JobId>,
-    /// Whether the run inputs are returned too if the commit is written. They are those before the commit. Then the commit is
-    /// written only if they have at most [`INLINE_BYTES_MAX`](super::INLINE_BYTES_MAX) bytes as stored; otherwise, and without
-    /// a record of the job, it conflicts. In a store that processes of several releases use, it also conflicts if a document in
-    /// the run inputs may have another version than [`DocumentVersion::FIRST`](crate::document::DocumentVersion::FIRST).
+    /// Whether the commit, if it is written, also returns the run inputs as they were before it. Such a commit conflicts if the run
+    /// inputs have more than [`INLINE_BYTES_MAX`](super::INLINE_BYTES_MAX) bytes as stored, or if the job has no record. In a store
+    /// that processes of several releases use, it also conflicts if a document in the run inputs may have another version than
+    /// [`DocumentVersion::FIRST`](crate::document::DocumentVersion::FIRST).
     pub needs_run_inputs: bool,
     /// The time of the change, by the store's clock.
     pub at: TimeMs,

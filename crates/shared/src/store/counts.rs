@@ -28,7 +28,7 @@ pub struct RecentCounts {
     pub at: TimeMs,
     /// The time since they were read.
     pub age: Duration,
-    /// How long it took to read them, if a process of a fleet has read them for all. Counts are available so long after `at`.
+    /// How long it took to read them, if a process of a fleet has read them for all. The others get counts this long after `at`.
     pub took: Duration,
 }
 

@@ -62,8 +62,8 @@ impl DeferredChange {
                 ..Self::default()
             };
         }
-        // The jobs behind a head that leaves the index and those behind one that enters it are two changes, although they may be
-        // for the same account: a store may reset the number when the last head leaves the index.
+        // Two changes, even for the same account: the jobs behind the head that leaves the index, and those behind the head that
+        // enters it. A store may reset the number of an account when its last head leaves the index.
         let fewer = remove.as_ref().map(|entry| (entry, -signed(entry.behind)));
         let more = add.as_ref().map(|entry| (entry, signed(entry.behind)));
         let changes = fewer.into_iter().chain(more);
@@ -95,7 +95,7 @@ impl DeferredEntry {
         }
     }
 
-    /// Whether the index has the same for both entries.
+    /// Whether both are the same entry of the index, which does not contain `behind`.
     fn is_same_head(&self, other: &Self) -> bool {
         let behind = self.behind;
         *self

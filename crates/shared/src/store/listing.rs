@@ -24,7 +24,7 @@ pub struct ListQuery {
     pub tenant: TenantId,
     /// Only jobs that may belong to this session. Jobs of other sessions of the same partition are returned too.
     pub session: Option<SessionId>,
-    /// When the jobs were created.
+    /// Only jobs that were created within this range.
     pub created: RangeInclusive<TimeMs>,
     /// Whether the list begins with the oldest job, and not with the newest.
     pub is_oldest_first: bool,
@@ -35,7 +35,7 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
-    /// The first and the last position that the query may return, both included. `None` if there is none.
+    /// The earliest and the latest creation of the jobs that the query may return, both included. `None` if it returns none.
     #[must_use]
     pub fn bounds(&self) -> Option<RangeInclusive<TimeMs>> {
         let (mut first, mut last) = (*self.created.start(), *self.created.end());

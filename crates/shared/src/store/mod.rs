@@ -62,19 +62,19 @@ pub enum StoreError {
     /// The store does not respond, or not in time. The call may have taken effect. It is safe to repeat.
     #[error("the store does not respond")]
     Unavailable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
-    /// The call is larger than the store accepts. Nothing was written. A retry cannot help.
+    /// The call is larger than the store accepts. Nothing was written. A repeat cannot help.
     #[error("the change is larger than the store accepts")]
     TooLarge,
     /// The store has no space for new jobs. Nothing was written. Jobs that were accepted before can still finish.
     #[error("the store has no space for new jobs")]
     Full,
-    /// The session has no turn of the number that a commit replaces. Nothing was written.
+    /// A commit replaces the turns from a number on, and the session has no turn with this number. Nothing was written.
     #[error("the session no longer has the turn to replace")]
     TurnGone,
     /// The store holds a document that only a newer release may act on. A process of that release can make the call.
     #[error("a newer release wrote a document in the store")]
     Newer(#[source] NewerDocument),
-    /// Stored data cannot be read, or the store rejected a statement. A retry cannot help.
+    /// Stored data cannot be read, or the store rejected a statement. A repeat cannot help.
     #[error("stored data cannot be read, or the store rejected a statement")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -89,15 +89,15 @@ impl From<ReadError> for StoreError {
 }
 
 impl StoreError {
-    /// Whether a retry can help.
+    /// Whether a repeat of the call can help.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
 }
 
-/// Holds lanes, jobs, sessions, timers, idempotency keys and the presence of processes, through [`ApiKeyStore`] API keys, and through
-/// [`LimitStore`] the limits of tenants.
+/// Holds lanes, jobs, sessions, timers, idempotency keys, accounts of providers and the presence of processes. The traits that it
+/// extends hold API keys ([`ApiKeyStore`]) and the limits of tenants ([`LimitStore`]).
 #[async_trait]
 pub trait Store: ApiKeyStore + LimitStore {
     /// The store's clock, as this process knows it. It never goes back, and it advances as fast as a monotonic clock: a step
@@ -109,7 +109,7 @@ pub trait Store: ApiKeyStore + LimitStore {
     fn now(&self) -> TimeMs;
 
     /// Whether the store refuses new jobs because its disk or its memory is full, as this process knows it. Accepted jobs can
-    /// finish. A commit that admits a job may find the store full earlier.
+    /// finish. A commit that admits a job may find the store full before this returns `true`.
     fn is_full(&self) -> bool;
 
     /// The time to show to a user for a time of the store's clock. The two differ after a step of the system's clock.
@@ -117,8 +117,8 @@ pub trait Store: ApiKeyStore + LimitStore {
 
     // ---- lanes ----
 
-    /// Reads a lane, and the outcomes of the jobs in `outcomes_of` that have ended. With `run_inputs_of`, also returns what a
-    /// worker needs to run that job, if the job is live, or only its size ([`LoadedRunInputs`]).
+    /// Reads a lane, and the outcomes of the jobs in `outcomes_of` that have ended. With `run_inputs_of`, also returns the run
+    /// inputs of that job if it is live, or only their size ([`LoadedRunInputs`]).
     async fn load(
         &self,
         lane: &LaneKey,
@@ -131,15 +131,16 @@ pub trait Store: ApiKeyStore + LimitStore {
     async fn run_inputs(&self, lane: &LaneKey, job: JobId)
     -> Result<Option<RunInputs>, StoreError>;
 
-    /// Writes a change of a lane: all of it, or nothing. The change is written if the lane still has the expected version
-    /// and none of the records to create exists. A lane that is empty afterwards has no document.
+    /// Writes a change of a lane: all of it, or nothing. The change is written if the lane still has the expected version,
+    /// none of the records to create exists, and each repaired job still has its outcome. A lane that is empty afterwards has no
+    /// document.
     ///
     /// The commit that ends the last live job of a session starts the session's time to live. The commit that admits a
     /// job to a session creates the session if there is none.
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError>;
 
-    /// Returns the heads that match the filter, in a fixed order. Each store chooses its order; beside a queue with a capacity,
-    /// it is the order of their admission. Begins after the head `after`, which need not be a head any more, and returns at
+    /// Returns the heads that match the filter, in a fixed order. Each store chooses its order. If the queue of the engine has
+    /// a capacity, it is the order of admission. Begins after the head `after`, which need not be a head any more, and returns at
     /// most `limit` heads (1 to 1,000).
     async fn heads(
         &self,
@@ -155,7 +156,7 @@ pub trait Store: ApiKeyStore + LimitStore {
 
     /// Writes or removes an account, if it still has the expected version. Returns whether it was written. A swap whose
     /// response was lost can be repeated: it returns `true` if the account has the swap's own version. A swap that would
-    /// create more than [`ACCOUNTS_MAX`] accounts returns `false`. Each swap is a notice on [`Topic::Accounts`].
+    /// create more than [`ACCOUNTS_MAX`] accounts returns `false`. Each swap that returns `true` sends a notice on [`Topic::Accounts`].
     async fn swap_account(&self, swap: &AccountSwap) -> Result<bool, StoreError>;
 
     /// Returns the deferred heads of an account and a class that were admitted first, at most `limit` (1 to 1,000).
@@ -200,16 +201,16 @@ pub trait Store: ApiKeyStore + LimitStore {
     }
 
     /// Erases a job of a tenant that has ended: its metadata, its request and its outcome. All reads then return nothing. Only the
-    /// job's id and the summary of its outcome remain, with a fence that is higher by 1, until the `keep_until` of the job, and
-    /// for at least [`REMOVED_JOB_MS`]. So a repeated admission, a late attempt and a repair that was begun before do not make the
+    /// job's id and the summary of its outcome remain, with a fence that is higher by 1. They remain until the `keep_until` of the
+    /// job, and for at least [`REMOVED_JOB_MS`]. So a repeated admission, a late attempt and a repair that was begun before do not make the
     /// job live again.
     async fn remove_job(&self, tenant: &TenantId, job: JobId) -> Result<JobRemoval, StoreError>;
 
     /// Whether the job was removed, and its id remains.
     async fn is_job_removed(&self, job: JobId) -> Result<bool, StoreError>;
 
-    /// Returns positions of the list of a tenant's jobs, in the order that the query asks for, without gaps. There may be fewer than
-    /// the limit although others follow; none are returned at the end. A position may be that of a job whose record has expired.
+    /// Returns positions of the list of a tenant's jobs, in the order that the query asks for, without gaps. May return fewer than
+    /// the limit although others follow, but none only at the end of the list. A position may belong to a job whose record has expired.
     /// A store that processes of several releases use does not list the jobs that an older release has admitted.
     async fn list_jobs(&self, query: &ListQuery) -> Result<Vec<ListPosition>, StoreError>;
 
@@ -258,8 +259,8 @@ pub trait Store: ApiKeyStore + LimitStore {
         ttl_ms: u64,
     ) -> Result<Option<SessionInfo>, StoreError>;
 
-    /// Reads turns of a session, oldest first. None are returned at the end, and of a session that is unknown or has been
-    /// deleted.
+    /// Reads turns of a session, oldest first. Returns none at the end of the session, and none if the session is unknown or has
+    /// been deleted.
     async fn session_turns(
         &self,
         tenant: &TenantId,
@@ -299,16 +300,16 @@ pub trait Store: ApiKeyStore + LimitStore {
         }))
     }
 
-    /// Reads what a client has set for a session, whatever its size. `None` if the session is unknown or has been deleted. This is
-    /// no use of the session.
+    /// Reads what a client has set for a session, whatever its size. `None` if the session is unknown or has been deleted. This does
+    /// not count as a use of the session.
     async fn session_settings(
         &self,
         tenant: &TenantId,
         session: &SessionId,
     ) -> Result<Option<StoredSettings>, StoreError>;
 
-    /// Reads the default model of a session. `None` if it has none, or if the session is unknown or has been deleted. This is no use
-    /// of the session.
+    /// Reads the default model of a session. `None` if it has none, or if the session is unknown or has been deleted. This does not
+    /// count as a use of the session.
     async fn session_model(
         &self,
         tenant: &TenantId,
@@ -322,16 +323,17 @@ pub trait Store: ApiKeyStore + LimitStore {
         swap: Arc<SettingsSwap>,
     ) -> Result<SettingsSwapResult, StoreError>;
 
-    /// Returns a part of the list of a tenant's sessions, in the order that the query asks for, without gaps. There may be fewer than
-    /// the limit although others follow; none are returned at the end. This is no use of the sessions. A store that processes of
-    /// several releases use does not list a session that an older release has created, until a client writes it or a job is
-    /// admitted to it while it has no live jobs.
+    /// Returns a part of the list of a tenant's sessions, in the order that the query asks for, without gaps. May return fewer
+    /// than the limit although others follow, but none only at the end of the list. This does not count as a use of the sessions.
+    ///
+    /// A store that processes of several releases use does not list a session that an older release has created. It lists the session
+    /// once a client writes it, or once a job is admitted to it while it has no live jobs.
     async fn list_sessions(
         &self,
         query: &SessionListQuery,
     ) -> Result<Vec<ListedSession>, StoreError>;
 
-    /// Creates a session without live jobs, or replaces it as a whole, and starts its time to live. Removes the hold on its lane. A
+    /// Creates a session, or replaces a session without live jobs as a whole. Starts its time to live, and removes the hold on its lane. A
     /// call whose response was lost can be repeated: it returns the result of the first one.
     async fn put_session(&self, put: Arc<SessionPut>) -> Result<SessionPutResult, StoreError>;
 
@@ -374,7 +376,7 @@ pub trait Store: ApiKeyStore + LimitStore {
     async fn counts(&self) -> Result<Counts, StoreError>;
 
     /// Returns counts that a process of the fleet has read lately, or reads them. While several processes call this once in
-    /// [`RECENT_COUNTS_MS`], one of them reads the counts for all, so they are seldom much older than that.
+    /// [`RECENT_COUNTS_MS`], one of them reads the counts for all, so the counts are seldom much older.
     async fn recent_counts(&self) -> Result<RecentCounts, StoreError> {
         let at = self.now();
         let counts = self.counts().await?;

@@ -13,8 +13,8 @@ use crate::{
     time::TimeMs,
 };
 
-/// The most stored bytes that a read of something else returns along with it. A caller that may need more reads them with a
-/// call of its own, after it has reserved memory for them.
+/// The most bytes, as stored, of the run inputs, turns or settings that a load of a lane or a read of a session includes. A caller
+/// that needs larger ones reads them with a separate call, after it has reserved memory for them.
 pub const INLINE_BYTES_MAX: u64 = 64 * 1024;
 
 /// A lane as the store holds it, with the outcomes and the run inputs that the caller requested.
@@ -43,7 +43,7 @@ pub enum LoadedRunInputs {
 }
 
 impl LoadedRunInputs {
-    /// Run inputs that were read but not parsed, or left out if they cannot be parsed.
+    /// The run inputs, or left out if they could not be parsed. [`Store::run_inputs`](super::Store::run_inputs) returns the reason.
     #[must_use]
     pub fn parsed<E>(result: Result<RunInputs, E>) -> Self {
         result.map_or(Self::LeftOut { bytes: 0 }, |run_inputs| {
@@ -139,7 +139,7 @@ pub struct LiveJob {
     pub head: LaneHead,
 }
 
-/// The first job of a lane, as far as the jobs behind it depend on it.
+/// The state of the first job of a lane, which the jobs behind it wait for.
 #[derive(Clone, Debug)]
 pub struct LaneHead {
     /// The state of the job.
@@ -240,11 +240,11 @@ pub enum SetKeyResult {
     AlreadySet(IdempotencyEntry),
 }
 
-/// How long the id of a removed job remains at least, in milliseconds. It is longer than a commit is repeated.
+/// How long the id of a removed job remains at least, in milliseconds. No commit is repeated for that long.
 pub const REMOVED_JOB_MS: u64 = 600_000;
 
-/// How long the id of a removed job with an idempotency key remains at least, in milliseconds: 25 hours. A gateway of an older release that
-/// does not know removed jobs keeps such a key for 24 hours more.
+/// How long the id of a removed job with an idempotency key remains at least in a store that processes of several releases use, in
+/// milliseconds: 25 hours. A gateway of an older release does not know removed jobs, and keeps such a key for 24 hours more.
 pub const REMOVED_KEYED_JOB_MS: u64 = 90_000_000;
 
 /// The result of removing a job.
@@ -294,8 +294,8 @@ pub enum HeadFilter {
 pub struct HeadPage {
     /// The heads.
     pub heads: Vec<Head>,
-    /// Whether no head comes after these. A pass over all heads ends with this page. Otherwise it might not end, because
-    /// heads can come after `heads` faster than they are read.
+    /// Whether no head came after these when the page was read. A pass over all heads ends with such a page. A pass that waited
+    /// for an empty page might not end, because new heads can appear faster than pages are read.
     pub is_last: bool,
 }
 

@@ -30,7 +30,7 @@ pub struct SessionPut {
 /// The result of writing a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionPutResult {
-    /// There was no such session, and now it has this state. The turns and the settings are left out.
+    /// The session did not exist. It was created with this state. The turns and the settings are left out.
     Created(SessionInfo),
     /// The session has this state now. The turns and the settings are left out.
     Replaced(SessionInfo),

@@ -1,4 +1,4 @@
-//! Notices: hints that a job has ended, or that a provider call was cancelled.
+//! Notices: hints that a job has ended, that a provider call was cancelled, or that an account has changed.
 
 use tokio::sync::mpsc;
 

@@ -10,10 +10,10 @@ use crate::{document::UnknownFields, ids::ProcessId, time::TimeMs};
 /// How long a lease holds, in milliseconds. It must be longer than a commit takes.
 pub const LEASE_MS: u64 = 60_000;
 
-/// A lease beyond what waits is at most this part of what remains, divided by the gateways.
-const SHARE_OF_REST: u64 = 4;
-/// A gateway keeps at most this part of the quota, divided by the gateways.
-const SHARE_OF_QUOTA: u64 = 40;
+/// A lease beyond what waits is at most what remains, divided by this number and by the number of gateways.
+const REST_DIVISOR: u64 = 4;
+/// A gateway keeps at most the quota, divided by this number and by the number of gateways.
+const QUOTA_DIVISOR: u64 = 40;
 /// The most leases of a document. A further gateway gets no permits until one expires.
 const LEASES_MAX: usize = 1_000;
 
@@ -39,7 +39,7 @@ pub struct RequestPermits {
     pub held: u64,
     /// The unspent permits that it returns. All other permits of its lease are spent, or were lost with a grant that it did not receive.
     pub returned: u64,
-    /// The permits for which requests wait. 0 only returns permits.
+    /// The permits for which requests wait. With 0, the call only returns permits.
     pub wanted: u64,
     /// The permits that will probably be needed next, beyond those that are wanted.
     pub expected: u64,
@@ -50,7 +50,7 @@ pub struct RequestPermits {
 pub struct LivePermits {
     /// The free permits, and those of jobs whose admission has not ended. The caller counts them before it loads the document.
     pub held: u64,
-    /// The permits for which requests wait. 0 only returns permits.
+    /// The permits for which requests wait. With 0, the call only returns permits.
     pub wanted: u64,
     /// The permits that will probably be needed next, beyond those that are wanted.
     pub expected: u64,
@@ -83,7 +83,7 @@ pub struct Grant {
 /// version that was loaded.
 ///
 /// The document must be loaded after the caller counted the permits that it holds, and before it counted the live jobs. Then a permit
-/// whose job is admitted meanwhile counts twice, and never not at all.
+/// whose job is admitted meanwhile counts twice, and is never missed.
 #[must_use]
 pub fn lease(
     mut usage: TenantUsage,
@@ -199,7 +199,7 @@ fn remove_expired(usage: &mut TenantUsage, now: TimeMs) {
 /// The permits of one limit.
 struct Pool {
     quota: u64,
-    /// The permits that are used or leased, also by the gateway that asks.
+    /// The permits that are used or leased, including those of the gateway that asks.
     taken: u64,
     gateways: u64,
 }
@@ -214,11 +214,11 @@ impl Pool {
         let now = wanted.min(rest);
         let rest = rest - now;
         let later = expected.max(self.kept_max());
-        let later = later.min(rest / (SHARE_OF_REST * self.gateways));
+        let later = later.min(rest / (REST_DIVISOR * self.gateways));
         (now + later, rest - later)
     }
 
     const fn kept_max(&self) -> u64 {
-        self.quota / (SHARE_OF_QUOTA * self.gateways)
+        self.quota / (QUOTA_DIVISOR * self.gateways)
     }
 }

@@ -15,10 +15,10 @@ pub struct TenantLimits {
     /// The version of the document's form.
     #[serde(default)]
     pub v: DocumentVersion,
-    /// How many requests the tenant may make that submit or retry a job, or write or fork a session.
+    /// How many requests to submit or retry a job, or to write or fork a session, the tenant may make.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<RequestLimit>,
-    /// How many of the tenant's jobs may live.
+    /// How many live jobs the tenant may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live_jobs: Option<LiveJobLimit>,
     /// Fields that this release does not know.
@@ -43,7 +43,7 @@ impl RequestLimit {
     }
 }
 
-/// The most jobs that live at the same time.
+/// The most live jobs at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveJobLimit {
     /// The most jobs, 1 to [`QUOTA_MAX`].

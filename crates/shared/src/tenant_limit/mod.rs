@@ -1,4 +1,4 @@
-//! The limits of a tenant: how many requests it may make in a window of time, and how many of its jobs may live.
+//! The limits of a tenant: how many requests it may make in a window of time, and how many live jobs it may have.
 //!
 //! All gateways of a fleet share a limit. Each leases permits from the tenant's usage document, which the store holds, and spends
 //! them without a call of the store. This module performs no I/O: the caller loads the document, counts the live jobs, calls

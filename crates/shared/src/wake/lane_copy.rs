@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// A lane at one of its versions: the version in 32 hex digits, then the lane as JSON. It saves the claim of the job a read of the
-/// lane. It may be outdated or of another release, so the commit of the claim compares the version, and a copy that cannot be read
-/// is ignored.
+/// lane. It may be outdated, so the commit of the claim compares the version. It may be of another release, so a copy that cannot be
+/// read is ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LaneCopy(String);

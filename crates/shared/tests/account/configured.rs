@@ -96,7 +96,7 @@ fn a_change_of_one_limit_keeps_what_is_used_of_the_others() {
 
 #[test]
 fn the_reset_of_a_limit_that_is_not_used_up_does_not_shorten_the_pause() {
-    for (remaining, waits) in [(9_999, true), (0, false)] {
+    for (remaining, is_long_pause) in [(9_999, true), (0, false)] {
         let mut account = Account::default();
         let requests = Some(ReportedLimit {
             limit: 10_000,
@@ -119,7 +119,7 @@ fn the_reset_of_a_limit_that_is_not_used_up_does_not_shorten_the_pause() {
         let Phase::Closed(closing) = &account.phase else {
             panic!("{:?}", account.phase);
         };
-        assert_eq!(closing.until > at(100), waits, "{closing:?}");
+        assert_eq!(closing.until > at(100), is_long_pause, "{closing:?}");
     }
 }
 

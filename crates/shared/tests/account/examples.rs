@@ -131,7 +131,7 @@ fn a_probe_without_an_answer_is_followed_by_another() {
 #[test]
 fn slow_refusals_make_the_pauses_longer_until_an_answer() {
     let mut account = Account::default();
-    // The refusal takes 300 ms. So the probe is waited for that long.
+    // The refusal takes 300 ms. So the account waits that long for the refusal of the probe.
     refuse(&mut account, ClosedBy::RateLimit, 0, None, 300);
     assert_eq!(take(&mut account, 5, 800).granted, 1);
     assert_eq!(take(&mut account, 5, 1_099).granted, 0);

@@ -26,7 +26,7 @@ fn run_with(limiter: &Limiter, headers: Headers, jobs: u32, seed: u64) -> Summar
 }
 
 /// Checks 1,200 jobs with a limiter of 200 calls in 10 s. The last call may start at most `time_max` times as late as the
-/// limiter allows, and at most the share `refused_max` of the later calls may be refused.
+/// limiter allows. At most the share `refused_max` of the later calls may be refused.
 fn check(limiter: &Limiter, time_max: f64, refused_max: f64) {
     for headers in HEADERS {
         let (mut time_worst, mut refused_worst) = (0.0_f64, 0.0_f64);
@@ -51,12 +51,12 @@ fn check(limiter: &Limiter, time_max: f64, refused_max: f64) {
 }
 
 #[test]
-fn a_fixed_window_is_used() {
+fn a_fixed_window_is_used_well_and_few_calls_are_refused() {
     check(&Limiter::fixed_window(200, 10_000), 1.5, 0.1);
 }
 
 #[test]
-fn a_sliding_window_is_used() {
+fn a_sliding_window_is_used_well_and_few_calls_are_refused() {
     check(&Limiter::sliding_window(200, 10_000), 2.5, 0.15);
 }
 

@@ -17,7 +17,7 @@ const CONCURRENCY: u32 = 20;
 
 /// Most calls of a spike are accepted at once, and the provider is used well.
 #[test]
-fn the_calls_in_flight_are_limited_to_what_the_provider_bears() {
+fn the_calls_in_flight_are_limited_to_what_the_provider_accepts() {
     for latency_ms in [50..=150, 500..=1_500, 1_000..=9_000] {
         let (mut refused_worst, mut time_worst) = (0.0_f64, 0.0_f64);
         for (seed, workers) in (0..10).flat_map(|seed| [(seed, 1), (seed, 3)]) {
@@ -87,7 +87,7 @@ fn the_refusals_of_a_spike_show_how_many_calls_the_provider_accepts() {
 
 const START: TimeMs = TimeMs(1_764_000_000_000);
 
-/// The provider refuses a call of a process that has 100 calls in flight.
+/// The provider refuses a call of a process that has this many calls in flight. `None`: the refusal shows no overload.
 fn refuse(account: &mut Account, overload_calls: Option<u32>, now: TimeMs) {
     let refusal = Refusal {
         cause: ClosedBy::Unavailable,
@@ -101,7 +101,7 @@ fn refuse(account: &mut Account, overload_calls: Option<u32>, now: TimeMs) {
     account.apply(&AccountEvent::Refused(refusal), now);
 }
 
-/// The provider refuses a call, and then each probe but the last one. Returns when that one started.
+/// The provider refuses a call, and then each probe but the last one. Returns a time right after the last probe started.
 fn refuse_probes(account: &mut Account, count: u32) -> TimeMs {
     let mut now = START;
     for _ in 0..count {
@@ -134,7 +134,7 @@ fn take(account: &mut Account, calls: u32, now: TimeMs) -> u32 {
 }
 
 #[test]
-fn after_an_overload_half_of_the_calls_may_start_and_answers_make_room_for_more() {
+fn after_an_overload_half_of_the_calls_may_start_and_answers_allow_more() {
     let mut account = Account::default();
     refuse(&mut account, Some(100), START);
     let later = START.plus_ms(2_000);
@@ -183,7 +183,7 @@ fn an_outage_limits_no_calls_in_flight() {
 }
 
 #[test]
-fn an_answered_probe_after_a_long_overload_starts_no_herd() {
+fn an_answered_probe_after_a_long_overload_does_not_start_all_calls_at_once() {
     let mut account = Account::default();
     let now = refuse_probes(&mut account, 5);
     answer(&mut account, 1, now);
@@ -211,7 +211,7 @@ fn calls_from_before_the_overload_delay_the_probe_for_10_seconds() {
     };
     let mut without_count = account.clone();
     without_count.apply(&gone, now);
-    // Another process makes the probe, also if the permit is no longer counted.
+    // Another process makes the probe, even if the permit is no longer counted.
     for mut account in [account, without_count] {
         let moved = AccountEvent::Moved {
             from: ProcessId::parse("worker-1").unwrap(),

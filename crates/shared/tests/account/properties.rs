@@ -168,7 +168,7 @@ proptest! {
         for (wait_ms, mut event) in steps {
             now = now.plus_ms(wait_ms);
             if limits.is_empty() && matches!(event, AccountEvent::Configured { .. }) {
-                // No process has set limits, so those of an older process would hold.
+                // The account has no limits, so it has not recorded process 9. The limits of an older process would apply.
                 continue;
             }
             move_starts(&mut event, now);
@@ -240,7 +240,7 @@ proptest! {
             while let (0, wait) = { let d = later.apply(&take(1), at); (d.granted, d.retry_in_ms) } {
                 at = at.plus_ms(wait.expect("only the concurrency has no time"));
                 waits += 1;
-                prop_assert!(waits < 10, "a job waits although there is room: {:?}", later);
+                prop_assert!(waits < 10, "a job waits although a call may start: {:?}", later);
             }
         }
         if let Some(per_minute) = limits.requests_per_minute {

@@ -24,7 +24,7 @@ const PASS_CALLS_MAX: u32 = 100;
 pub(crate) const AT_ONCE_MS: RangeInclusive<u64> = 10..=50;
 /// The time from a permit to the start of its call, if the process that took the permit makes the call.
 pub(crate) const START_MS: RangeInclusive<u64> = 0..=5;
-/// The time until the next call can be accepted, in the refusals of a provider that is away.
+/// Marks a refusal of a provider that is away. Other refusals have the milliseconds until the next call can be accepted.
 const OUTAGE: u64 = 0;
 /// When the simulation begins, on the store's clock.
 const EPOCH_MS: u64 = 1_764_000_000_000;
@@ -34,7 +34,7 @@ const EPOCH_MS: u64 = 1_764_000_000_000;
 pub(crate) enum Headers {
     /// `Retry-After` in whole seconds, rounded up.
     RetryAfter,
-    /// None.
+    /// No such header.
     None,
     /// `x-ratelimit-*`, in all responses.
     RateLimit,
@@ -84,13 +84,16 @@ enum Step {
         permitted_ms: u64,
         started_ms: u64,
         is_counted: bool,
+        /// For a refused call, the milliseconds until the next call can be accepted, or [`OUTAGE`].
         refused: Option<u64>,
         limits: Option<ReportedLimits>,
     },
     Start {
         worker: usize,
         permitted_ms: u64,
+        /// Whether the account counts the call in flight.
         is_counted: bool,
+        /// Whether the permit was taken after the first refusal arrived.
         is_later: bool,
     },
     Pass {

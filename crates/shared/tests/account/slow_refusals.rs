@@ -1,4 +1,4 @@
-//! Providers whose refusals take up to 600 ms. A call without an answer may still be refused then.
+//! Providers whose refusals take up to 600 ms. So a call that has no answer after 500 ms may still be refused.
 
 use crate::{
     limiter::Limiter,
@@ -22,8 +22,8 @@ fn run_with(limiter: &Limiter, headers: Headers, latency_max_ms: u64, seed: u64)
     })
 }
 
-/// Checks 1,200 jobs. At most the share `refused_max` of the later calls may be refused, and the last call may start at most
-/// `time_max` times as late as `needed_ms`.
+/// Checks 1,200 jobs. At most the share `refused_max` of the later calls may be refused. The last call may start at most `time_max`
+/// times as late as `needed_ms`.
 fn check(limiter: &Limiter, needed_ms: f64, time_max: f64, refused_max: f64) {
     for headers in [Headers::RetryAfter, Headers::None, Headers::RateLimit] {
         for latency_max_ms in [200, 2_000, 5_000] {

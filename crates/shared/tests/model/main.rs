@@ -5,7 +5,7 @@
 //! A configuration sets how often each of these faults may happen. Only the death of a publisher has no such limit. The
 //! search visits every state that can be reached. Every event of the lane goes through `lane::apply` ([`protocol`]).
 //!
-//! **Safety**: no settlement (finish, retry or release) by an older attempt takes effect. A job completes once, as the
+//! **Safety**: no settlement (finish, retry, deferral or release) by an older attempt takes effect. A job completes once, as the
 //! head, with the newest turns of its session. Two attempts never have the same fence. Each live job has exactly one
 //! timer. Only the head runs. A repeated settlement has no effect, and a first settlement never counts as a repeat.
 //! Ghost variables, which only these checks read, show which attempt is the newest and which turns it has.

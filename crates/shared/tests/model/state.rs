@@ -200,7 +200,7 @@ pub(crate) enum Settlement {
     FinishWithTools,
     Fail,
     Retry,
-    /// The provider refused the call, so the job waits for it without a try.
+    /// The provider refused the call, so the job waits for the provider, and no try is counted.
     Defer,
     Release,
 }

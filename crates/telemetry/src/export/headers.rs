@@ -15,7 +15,7 @@ impl Headers {
     /// Reads `OTEL_EXPORTER_OTLP_HEADERS`.
     ///
     /// # Errors
-    /// [`SettingError`] if it is not a list of headers: without its key, the collector would refuse every export.
+    /// [`SettingError`] if it is not a list of headers: the collector would refuse every export that lacks its key.
     pub(super) fn read(variables: &Variables<'_>) -> Result<Self, SettingError> {
         let Some((name, text)) = variables.of_traces("HEADERS") else {
             return Ok(Self::default());

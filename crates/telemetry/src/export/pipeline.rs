@@ -35,7 +35,7 @@ pub enum StartError {
     Thread(#[source] io::Error),
 }
 
-/// Starts the thread of the export.
+/// Builds the provider of the tracer, and starts the thread that exports its spans.
 pub(super) fn build(
     settings: &TraceSettings,
     service: Service<'_>,
@@ -70,7 +70,7 @@ pub(super) fn tracer(provider: &SdkTracerProvider, version: &str) -> SdkTracer {
     provider.tracer_with_scope(scope.build())
 }
 
-/// What the collector shows of this process. `OTEL_SERVICE_NAME` takes precedence over `OTEL_RESOURCE_ATTRIBUTES`.
+/// How the collector names this process. `OTEL_SERVICE_NAME` takes precedence over `OTEL_RESOURCE_ATTRIBUTES`.
 fn resource(settings: &TraceSettings, service: Service<'_>) -> Resource {
     let own = [
         ("service.name", service.name),
@@ -82,7 +82,7 @@ fn resource(settings: &TraceSettings, service: Service<'_>) -> Resource {
     let configured = configured.map(|(name, value)| KeyValue::new(name, value));
     let name = settings.service_name.clone();
     let name = name.map(|name| KeyValue::new("service.name", name));
-    // The attributes `telemetry.sdk.*`, which the specification requires.
+    // The detector adds the attributes `telemetry.sdk.*`, which the specification requires.
     Resource::builder_empty()
         .with_detector(Box::new(TelemetryResourceDetector))
         .with_attributes(own.into_iter().chain(configured).chain(name))
@@ -110,7 +110,7 @@ fn client(settings: &TraceSettings) -> Result<Client, StartError> {
     if let Some(path) = &settings.certificate {
         builder = builder.tls_certs_only(certificates(path)?);
     } else if settings.endpoint.scheme() == "http" {
-        // TLS needs certificates, which a minimal machine may not have.
+        // Plain HTTP needs no certificates, and a minimal machine may have none to load.
         builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(StartError::Client)

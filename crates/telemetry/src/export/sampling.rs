@@ -7,7 +7,8 @@ use super::variables::Variables;
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
 
-/// The sampler that the variables name. By default, and for an unknown name, it records every trace, except those that the client does not record.
+/// The sampler that the variables name. By default, and for an unknown name, it records every trace, except those that the client
+/// does not record.
 pub(super) fn read(variables: &Variables<'_>) -> Sampler {
     let name = variables.word(SAMPLER);
     match name.as_deref().unwrap_or("parentbased_always_on") {
@@ -30,7 +31,7 @@ fn parent_based(root: Sampler) -> Sampler {
     Sampler::ParentBased(Box::new(root))
 }
 
-/// Records this share of the traces; all of them without a valid argument.
+/// A sampler that records the share of traces that the argument sets. Without a valid argument, it records all.
 fn ratio(variables: &Variables<'_>) -> Sampler {
     let share = variables.text(ARGUMENT).and_then(|text| {
         let share = text.parse().ok();

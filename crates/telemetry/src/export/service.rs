@@ -1,6 +1,6 @@
-//! What a process is, for the collector.
+//! The identity of a process, which its spans carry.
 
-/// What a process is, for the collector.
+/// The identity of a process.
 #[derive(Clone, Copy, Debug)]
 pub struct Service<'a> {
     /// The name of the service, unless a variable sets another.

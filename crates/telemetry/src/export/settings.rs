@@ -1,8 +1,8 @@
 //! The settings of the export, from the `OTEL_*` variables of OpenTelemetry's specification.
 //!
 //! A value that cannot be read is ignored with a warning, as the specification requires: these variables are often set for all
-//! services of a cluster, and the export of traces must not keep one from starting. An error is only what would make every
-//! export fail: a wrong endpoint, wrong headers, client certificates, or a protocol that needs another port.
+//! services of a cluster, and the export of traces must not keep a service from starting. Only what would make every
+//! export fail is an error: a wrong endpoint, wrong headers, client certificates, or a protocol that needs another port.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -21,7 +21,7 @@ const DELAY: &str = "OTEL_BSP_SCHEDULE_DELAY";
 const BATCH_TIMEOUT: &str = "OTEL_BSP_EXPORT_TIMEOUT";
 /// The collector's address without `OTEL_EXPORTER_OTLP_ENDPOINT`.
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
-/// What follows `OTEL_EXPORTER_OTLP_ENDPOINT`.
+/// The path that is appended to `OTEL_EXPORTER_OTLP_ENDPOINT`.
 const TRACES_PATH: &str = "v1/traces";
 /// The highest value of OTEL_BSP_MAX_QUEUE_SIZE and OTEL_BSP_MAX_EXPORT_BATCH_SIZE.
 const QUEUE_MAX_ALLOWED: u64 = 1_000_000;
@@ -172,7 +172,7 @@ fn check_protocol(variables: &Variables<'_>) -> Result<(), SettingError> {
     Ok(())
 }
 
-/// Checks for what Forebay does not support.
+/// Checks variables whose features Forebay does not support.
 fn check_unsupported(variables: &Variables<'_>) -> Result<(), SettingError> {
     for suffix in ["CLIENT_KEY", "CLIENT_CERTIFICATE"] {
         if let Some((name, _)) = variables.of_traces(suffix) {

@@ -17,7 +17,7 @@ pub(super) struct SpanCounts {
     collector: String,
     /// The most spans that wait for an export.
     waiting_max: u64,
-    /// Taken into the queue.
+    /// Put into the queue.
     queued: AtomicU64,
     /// Taken from the queue for an export.
     taken: AtomicU64,
@@ -94,9 +94,8 @@ impl SpanCounts {
         }
     }
 
-    /// Counts everything that is not exported yet as lost, because the process ends: those that wait, and those of an
-    /// export that has not ended. Logs how many spans were lost since the
-    /// last line.
+    /// Counts all spans that are not exported yet as lost, because the process ends: spans that wait, and spans of an export that
+    /// has not ended. Logs how many spans were lost since the last log line.
     pub(super) fn end(&self) {
         let queued = self.queued.load(Relaxed);
         let ended = self.exported.load(Relaxed) + self.failed.load(Relaxed);
@@ -143,7 +142,7 @@ impl Losses {
         Some(std::mem::take(&mut self.unlogged))
     }
 
-    /// Records an export that succeeded. If the one before it failed, returns how many spans were lost since the last log line.
+    /// Records an export that succeeded. If the export before it failed, returns how many spans were lost since the last log line.
     fn end_failure(&mut self) -> Option<u64> {
         let has_failed = std::mem::take(&mut self.has_failed);
         has_failed.then(|| std::mem::take(&mut self.unlogged))

@@ -32,7 +32,7 @@ impl<'a> Variables<'a> {
         Some(self.text(name)?.to_ascii_lowercase())
     }
 
-    /// The variable of OTLP with this suffix, and its value. The one for traces is preferred to the one for all signals.
+    /// The OTLP variable with this suffix: its name and its value. The variable for traces takes precedence over that for all signals.
     pub(super) fn of_traces(&self, suffix: &str) -> Option<(String, String)> {
         ["OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"]
             .iter()
@@ -46,7 +46,7 @@ impl<'a> Variables<'a> {
         self.ignored.borrow_mut().push(ignored);
     }
 
-    /// A time in milliseconds. 0 means no limit, which is here the longest time that is allowed.
+    /// A time in milliseconds. 0 means no limit; the longest allowed time is used for it.
     pub(super) fn timeout(&self, name: &str) -> Option<Duration> {
         let ms = self.ms(name)?;
         Some(Duration::from_millis(if ms == 0 { MS_MAX } else { ms }))

@@ -19,7 +19,7 @@ use crate::{
     worker_context::WorkerContext,
 };
 
-/// A call whose end is reported.
+/// A call whose end must be reported to its accounts.
 pub(super) struct ReportedCall {
     job: JobId,
     /// How many earlier attempts of the job spent no try.
@@ -34,7 +34,7 @@ impl ReportedCall {
     /// model has no provider.
     ///
     /// # Errors
-    /// The outcome of the attempt, a deferral, if an account has no permit.
+    /// A deferral, as the outcome of the attempt, if an account grants no permit.
     pub(super) async fn begin(
         worker: &WorkerContext,
         job: &ClaimedJob,
@@ -90,7 +90,7 @@ impl ReportedCall {
                 self.call.permits.end_unanswered().await;
                 return outcome;
             }
-            // No call was made. If its permit was the probe's, the next probe may start at once.
+            // No call was made. If the permit was for the probe of a closed account, the next probe may start at once.
             _ => {
                 self.call.permits.not_used().await;
                 return outcome;
@@ -123,7 +123,7 @@ impl ReportedCall {
             ..failure.error.clone()
         };
         let (account, event) = match failure.fault {
-            // The call was not made. `PreparedCall` makes it again while the attempt has time.
+            // The call was not made. `PreparedCall` repeats it, and never returns this failure.
             Fault::OutOfFiles => return None,
             Fault::Call => {
                 // The provider answered, so it can be called.
@@ -139,7 +139,7 @@ impl ReportedCall {
             ),
             Fault::Unavailable => {
                 let account = &self.call.accounts.provider;
-                // Without an answer, the provider cannot be reached. That is no overload.
+                // Without an answer, the provider could not be reached. This is no sign of an overload.
                 let is_overload = failure.is_answer;
                 let calls = is_overload.then(|| worker.member.accounts.calls_in_flight(account));
                 (
@@ -174,7 +174,8 @@ impl ReportedCall {
                     && matches!(failure.fault, Fault::RateLimit | Fault::Unavailable)
             }
         };
-        // While other jobs succeed, jobs that always fail could close the account again and again, and never spend a try.
+        // Without this bound, jobs that always fail could close the account again and again while other jobs succeed, and
+        // never spend a try.
         let is_spared_too_often =
             failure.fault == Fault::Server && self.spared_tries >= worker.settings.tries_max;
         (spares_try && !is_spared_too_often).then(|| ProviderWait {
@@ -184,7 +185,7 @@ impl ReportedCall {
     }
 
     /// When the permits were taken, by the store's clock. The wake and the claim take some time, so the account may have closed
-    /// between the permits and the start of the call. The failure of such a call says nothing new.
+    /// between the permits and the start of the call. The failure of such a call is no reason to close it for longer.
     fn taken_at(&self) -> TimeMs {
         self.call.permits.taken_at().min(self.started_at)
     }

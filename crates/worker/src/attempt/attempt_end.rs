@@ -43,7 +43,7 @@ impl AttemptEnd {
     }
 }
 
-/// Counts an attempt. `None` is the end of one whose outcome was dropped.
+/// Counts an attempt. `end` is `None` if its outcome was dropped.
 pub(super) fn count(worker: &WorkerContext, end: Option<&AttemptEnd>) {
     let metrics = &worker.member.metrics.worker;
     let Some(AttemptEnd { outcome, code }) = end else {

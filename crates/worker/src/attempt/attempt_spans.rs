@@ -50,7 +50,7 @@ pub(super) fn begin(job: &mut ClaimedJob, meta: Option<&JobMeta>, wake: Option<&
 
 /// The outcome of an attempt whose job was cancelled, has expired or belongs to another worker.
 const DROPPED: &str = "dropped";
-/// The outcome of an attempt whose end the store did not take.
+/// The outcome of an attempt whose end the store did not commit.
 const NOT_COMMITTED: &str = "not_committed";
 
 /// Marks the attempt as failed, because its outcome is lost.
@@ -66,7 +66,7 @@ pub(super) struct CommitSpan {
 }
 
 impl CommitSpan {
-    /// Begins the span. A dropped call has no commit, and an attempt without a span has none for its commit either.
+    /// Begins the span. It is empty for a dropped call, which has no commit, and if the attempt has no span.
     pub(super) fn start(job: &ClaimedJob, outcome: &CallOutcome) -> Self {
         let span = match (job.span.context(), outcome) {
             (None, _) | (_, CallOutcome::Dropped { .. }) => Span::NONE,

@@ -52,7 +52,7 @@ pub(super) struct CallResult {
     pub(super) answer: Answer,
     /// The name of the provider.
     pub(super) provider: String,
-    /// The number of the first turn of the session that the turns and the reply replace.
+    /// The number of the first turn of the session that `turns_before_reply` and the reply replace.
     pub(super) replace_from_turn: Option<u64>,
     /// The turns that are appended to the session before the reply.
     pub(super) turns_before_reply: Vec<Turn>,

@@ -46,12 +46,12 @@ pub(super) struct Claimed {
     pub(super) memory: Option<InputMemory>,
 }
 
-/// Claims the job of a wake if there is memory for its inputs. `memory` is reserved for them already.
+/// Claims the job of a wake if there is memory for its inputs. `memory` has been reserved for them, if they are known to be large.
 ///
-/// If the message must be acknowledged after the attempt, it stays in `delivery`.
+/// A message that is not requeued stays in `delivery`. The caller acknowledges it after the attempt.
 ///
-/// When the store does not respond, or the claim finds no memory or too many other changes of its lane, the message is
-/// requeued, because another worker may be able to claim the job. The claim may still have succeeded, with only its response
+/// The message is requeued when the store does not respond, or when the claim finds no memory or too many other changes of its
+/// lane. Another worker may be able to claim the job. The claim may still have succeeded, with only its response
 /// lost. Then no other worker can run the job, so this function repeats the claim until the store responds.
 pub(super) async fn claim(
     worker: &WorkerContext,
@@ -62,7 +62,7 @@ pub(super) async fn claim(
         return ClaimEnd::NotClaimed(None);
     };
     let (lane, job) = (wake.lane(), wake.job);
-    // Only the first claim uses the copy, and the call needs no memory for it.
+    // Only the first claim uses the copy. It is taken out of the wake, so that it uses no memory during the call.
     let mut lane_copy = wake.lane_copy.take().and_then(|copy| copy.read());
     let limit_ms = worker
         .settings
@@ -72,8 +72,8 @@ pub(super) async fn claim(
     // sweeper queues the job again.
     let deadline = Instant::now() + Duration::from_millis(limit_ms);
     let mut may_have_claimed = false;
-    // Records for the health check that the claim waits for memory of lanes, or for other changes of its lane, until this is
-    // dropped.
+    // While this is `Some`, the health check counts the claim as one that waits for memory of lanes, or for other changes of
+    // its lane.
     let mut wait = None;
     while !worker.stop.is_cancelled() && Instant::now() < deadline {
         let began = Instant::now();
@@ -159,8 +159,8 @@ pub(super) async fn claim(
                 return refused();
             }
             Err(error @ (LaneError::Store(_) | LaneError::NoMemory | LaneError::Contended)) => {
-                // `NoMemory` and `Contended` count as unknown too, because an earlier commit of this claim may have been made
-                // without a response.
+                // The job may be claimed after `NoMemory` and `Contended` too, because an earlier commit of this claim may have
+                // been made without a response.
                 may_have_claimed = true;
                 // A wait for memory or for other changes is no sign of a wedged worker. A store that does not respond may be
                 // one.

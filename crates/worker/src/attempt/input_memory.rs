@@ -18,21 +18,22 @@ use crate::{
     worker_context::WorkerContext,
 };
 
-/// How many bytes a call takes for two stored bytes of its inputs: the parsed turns and the request to the provider, each as
-/// long as the inputs, and half of this for what belongs to them.
-const BYTES_FOR_TWO_OF_INPUT: u64 = 5;
+/// How many bytes of memory a call takes for two stored bytes of its inputs: two for the parsed turns, two for the request to
+/// the provider, and one for the overhead of both.
+const MEMORY_BYTES_PER_TWO_BYTES: u64 = 5;
 /// How long a job may wait for memory while it uses a slot. Then its message goes to the end of the queue.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// A job that needs more than this part of the memory of all calls waits until the calls that run now have ended. It gets the
-/// memory that they free, because later jobs wait behind it. With a shorter wait, smaller calls would always be in its way.
-const LARGE_PART: u64 = 4;
+/// A job is large if it needs more than the memory of all calls, divided by this. A large job waits until the calls that run
+/// now have ended. It gets the memory that they free, because later jobs wait behind it. With a shorter wait, smaller calls
+/// would always be in its way.
+const LARGE_DIVISOR: u64 = 4;
 /// The longest wait and the call after it together. RabbitMQ closes the channel of a message that is not acknowledged for 30 minutes.
 const UNACKED_MAX: Duration = Duration::from_secs(1_700);
 /// How long a job keeps its slot if too many other jobs of this worker wait for memory already.
 const CROWDED_DELAY: Duration = Duration::from_millis(500);
 /// The timeout for putting a message at the end of the queue.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the inputs of a claimed job are read again while the store does not respond.
+/// How long the read of a claimed job's inputs is repeated while the store does not respond.
 const READ_TIME_MAX: Duration = Duration::from_secs(60);
 /// The delay before the next read.
 const READ_RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -68,7 +69,7 @@ pub(super) async fn reserve(worker: &WorkerContext, input_bytes: u64) -> Option<
         return None;
     };
     let (bytes, budget) = (call_bytes(input_bytes), &worker.member.memory.calls);
-    let wait_max = if bytes > budget.total() / LARGE_PART {
+    let wait_max = if bytes > budget.total() / LARGE_DIVISOR {
         let call_max = Duration::from_millis(worker.settings.call_timeout_ms);
         call_max
             .min(UNACKED_MAX.saturating_sub(call_max))
@@ -86,7 +87,7 @@ pub(super) async fn reserve(worker: &WorkerContext, input_bytes: u64) -> Option<
 
 /// The bytes that the call of a job takes.
 const fn call_bytes(input_bytes: u64) -> u64 {
-    (input_bytes / 2).saturating_mul(BYTES_FOR_TWO_OF_INPUT)
+    (input_bytes / 2).saturating_mul(MEMORY_BYTES_PER_TWO_BYTES)
 }
 
 /// Puts the message of a job that found no memory at the end of the queue, behind the jobs that need less. The job must not be

@@ -2,11 +2,13 @@
 //!
 //! - `run` is the sequence; `claim`, `call` and `settle` are its steps. `results_wait` runs instead of `call` while
 //!   tool results are missing.
-//! - `input_memory` reserves memory for large inputs before the claim, and reads them after it.
-//! - `prepared_call` calls the provider; `out_of_files` pauses it while this process has no file left for the call; `watch` ends a
-//!   call that is no longer needed.
+//! - `permit` takes the permits of the call, or defers the job; `account_report` reports to the accounts how the call ended.
+//! - `input_memory` reserves memory for large inputs before the claim, and reads them after it. `replaced_turns` leaves out the
+//!   turns that the job replaces.
+//! - `prepared_call` calls the provider; `out_of_files` pauses it while the limit of open files is reached; `watch` ends a call
+//!   that is no longer needed.
 //! - `attempt_spans` and `call_span` are the spans of an attempt and of its call, for traces.
-//! - `wake_end` counts how a wake ended before a call.
+//! - `wake_end` counts what became of a wake before a call; `attempt_end` counts how an attempt ended.
 //! - `claimed_job` and `call_outcome` are the data that one step passes to the next.
 //!
 //! The commit publishes the wake of the lane's next head in the background. If the process ends in the

@@ -1,4 +1,5 @@
-//! The pause of a call for which this process has no file left. Neither the job nor the provider is at fault.
+//! The pause of a call that can open no connection, because the limit of open files is reached. Neither the job nor the
+//! provider is at fault.
 
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use crate::provider::Failure;
 /// The shortest pause, in milliseconds. The pause is at most twice as long.
 const PAUSE_MS: u64 = 250;
 
-/// The log lines of all calls of this process.
+/// Limits the warnings of all calls of this process together.
 static LOG_LIMIT: LogLimit = LogLimit::new(1, Duration::from_secs(10));
 
-/// Waits before the next try. Returns `false` if the deadline would pass meanwhile.
+/// Waits before the call is repeated. Returns `false` at once if the deadline would pass meanwhile.
 pub(super) async fn wait(failure: Failure, deadline: Instant) -> bool {
     if let Some(earlier_errors) = LOG_LIMIT.permit() {
         tracing::warn!(

@@ -52,7 +52,7 @@ pub(super) struct WakePermission {
     held: Option<HeldPermit>,
 }
 
-/// Takes the permits for the job of a wake. The permit that came with the wake may have been used already.
+/// Takes the permits for the job of a wake. `is_permit_used` is whether the permit that came with the wake has been used already.
 ///
 /// # Errors
 /// The account that the job must wait for, and why.
@@ -118,11 +118,11 @@ pub(super) async fn take(
     }
 }
 
-/// The account that a job waits for. This is the model's if that account is limited, even if only the provider's account is
-/// closed. For such a job, the sweeper takes the permits of both accounts, so the resumed job does not have to wait again.
+/// The account that a job waits for. If the account of the model is limited, it is this one, even if only the provider's account
+/// is closed. For such a job, the sweeper takes the permits of both accounts, so the resumed job does not have to wait again.
 ///
-/// Otherwise it is the provider's. If each model had its own waiting jobs, invented names of models would make the sweeper
-/// search for the jobs of each of them.
+/// Otherwise it is the account of the provider. If each model had its own waiting jobs, invented names of models would make the
+/// sweeper search for the jobs of each of them.
 pub(super) fn waited_for<'a>(worker: &WorkerContext, accounts: &'a CallAccounts) -> &'a AccountKey {
     let model = accounts.model.as_ref();
     let limited = model.filter(|model| worker.member.accounts.is_limited(model));
@@ -130,7 +130,7 @@ pub(super) fn waited_for<'a>(worker: &WorkerContext, accounts: &'a CallAccounts)
 }
 
 /// Defers the job of a wake that has no permit. If the store does not respond, the wake is requeued. Returns how the wake ended;
-/// `None` if there is none.
+/// `None` if there is no delivery.
 pub(super) async fn defer(
     worker: &WorkerContext,
     delivery: &mut Option<Delivery>,
@@ -174,8 +174,8 @@ pub(super) async fn defer(
 
 /// What a job waits for after it was denied a permit.
 ///
-/// The error is that of another call, which may be of another tenant. A message of the provider may quote its prompt, so the job gets only
-/// the code of such an error. `GET /v1/providers` shows the message.
+/// `denied` has the error of another call, perhaps of another tenant. A provider's message may quote the prompt of that call, so
+/// the job gets only the code of such an error. `GET /v1/providers` shows the message.
 pub(super) fn provider_wait(denied: Denied) -> ProviderWait {
     let Denied { account, error } = denied;
     let message = if error.code == Failure::CONNECTION_FAILED {

@@ -1,5 +1,5 @@
-//! Calls the provider, and calls it again with less context while the provider refuses the context as too long. A call for which
-//! this process has no file left is made again too.
+//! Calls the provider, and calls it again with less context while the provider refuses the context as too long. A call that
+//! could open no connection, because the limit of open files was reached, is made again too.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -66,7 +66,7 @@ impl PreparedCall {
                     Err(failure) => failure,
                 };
                 if failure.fault == Fault::OutOfFiles {
-                    // The job keeps its slot, so this slot begins no other call, which would lack a file too. No try is spent.
+                    // The job keeps its slot, so this slot begins no other call, which would fail too. No try is spent.
                     if Box::pin(out_of_files::wait(failure, deadline)).await {
                         continue;
                     }
@@ -218,7 +218,7 @@ impl PreparedCall {
     }
 }
 
-/// The message of a job whose shortest context is too long. `message` has the provider's own words.
+/// The message of a job whose shortest context is too long. `message` is the provider's own.
 fn shortest_is_too_long(limit: ContextLimit, message: &str) -> String {
     let tokens = if limit.is_stated {
         format!(" of {} tokens", limit.tokens)

@@ -13,7 +13,7 @@ use crate::provider::{Failure, Retry};
 /// Removes the turns to replace from the run inputs.
 ///
 /// # Errors
-/// The outcome of a job whose session has no turn of this number, or with nothing that the model could answer.
+/// The outcome of the job if its session has no turn `replace_from_turn`, or if nothing is left that the model could answer.
 pub(super) fn leave_out(run_inputs: &mut RunInputs) -> Result<(), CallOutcome> {
     let Some(number) = run_inputs.request.replace_from_turn else {
         return Ok(());
@@ -25,7 +25,7 @@ pub(super) fn leave_out(run_inputs: &mut RunInputs) -> Result<(), CallOutcome> {
     conversation.turns.truncate(index);
     conversation.numbers.truncate(index);
     let has_input = !run_inputs.request.input.is_empty();
-    if !has_input && !ends_answerable(&conversation.turns) {
+    if !has_input && !is_answerable(&conversation.turns) {
         return Err(failed(Failure::new(
             "nothing_to_answer",
             format!(
@@ -50,8 +50,8 @@ pub(super) fn turn_gone(number: u64) -> Failure {
     )
 }
 
-/// Whether the last turn is one that a model answers: of the user, or the result of a call that the session still has.
-fn ends_answerable(turns: &[Turn]) -> bool {
+/// Whether a model can answer the last turn: it is of the user, or the result of a call that the session still has.
+fn is_answerable(turns: &[Turn]) -> bool {
     let Some((last, earlier)) = turns.split_last() else {
         return false;
     };
@@ -79,7 +79,7 @@ mod tests {
         turn::{FunctionCall, Role, ToolCall, ToolKind, Turn},
     };
 
-    use super::ends_answerable;
+    use super::is_answerable;
 
     fn call(id: &str) -> Turn {
         let call = ToolCall {
@@ -116,7 +116,7 @@ mod tests {
             (vec![result("x")], false),
             (vec![call("y"), result("x")], false),
         ] {
-            assert_eq!(ends_answerable(&turns), expected, "{turns:?}");
+            assert_eq!(is_answerable(&turns), expected, "{turns:?}");
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct ResultsWait {
 }
 
 impl ResultsWait {
-    /// The wait that a job needs. `None` if the provider can be called now. Removes results from the job's input that the
+    /// The wait that a job needs. `None` if the provider can be called now. Removes from the job's input the results that the
     /// session has already.
     ///
     /// # Errors

@@ -87,7 +87,7 @@ fn run_in_context(
                 }
                 let has_ended = Box::pin(settle(&worker, &job, outcome)).await;
                 ack(delivery);
-                leave(in_flight, has_ended);
+                remove_from_in_flight(in_flight, has_ended);
                 drop(slot);
                 return;
             }
@@ -122,7 +122,7 @@ fn run_in_context(
                 let slot = permit.is_err().then_some(slot);
                 let outcome = Box::pin(wait.run(&worker, &job)).await;
                 let has_ended = Box::pin(settle(&worker, &job, outcome)).await;
-                leave(in_flight, has_ended);
+                remove_from_in_flight(in_flight, has_ended);
                 drop((slot, permit));
                 return;
             }
@@ -135,7 +135,7 @@ fn run_in_context(
         let has_ended = Box::pin(settle(&worker, &job, outcome)).await;
         drop(memory);
         ack(delivery);
-        leave(in_flight, has_ended);
+        remove_from_in_flight(in_flight, has_ended);
         drop(slot);
     }
 }
@@ -180,7 +180,7 @@ async fn begin(worker: &WorkerContext, delivery: &mut Option<Delivery>) -> Begin
             call.permits.not_used().await;
             is_permit_used = true;
         }
-        // A claim whose response was lost requeues the message. Then the job waits for its next message.
+        // When a response is lost, `claim` requeues the message. Then the job waits for its next message.
         let bytes = match needed_bytes {
             Ok(bytes) if delivery.is_some() => bytes,
             Ok(_) => {
@@ -219,9 +219,9 @@ fn record_queue_wait(worker: &WorkerContext, job: &ClaimedJob, meta: &JobMeta) {
     }
 }
 
-/// Removes the job of an attempt from the jobs in flight. Its settlement may have caused a new wake already. That wake is
-/// delivered now, unless the job has ended.
-fn leave(in_flight: InFlightGuard, has_ended: bool) {
+/// Removes the job of an attempt from the jobs in flight. The commit of the attempt may already have caused a new wake of the
+/// job. That wake is delivered now, unless the job has ended.
+fn remove_from_in_flight(in_flight: InFlightGuard, has_ended: bool) {
     if has_ended {
         in_flight.drop_ended();
     }

@@ -233,7 +233,7 @@ async fn commit(
     try_commit(worker, job, change).await.unwrap_or(None)
 }
 
-/// Like [`commit`], for a change that the store may never accept.
+/// Like [`commit`], but returns an error if the store can never accept the change.
 async fn try_commit(
     worker: &WorkerContext,
     job: &ClaimedJob,

@@ -9,7 +9,8 @@ use crate::worker_context::WorkerContext;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WakeEnd {
     outcome: ClaimOutcome,
-    /// Whether the claim or the deferral got a final answer, be it a refusal. A restart of the worker would then not help.
+    /// Whether the claim or the deferral got a final answer, which may be a refusal. If so, a restart of the worker would not
+    /// help.
     is_answered: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Ends a call whose result is no longer needed, or whose provider exceeds its time limit.
+//! Ends a call whose result is no longer needed, or that exceeds its time limit.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::{
 /// How often a call checks its job without a notice, because notices may be lost.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long a provider may exceed its time limit before the call is dropped.
+/// How long a call may exceed its deadline before it is dropped.
 const OVERRUN_MAX: Duration = Duration::from_secs(1);
 
 /// The time limits of a call.
@@ -25,7 +25,7 @@ const OVERRUN_MAX: Duration = Duration::from_secs(1);
 pub(super) struct CallLimits {
     /// When the provider must have answered.
     pub(super) deadline: Instant,
-    /// The longest that the call may take, in milliseconds. The job's expiry can make `deadline` earlier.
+    /// The time limit of the call, in milliseconds. The job's expiry can make `deadline` earlier.
     pub(super) timeout_ms: u64,
     /// The deadline of the job. After it, the sweeper ends the job as expired.
     pub(super) job_expiry: Instant,

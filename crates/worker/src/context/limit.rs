@@ -30,7 +30,8 @@ impl ContextLimit {
     fn input_tokens_max(&self, max_output_tokens: Option<u32>) -> u64 {
         let output_tokens = u64::from(max_output_tokens.unwrap_or(0));
         let free_tokens = output_tokens.max(self.tokens / FREE_DIVISOR);
-        // A reply that needs more than half of the context is refused anyway.
+        // At most half of the limit stays free. If a longer reply does not fit, the provider refuses the call, and the next
+        // call sends half of the turns.
         self.tokens - free_tokens.min(self.tokens / 2)
     }
 }

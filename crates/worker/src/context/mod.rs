@@ -3,7 +3,7 @@
 //! [`select`] arranges the session's turns and the job's input in an order that every provider accepts
 //! (`order`). Then it cuts off the oldest turns until the job's bounds hold. More turns are cut off if they exceed the known
 //! limit of the model, or if the provider refuses the context as too long. [`SelectedContext::cut_until`] cuts until the turns
-//! fit; `limit` estimates this from their `size`. Without a usable estimate, [`SelectedContext::halve`] cuts.
+//! fit; `limit` estimates from their `size` whether they do. Without a usable estimate, [`SelectedContext::halve`] is used.
 //!
 //! The rules:
 //! - The input is never cut.
@@ -30,7 +30,7 @@ pub(crate) use measure::{overhead_bytes, sent_bytes, turn_bounds};
 use order::{OrderedTurn, OrderedTurns, Origin};
 use size::InputSize;
 
-/// The turns to send with a job. Each turn is stored only once, because this is in memory during the whole call.
+/// The turns to send with a job. Each turn is stored only once, because the turns are in memory during the whole call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SelectedContext {
     /// The turns to send, the input among them.

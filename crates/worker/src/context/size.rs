@@ -107,6 +107,7 @@ impl InputSize {
         scaled(self.bytes, size.bytes).max(scaled(self.pieces, size.pieces))
     }
 
+    /// A size that is estimated at this many tokens until the provider has counted an input.
     const fn of_tokens(tokens: u64) -> Self {
         Self {
             bytes: tokens * BYTES_PER_TOKEN,

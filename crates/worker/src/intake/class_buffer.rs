@@ -199,8 +199,8 @@ impl ClassBuffer {
 
 /// Sends the wakes of a class to `wakes`.
 ///
-/// This runs in its own task. In the intake's `select!` the call of [`Queue::consume`] would be dropped and begun again at
-/// each other event.
+/// This runs in its own task, because the intake's `select!` would drop the call of [`Queue::consume`] at each other event and
+/// begin it again.
 async fn consume(
     queue: Arc<dyn Queue>,
     class: Class,

@@ -35,7 +35,7 @@ pub(crate) struct Intake {
     batch: ClassBuffer,
     /// Each slot guard has a clone of this sender, which also keeps `freed` open.
     freed_sender: mpsc::UnboundedSender<Class>,
-    /// The slots that became free. It holds at most one message for each slot.
+    /// The classes of the slots that became free, at most one message for each slot.
     freed: mpsc::UnboundedReceiver<Class>,
     /// The wakes that came during attempts at their jobs. Each comes once its attempt has ended.
     missed_wakes: mpsc::UnboundedReceiver<Delivery>,
@@ -100,7 +100,7 @@ impl Intake {
             buffer.refill();
             let settings = &self.worker.settings;
             if settings.drops_wakes {
-                // The queue never learns what became of the wake, as if this worker were wedged.
+                // The wake is neither acknowledged nor requeued, as if this worker were wedged.
                 std::mem::forget(buffered);
                 continue;
             }

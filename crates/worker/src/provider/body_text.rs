@@ -28,7 +28,7 @@ pub(super) fn start_of(text: &str) -> Option<String> {
     (!start.is_empty()).then_some(start)
 }
 
-/// A text without the tags, scripts and styles of an HTML page. Another text stays as it is.
+/// The text of an HTML page, without tags, scripts and styles. A text that is no page stays as it is.
 fn without_tags(body: &str) -> String {
     if !is_page(body.as_bytes()) {
         return body.to_owned();

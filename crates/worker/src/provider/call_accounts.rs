@@ -1,8 +1,8 @@
-//! The accounts that a call needs permits of.
+//! The accounts whose permits a call needs.
 
 use forebay_shared::account::AccountKey;
 
-/// The accounts that a call needs permits of. Users see their names, which hold no secret: only the names of the provider
+/// The accounts whose permits a call needs. Users see their names, which hold no secret: only the names of the provider
 /// and the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallAccounts {

@@ -71,7 +71,7 @@ pub(super) fn is_present(error: &Value) -> bool {
     }
 }
 
-/// The messages in a JSON value. If it has none, the start of its text.
+/// The messages in a JSON value. If there are none, the start of the value as text.
 pub(super) fn message(json: &Value) -> Option<String> {
     message_in(json).or_else(|| start_of_json(json))
 }

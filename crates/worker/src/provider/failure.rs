@@ -8,13 +8,13 @@ use super::{context_length::ContextTokens, fault::Fault};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {}", error.code, error.message)]
 pub struct Failure {
-    /// The error that the job and its attempt show. It never contains a key or a prompt.
+    /// The error that the job and its attempt show. It never contains a key. A message of the provider may quote the prompt.
     pub error: JobError,
     /// Whether a retry can help.
     pub retry: Retry,
-    /// Whose fault the failure is.
+    /// The cause of the failure.
     pub fault: Fault,
-    /// Whether the provider answered the call over HTTP. Otherwise the failure does not show that it can be called.
+    /// Whether the provider answered the call over HTTP. Otherwise the failure does not show whether the provider can be reached.
     pub is_answer: bool,
     /// The token counts that the provider states; only with [`Retry::LessContext`]. Boxed, because few failures have
     /// them.
@@ -68,7 +68,7 @@ impl Failure {
         self
     }
 
-    /// The failure as one that the provider answered over HTTP.
+    /// Marks the failure as an answer of the provider over HTTP.
     #[must_use]
     pub const fn as_answer(mut self) -> Self {
         self.is_answer = true;

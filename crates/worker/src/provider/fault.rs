@@ -1,11 +1,11 @@
 //! The cause of a failure: the call itself, or a limit or an outage of the provider, which affects other jobs too.
 //!
-//! Only this table decides it. The worker and the account decide what follows: whether an account closes, and whether the
+//! Only this file decides the cause. The worker and the account decide what follows: whether an account closes, and whether the
 //! failure spends a try.
 
 use serde_json::Value;
 
-/// The cause of a failure. With each but [`Fault::Call`], the [`Retry`](super::Retry) is not `Never`.
+/// The cause of a failure. For every cause but [`Fault::Call`], a retry can help ([`Retry`](super::Retry)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// The provider limits the rate of calls. This closes the account of the model.
@@ -15,7 +15,8 @@ pub enum Fault {
     /// The provider failed, perhaps because of the job. When three different jobs in a row have failed like this, the
     /// account of the provider closes.
     Server,
-    /// This process has no file left for a connection. This closes no account, and the call is made again when there is one.
+    /// The limit of open files is reached, so no connection can be opened. This closes no account, and the worker repeats the
+    /// call after a pause.
     OutOfFiles,
     /// The call itself is at fault, or the provider may have charged for it. This closes no account.
     #[default]
@@ -106,7 +107,7 @@ const TRY_LATER: &str = "try again later";
 /// The most bytes of a message that are searched for wordings.
 const SEARCHED_BYTES_MAX: usize = 2_000;
 
-/// Whose fault a failure is, if a retry may help.
+/// The cause of a failure after which a retry may help.
 pub(super) fn of(evidence: Evidence<'_>) -> Fault {
     match evidence {
         Evidence::Answer {

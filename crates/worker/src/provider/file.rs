@@ -84,7 +84,7 @@ pub(super) struct FileEntry {
     pub(super) definition: ProviderDefinition,
     /// The models that this provider serves without a prefix: exact names, or the start of names followed by `*`.
     pub(super) models: Vec<String>,
-    /// Whether the prefix that names this entry stays in the model's name that is sent.
+    /// Whether a model's name is sent with the prefix that names this entry.
     pub(super) keep_prefix: bool,
     /// The limits on its calls.
     pub(super) limits: EntryLimits,
@@ -269,7 +269,7 @@ fn check_headers(
             .map_err(|_| format!("headers: \"{header}\" is not the name of an HTTP header"))?;
         if RESERVED_HEADERS.contains(&name.as_str()) {
             return Err(format!(
-                "headers: every request sets {name} itself; remove it"
+                "headers: Forebay sets {name} in every request; remove it"
             ));
         }
         let value = Secret::new(value);

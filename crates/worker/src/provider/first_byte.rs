@@ -1,6 +1,6 @@
 //! Measures when the first byte of a provider's answer arrived.
 //!
-//! The time is kept beside the call's task and not in the [`Call`](super::Call), so that only the HTTP client and the worker's
+//! The time is kept in a task-local variable and not in the [`Call`](super::Call), so that only the HTTP client and the worker's
 //! metrics know of it. A provider without HTTP reports none.
 
 use std::{cell::Cell, time::Duration};

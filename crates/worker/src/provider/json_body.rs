@@ -8,7 +8,7 @@ use super::{Failure, Retry, body_text, json_repair};
 /// The byte order mark, which a reader may ignore (RFC 8259, section 8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The body of a request.
+/// Writes the body of a request.
 ///
 /// # Errors
 /// `invalid_request` when the value has no JSON form.
@@ -16,7 +16,7 @@ pub(super) fn write(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
     serde_json::to_vec(value).map_err(|error| unwritable(&error))
 }
 
-/// A part of a request.
+/// Converts a part of a request into a JSON value.
 ///
 /// # Errors
 /// `invalid_request` when the value has no JSON form.

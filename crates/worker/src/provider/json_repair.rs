@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-/// The most levels of objects and lists. The JSON parser reads at most 128 levels, and a stored session puts the values of a
-/// reply at deeper levels. So a session with deeper values could not be read again.
+/// The most levels of objects and lists in an answer. The JSON parser reads at most 128 levels, and a stored session puts
+/// further levels around those of the answer. With more levels in the answer, the stored session could not be read again.
 pub(super) const LEVELS_MAX: usize = 64;
 
 /// Replaces a character that cannot be read.

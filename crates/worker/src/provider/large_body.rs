@@ -1,6 +1,7 @@
-//! Builds large requests one at a time, and beside the async threads.
+//! Builds large requests one at a time, and outside of the async threads.
 //!
-//! While a request is built, its text is in memory several times. Jobs reserve memory only for what a call holds afterwards.
+//! While a request is built, its text is in memory several times. Jobs reserve memory only for what a call holds afterwards. So
+//! only one large request is built at a time.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,7 +13,7 @@ use super::{Call, Failure};
 /// Turns with more bytes of text make a large request.
 const LARGE_BYTES: usize = 256 * 1024;
 
-/// The right to build a large request. One at a time in the process.
+/// Locked while the process builds a large request.
 static BUILDING: Mutex<()> = Mutex::new(());
 
 /// Builds the body of a request.

@@ -1,7 +1,7 @@
 //! The trait between the worker and the services that run models: a call returns one answer or one failure.
 //!
-//! A provider translates a [`Call`] into its own wire format, and the response back. Of the job it reads the request and the turns
-//! to send, and nothing else. It does not know lanes or stores, and it does not repeat calls. It classifies a failure; the worker
+//! A provider translates a [`Call`] into its own wire format, and the response back. It reads only the job's request and the
+//! turns to send. It does not know lanes or stores, and it does not repeat calls. It classifies a failure; the worker
 //! decides what follows.
 //!
 //! In reading order:
@@ -110,11 +110,11 @@ pub trait Provider: Send + Sync {
 /// One call of a model.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// The model, without the prefix that names the provider.
+    /// The name of the model, as it is sent to the provider.
     pub model: &'a str,
     /// The request of the job. Providers do not read its `input` and `context`: `turns` holds the turns to send.
     pub request: &'a Request,
-    /// The turns to send, the job's input last.
+    /// The turns to send, the job's input included.
     pub turns: &'a [Turn],
     /// The timeout of the call, connecting and reading included.
     pub timeout: Duration,

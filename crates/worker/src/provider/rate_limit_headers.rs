@@ -1,7 +1,7 @@
 //! Reads the limits that a provider reports in the headers of its responses.
 //!
 //! Services use different names for the same three values: the limit, what remains of it, and when it is restored. The
-//! first set of names whose values are complete counts. Invalid values are ignored.
+//! first set of names with complete values is used. Invalid values are ignored.
 
 mod reset;
 
@@ -21,8 +21,8 @@ struct LimitHeaders {
     limit: &'static str,
     remaining: &'static str,
     reset: &'static str,
-    /// The length of the limit's window, in milliseconds, if it is part of the names. It replaces a reset time that the
-    /// service does not report.
+    /// The length of the limit's window, in milliseconds, if the names of the headers contain it. It is used as the reset time
+    /// if the service reports none.
     window_ms: Option<u64>,
 }
 

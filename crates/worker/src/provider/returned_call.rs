@@ -25,11 +25,12 @@ pub(super) struct ReturnedCall {
 /// The calls of a reply.
 ///
 /// A call without an id, or with the id of an earlier call, gets a generated id. The argument of `generate_id` is the index of
-/// the call. A call without a name is left out if the reply has a text or a call with a name, because some services send an
-/// empty call with each reply.
+/// the call. Some services send an empty call with each reply. So a call without a name is left out if the reply has a text or
+/// a call with a name.
 ///
 /// # Errors
-/// `invalid_response` for a reply without text that has only calls without names. A name that is an empty text is kept then.
+/// `invalid_response` for a reply without text that has only calls without names. In such a reply, an empty name is no error
+/// and is kept.
 pub(super) fn complete(
     mut returned: Vec<ReturnedCall>,
     has_text: bool,

@@ -33,7 +33,7 @@ impl Routes {
         Self(routes)
     }
 
-    /// The listed models, without prefixes.
+    /// The models that are listed by their exact names.
     pub(super) fn models(&self) -> impl Iterator<Item = &str> {
         let exact = self.0.iter().filter(|route| !route.is_prefix);
         exact.map(|route| route.pattern.as_str())

@@ -55,7 +55,7 @@ impl<'a> ErrorStatus<'a> {
         self.retry_after_ms.map_or(Retry::Backoff, Retry::AfterMs)
     }
 
-    /// Whose fault an error is that a retry may help. `error` is the JSON object of the error.
+    /// The cause of an error after which a retry may help. `error` is the JSON object of the error.
     pub(super) fn fault(&self, error: &Value, provider_message: Option<&str>) -> Fault {
         fault::of(Evidence::Answer {
             status: self.code,

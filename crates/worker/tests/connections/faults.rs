@@ -1,4 +1,4 @@
-//! Whose fault it is when no answer arrives: an outage of the provider, or a call that may have been paid for.
+//! The cause of a failure without a complete answer: an outage of the provider, or a call that may have been paid for.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use forebay_worker::provider::{
     openai::OpenAi,
 };
 
-/// Whose fault it is that a call fails.
+/// The cause and the text of the failure of a call.
 async fn fault_of(provider: &OpenAi) -> (Fault, String) {
     let failure = ask(provider).await.expect_err("the call fails");
     (failure.fault, failure.to_string())
 }
 
-/// Whose fault it is that a call of `provider` fails while `answer` handles its connection.
+/// The cause and the text of the failure of a call whose connection to `port` is handled by `answer`.
 async fn fault_with(
     port: &Port,
     provider: &OpenAi,

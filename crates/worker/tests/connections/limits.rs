@@ -5,9 +5,10 @@ use forebay_worker::provider::{Answer, Failure};
 
 use crate::{REPLY, ask, peer::Port};
 
-/// The headers of an answer, and the limits that they report.
+/// The headers of an answer.
 const HEADERS: &str = "x-ratelimit-limit-requests: 60\r\nx-ratelimit-remaining-requests: 0\r\n\
      x-ratelimit-reset-requests: 1s\r\n";
+/// The limits that [`HEADERS`] report.
 const LIMITS: ReportedLimits = ReportedLimits {
     requests: Some(ReportedLimit {
         limit: 60,
@@ -17,7 +18,7 @@ const LIMITS: ReportedLimits = ReportedLimits {
     tokens: None,
 };
 
-/// The result of a call that is answered so.
+/// The result of a call that gets this answer.
 async fn result_of(status: u16, headers: &str, body: &str) -> Result<Answer, Failure> {
     let (port, provider) = Port::open_with_provider("127.0.0.1").await;
     let answer = async {

@@ -19,7 +19,7 @@ async fn a_cancel_drops_the_call_and_frees_its_slot() {
         "a second call was made with only one slot"
     );
     fleet.cancel(job, None).await;
-    call.dropped().await;
+    call.wait_until_dropped().await;
     assert_eq!(fleet.outcome(job).await.status, Status::Cancelled);
     fleet.next_call().await.reply("B");
     assert_eq!(fleet.outcome(next).await.status, Status::Completed);
@@ -35,7 +35,7 @@ async fn a_cancel_drops_the_call_soon_although_no_notices_can_be_received() {
     let mut call = fleet.next_call().await;
     fleet.cancel(job, None).await;
     let (cancelled, subscriptions) = (Instant::now(), fleet.store.call_count(StoreCall::Watch));
-    call.dropped().await;
+    call.wait_until_dropped().await;
     let took = cancelled.elapsed();
     assert!(
         took < Duration::from_secs(20),
@@ -57,7 +57,7 @@ async fn the_next_job_of_a_session_does_not_see_the_turns_of_a_cancelled_job() {
     let mut call = fleet.next_call().await;
     fleet.submit(Submit::text("b").session("s")).await;
     fleet.cancel(job, Some(&session)).await;
-    call.dropped().await;
+    call.wait_until_dropped().await;
     assert_eq!(fleet.next_call().await.texts(), ["b"]);
 }
 
@@ -69,7 +69,7 @@ async fn a_cancel_drops_no_other_call() {
     let other = fleet.submit(Submit::text("b")).await;
     let mut second_call = fleet.next_call().await;
     fleet.cancel(other, None).await;
-    second_call.dropped().await;
+    second_call.wait_until_dropped().await;
     first_call.reply("A");
     assert_eq!(fleet.outcome(first).await.status, Status::Completed);
 }

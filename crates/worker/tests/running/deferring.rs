@@ -1,4 +1,4 @@
-//! Calls that the provider refuses: the job waits for its provider, spends no try and keeps its place.
+//! Calls that the provider refuses: the job waits for its provider, spends no try and keeps its position in the session.
 
 use forebay_shared::{
     account::{AccountKey, Phase},
@@ -15,8 +15,8 @@ pub(crate) fn refused(fault: Fault, retry: Retry) -> Failure {
     Failure::new("planned", "come back later", retry).with_fault(fault)
 }
 
-/// The pause that the provider asks for, in milliseconds, if a test must act before the pause ends. The test must also be that
-/// fast on a busy machine.
+/// A pause that the provider asks for, in milliseconds. It is long enough for a test to act before it ends, even on a busy
+/// machine.
 const PAUSE_MS: u64 = 4_000;
 
 /// The codes of the errors of all attempts.
@@ -28,8 +28,8 @@ fn codes(outcome: &Outcome) -> Vec<Option<&str>> {
 }
 
 impl Fleet {
-    /// Waits until a job waits for an account.
-    pub(crate) async fn deferred(&self, job: JobId) -> AccountKey {
+    /// Waits until a job is deferred, and returns the account that it waits for.
+    pub(crate) async fn wait_until_deferred(&self, job: JobId) -> AccountKey {
         wait_for("the job waits for its provider", async {
             loop {
                 if let State::Deferred(deferral) = self.entry(job).await.state {
@@ -62,11 +62,11 @@ async fn a_refused_call_spends_no_try() {
         assert_eq!(outcome.status, Status::Completed, "{fault:?} {retry:?}");
         assert_eq!(codes(&outcome), [Some("planned"), None]);
         let attempts = |result| format!("forebay_job_attempts_total{{result=\"{result}\"}}");
-        fleet.counts(&attempts("deferred"), 1).await;
-        fleet.counts(&attempts("completed"), 1).await;
-        fleet.counts(&attempts("retried"), 0).await;
+        fleet.wait_for_count(&attempts("deferred"), 1).await;
+        fleet.wait_for_count(&attempts("completed"), 1).await;
+        fleet.wait_for_count(&attempts("retried"), 0).await;
         let deferrals = r#"forebay_deferrals_total{reason="planned"}"#;
-        fleet.counts(deferrals, 1).await;
+        fleet.wait_for_count(deferrals, 1).await;
     }
 }
 
@@ -95,11 +95,11 @@ async fn the_provider_is_not_called_before_the_time_that_it_asked_for() {
     call.fail(refused(Fault::RateLimit, Retry::AfterMs(PAUSE_MS)));
     // A rate limit closes the account of the model.
     assert_eq!(
-        fleet.deferred(first).await,
+        fleet.wait_until_deferred(first).await,
         AccountKey::of_model("scripted", "m")
     );
     let second = fleet.submit(Submit::text("b")).await;
-    fleet.deferred(second).await;
+    fleet.wait_until_deferred(second).await;
     fleet.next_call().await.reply("A");
     fleet.next_call().await.reply("B");
     let outcome = fleet.outcome(first).await;
@@ -162,9 +162,10 @@ async fn three_different_jobs_with_server_errors_close_the_account_of_the_provid
             retries.push(fleet.next_call().await);
         }
     }
-    // The account is closed for 250 to 500 ms, and then the third job is the probe. So the test looks at what lasts for longer.
+    // The account is closed for 250 to 500 ms, and then the third job is the probe. So the test checks only what is true before
+    // and during the probe.
     let deferred = r#"forebay_job_attempts_total{result="deferred"}"#;
-    fleet.counts(deferred, 1).await;
+    fleet.wait_for_count(deferred, 1).await;
     let key = AccountKey::of_provider("scripted");
     let phase = fleet.member.accounts.get(&key).phase;
     assert!(phase != Phase::Open, "{phase:?}");
@@ -173,7 +174,7 @@ async fn three_different_jobs_with_server_errors_close_the_account_of_the_provid
         assert_eq!(fleet.entry(*job).await.tries, 1);
         // A failure that finds the account closed spends no try.
         retry.fail(refused(Fault::Server, Retry::Backoff));
-        fleet.counts(deferred, deferrals).await;
+        fleet.wait_for_count(deferred, deferrals).await;
         assert_eq!(fleet.entry(*job).await.tries, 1);
     }
     for _ in 0..3 {
@@ -208,10 +209,10 @@ async fn a_call_that_may_have_been_paid_for_spends_a_try_although_the_account_is
     let free = fleet.submit(Submit::text("free")).await;
     let call = fleet.next_call().await;
     call.fail(refused(Fault::Unavailable, Retry::AfterMs(600_000)));
-    fleet.deferred(free).await;
+    fleet.wait_until_deferred(free).await;
     paid_call.fail(Failure::new("provider_timeout", "no", Retry::Backoff));
     // Its next try waits for the provider.
-    fleet.deferred(paid).await;
+    fleet.wait_until_deferred(paid).await;
     assert_eq!(fleet.entry(paid).await.tries, 1);
     assert_eq!(fleet.entry(free).await.tries, 0);
 }
@@ -222,7 +223,7 @@ async fn a_job_that_expires_while_it_waits_ends_with_the_code_of_its_providers_e
     let first = fleet.submit(Submit::text("a")).await;
     let call = fleet.next_call().await;
     call.fail(refused(Fault::RateLimit, Retry::AfterMs(600_000)));
-    fleet.deferred(first).await;
+    fleet.wait_until_deferred(first).await;
     let mut submit = Submit::text("b");
     // The job must be deferred before it expires, on a busy machine too.
     submit.expires_in_ms = PAUSE_MS;
@@ -246,7 +247,7 @@ async fn a_session_keeps_its_order_and_other_providers_are_called() {
     let call = fleet.next_call().await;
     let second = fleet.submit(Submit::text("b").session("s")).await;
     call.fail(refused(Fault::Unavailable, Retry::AfterMs(PAUSE_MS)));
-    fleet.deferred(first).await;
+    fleet.wait_until_deferred(first).await;
     let submit = Submit::text("c").model("other/m");
     let other = fleet.submit(submit).await;
     let call = fleet.next_call().await;
@@ -269,7 +270,7 @@ async fn a_cancelled_job_no_longer_waits() {
     let job = fleet.submit(Submit::text("a")).await;
     let call = fleet.next_call().await;
     call.fail(refused(Fault::Unavailable, Retry::AfterMs(600_000)));
-    fleet.deferred(job).await;
+    fleet.wait_until_deferred(job).await;
     fleet.cancel(job, None).await;
     assert_eq!(fleet.outcome(job).await.status, Status::Cancelled);
 }
@@ -281,7 +282,7 @@ async fn a_job_whose_wake_names_no_model_waits_too() {
     fleet.start_worker();
     let call = fleet.next_call().await;
     call.fail(refused(Fault::Unavailable, Retry::AfterMs(600_000)));
-    fleet.deferred(closing).await;
+    fleet.wait_until_deferred(closing).await;
     fleet.stop_worker().await;
     let job = fleet.submit(Submit::text("b")).await;
     fleet.lose_wake(job).await;
@@ -289,7 +290,7 @@ async fn a_job_whose_wake_names_no_model_waits_too() {
     fleet.restart_worker();
     // The model is read with the claim.
     assert_eq!(
-        fleet.deferred(job).await,
+        fleet.wait_until_deferred(job).await,
         AccountKey::of_provider("scripted")
     );
     let entry = fleet.entry(job).await;
@@ -297,14 +298,14 @@ async fn a_job_whose_wake_names_no_model_waits_too() {
 }
 
 #[tokio::test]
-async fn a_probe_whose_job_is_cancelled_lets_the_next_one_go() {
+async fn after_the_job_of_a_probe_is_cancelled_the_next_probe_starts() {
     let fleet = Fleet::start(settings(2));
     let first = fleet.submit(Submit::text("a")).await;
     let call = fleet.next_call().await;
     call.fail(refused(Fault::Unavailable, Retry::AfterMs(PAUSE_MS)));
-    fleet.deferred(first).await;
+    fleet.wait_until_deferred(first).await;
     let second = fleet.submit(Submit::text("b")).await;
-    fleet.deferred(second).await;
+    fleet.wait_until_deferred(second).await;
     let mut probe = fleet.next_call().await;
     let (probed, other) = match probe.input().as_str() {
         "a" => (first, second),
@@ -312,10 +313,10 @@ async fn a_probe_whose_job_is_cancelled_lets_the_next_one_go() {
     };
     let began = tokio::time::Instant::now();
     fleet.cancel(probed, None).await;
-    probe.dropped().await;
+    probe.wait_until_dropped().await;
     fleet.next_call().await.reply("ok");
     assert_eq!(fleet.outcome(other).await.status, Status::Completed);
-    // Without its report, the next probe would go after 30 s.
+    // If the end of the cancelled call were not reported, the next probe would start only after 30 s.
     let elapsed = began.elapsed();
     assert!(elapsed.as_secs() < 25, "{elapsed:?}");
 }
@@ -334,7 +335,7 @@ async fn only_a_failure_that_the_provider_answered_ends_its_outage() {
         let key = AccountKey::of_provider("scripted");
         let probe = fleet.next_call().await;
         let next = fleet.submit(Submit::text("b")).await;
-        fleet.deferred(next).await;
+        fleet.wait_until_deferred(next).await;
         let failure = Failure::new("planned", "no", retry);
         probe.fail(if is_answer {
             failure.as_answer()

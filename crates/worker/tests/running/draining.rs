@@ -24,7 +24,7 @@ async fn a_job_whose_call_does_not_end_in_the_drain_time_is_released() {
     let slow = fleet.submit(Submit::text("slow").session("s")).await;
     let mut slow_call = fleet.next_call().await;
     fleet.stop_worker().await;
-    slow_call.dropped().await;
+    slow_call.wait_until_dropped().await;
     let entry = fleet.entry(slow).await;
     assert_eq!(entry.state, State::Queued { not_before: None });
     assert_eq!((entry.tries, entry.takeovers), (0, 0));

@@ -89,7 +89,7 @@ async fn a_job_that_waits_for_memory_holds_no_permit_of_its_provider() {
     assert_eq!(call.input(), "small");
     call.reply("B");
     assert_eq!(fleet.outcome(small).await.status, Status::Completed);
-    // The wait for memory takes 30 s.
+    // The large job waits for memory for at least 30 s.
     assert!(began.elapsed() < Duration::from_secs(25));
     drop(most);
     fleet.next_call().await.reply("A");

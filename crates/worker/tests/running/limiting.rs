@@ -1,4 +1,4 @@
-//! The limits of the providers' file: two workers together never exceed them.
+//! The limits of the providers file: two workers together never exceed them.
 
 use std::time::Duration;
 
@@ -104,7 +104,7 @@ async fn calls_that_are_cancelled_panic_or_fail_free_their_permits() {
     let mut call = fleet.next_call().await;
     let other = fleet.submit(Submit::text("b")).await;
     fleet.cancel(cancelled, None).await;
-    call.dropped().await;
+    call.wait_until_dropped().await;
     let call = fleet.next_call().await;
     assert_eq!(call.input(), "b");
     call.panic();
@@ -156,7 +156,7 @@ async fn a_resumed_job_whose_permit_has_expired_runs_before_the_jobs_that_wait()
     let resumed = fleet.submit(Submit::text("b")).await;
     let waiting = fleet.submit(Submit::text("c")).await;
     for job in [resumed, waiting] {
-        assert_eq!(fleet.deferred(job).await, key);
+        assert_eq!(fleet.wait_until_deferred(job).await, key);
     }
     call.reply("A");
     fleet.outcome(first).await;

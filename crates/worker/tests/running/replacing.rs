@@ -95,7 +95,7 @@ async fn a_job_that_fails_or_is_cancelled_leaves_the_old_turns() {
     let cancelled = fleet.submit(submit).await;
     let mut call = fleet.next_call().await;
     fleet.cancel(cancelled, session.as_ref()).await;
-    call.dropped().await;
+    call.wait_until_dropped().await;
     assert_eq!(texts_of_session(&fleet).await, before);
 }
 
@@ -108,7 +108,7 @@ async fn an_interrupted_edit_leaves_the_old_turns_and_no_input() {
     let mut newer = Submit::text("b").session("s");
     newer.if_busy = IfBusy::Interrupt;
     let job = fleet.submit(newer).await;
-    call.dropped().await;
+    call.wait_until_dropped().await;
     let call = fleet.next_call().await;
     assert_eq!(call.texts(), ["a", "A", "b"]);
     call.reply("B");

@@ -105,13 +105,13 @@ async fn a_job_fails_when_its_tries_are_used_up() {
     assert_eq!(outcome.provider.as_deref(), Some("scripted"));
     assert_eq!(outcome.attempts.len(), 3);
     fleet
-        .counts(r#"forebay_job_attempts_total{result="failed"}"#, 1)
+        .wait_for_count(r#"forebay_job_attempts_total{result="failed"}"#, 1)
         .await;
     fleet
-        .counts(r#"forebay_job_attempts_total{result="retried"}"#, 2)
+        .wait_for_count(r#"forebay_job_attempts_total{result="retried"}"#, 2)
         .await;
     fleet
-        .counts(r#"forebay_retries_total{reason="provider_error"}"#, 2)
+        .wait_for_count(r#"forebay_retries_total{reason="provider_error"}"#, 2)
         .await;
     // The session has no turn of the failed job, and the next job runs.
     let call = fleet.next_call().await;
@@ -130,10 +130,10 @@ async fn a_reply_that_is_too_large_for_the_store_is_counted_as_failed() {
     let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.error.expect("an error").code, "result_too_large");
     fleet
-        .counts(r#"forebay_job_attempts_total{result="failed"}"#, 1)
+        .wait_for_count(r#"forebay_job_attempts_total{result="failed"}"#, 1)
         .await;
     fleet
-        .counts(r#"forebay_job_attempts_total{result="completed"}"#, 0)
+        .wait_for_count(r#"forebay_job_attempts_total{result="completed"}"#, 0)
         .await;
 }
 
@@ -240,7 +240,7 @@ async fn the_deadline_of_a_job_ends_its_call() {
         "the call may take {:?}",
         call.timeout
     );
-    call.dropped().await;
+    call.wait_until_dropped().await;
     assert_eq!(fleet.outcome(job).await.status, Status::Expired);
     // The slot is free.
     fleet.submit(Submit::text("b")).await;
@@ -254,7 +254,7 @@ async fn a_call_that_exceeds_its_timeout_is_dropped_and_costs_a_try() {
     let fleet = Fleet::start(settings);
     let job = fleet.submit(Submit::text("a")).await;
     let mut call = fleet.next_call().await;
-    call.dropped().await;
+    call.wait_until_dropped().await;
     let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.status, Status::Failed);
     assert_eq!(

@@ -24,7 +24,7 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    /// The node without the management API, whose statistics would take CPU time.
+    /// The RabbitMQ node, started on the first call. It has no management API, whose statistics would take CPU time.
     ///
     /// # Errors
     /// If it does not start.

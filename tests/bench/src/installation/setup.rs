@@ -14,7 +14,7 @@ pub(crate) struct Setup {
     pub(crate) binary: PathBuf,
     /// How the LLM server answers.
     pub(crate) provider: mock::Options,
-    /// Settings of Forebay beside its defaults.
+    /// The settings of Forebay that differ from its defaults.
     pub(crate) variables: Vec<(&'static str, String)>,
     /// Whether Redis rewrites its append-only file when that has grown, as it does by default. A rewrite takes CPU time in some
     /// runs and not in others.

@@ -21,7 +21,7 @@ use super::{
 pub(crate) const CONNECTIONS: usize = 64;
 
 /// How often a submit that is answered with the status 503 is repeated, and after which pause. A disk that stalls for some
-/// seconds must not end a measurement of an hour. A repeated submit may make one job more.
+/// seconds must not end a measurement of an hour. A repeated submit may create a second job.
 const REPEATS_MAX: usize = 100;
 const REPEAT_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -49,7 +49,7 @@ impl Accepted {
 /// Submits this many jobs of this model.
 ///
 /// # Errors
-/// If a submit is not answered with the status 202, also not after 20 s of status 503.
+/// If a submit is answered with another status than 202 and 503, or with 503 for 20 s.
 pub(crate) async fn submit(
     url: &str,
     jobs: usize,

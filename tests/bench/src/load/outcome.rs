@@ -10,14 +10,14 @@ use super::{
     own_thread::on_own_thread,
 };
 
-/// The most jobs that one check looks at. They are spread evenly over all jobs.
+/// The most jobs that one call checks. They are spread evenly over all jobs.
 const CHECKED_MAX: usize = 5_000;
 
 /// How often a request that is answered with the status 503 is repeated, and after which pause.
 const REPEATS_MAX: u32 = 100;
 const REPEAT_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Checks that these jobs are completed, or of many jobs every n-th.
+/// Checks that these jobs are completed. Of more than [`CHECKED_MAX`] jobs, it checks only every n-th.
 ///
 /// # Errors
 /// If one of them has another status or is unknown.

@@ -1,4 +1,4 @@
-//! Reads JSON, such as the counts of the processes.
+//! Reads JSON over HTTP, such as the counts of `/v1/queues`.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::job::API_KEY;
 const REPEATS_MAX: u32 = 100;
 const REPEAT_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Sends a GET and returns the JSON body of the answer. The status 503 is not an error before it has lasted 20 s.
+/// Sends a GET and returns the JSON body of the answer. A GET that is answered with the status 503 is repeated for 20 s.
 pub(crate) async fn get(client: &reqwest::Client, url: &str) -> anyhow::Result<Value> {
     let mut repeats = 0;
     loop {

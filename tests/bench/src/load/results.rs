@@ -24,7 +24,7 @@ const JOB_TIMEOUT: Duration = Duration::from_secs(120);
 pub(crate) enum Fetch {
     /// With `wait_s`.
     Wait,
-    /// By a request every so often.
+    /// By one request after each interval.
     Poll(Duration),
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct Requests {
     pub(crate) sessions: Sessions,
 }
 
-/// Submits this many turns of one session, each when the one before has its reply. Returns how long each took, in
+/// Submits this many turns of one session, each after the reply to the turn before it. Returns how long each took, in
 /// microseconds.
 ///
 /// # Errors

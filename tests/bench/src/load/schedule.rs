@@ -1,5 +1,5 @@
-//! Arrivals at a fixed rate. A job is due at its time, also if the ones before it are late, so that a slow server does not slow
-//! down the load.
+//! Arrivals at a fixed rate. A job is due at its time even if earlier jobs are late, so a slow server does not slow down the
+//! load.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},

@@ -1,4 +1,4 @@
-//! Submits jobs at a fixed rate, also more than are accepted.
+//! Submits jobs at a fixed rate, even if some are refused.
 
 use std::{
     sync::Arc,

@@ -14,7 +14,7 @@ use super::usage::Usage;
 /// The timeout of a process's start. A process over the embedded engine reads its waiting jobs before it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The log filter of the measured processes: warnings, and the line that tells the address.
+/// The log filter of the measured processes: warnings, and the line that contains the address.
 pub(crate) const LOG_FILTER: &str = "warn,forebay::run=info";
 
 /// A process of a measurement. Dropping it kills the process.
@@ -52,8 +52,8 @@ impl Subject {
         })
     }
 
-    /// Starts `forebay` with these arguments and variables, and waits until it is ready. Settings of this machine do not
-    /// reach it. With `cores` it runs only on these cores.
+    /// Starts `forebay` with these arguments and variables, and waits until it is ready. It does not get
+    /// the settings in the environment of `bench`. With `cores` it runs only on these cores.
     pub(crate) async fn forebay(
         binary: &Path,
         args: &[&str],
@@ -117,7 +117,7 @@ impl Subject {
     }
 }
 
-/// Whether a variable of this machine could change what `forebay` does.
+/// Whether an environment variable of this name could change what `forebay` does.
 fn affects_forebay(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     ["FOREBAY_", "OPENAI_", "GEMINI_", "OTEL_"]

@@ -1,4 +1,4 @@
-//! Everything that one run of the program measures: its tables, printed as soon as they are complete, and its plots.
+//! Everything that one execution of the program measures: its tables, printed as soon as they are complete, and its plots.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use super::table::Table;
 
-/// The tables and plots of one run, in a folder.
+/// The tables and plots of one execution, in a folder.
 #[derive(Debug)]
 pub(crate) struct Document {
     folder: PathBuf,
@@ -18,7 +18,7 @@ pub(crate) struct Document {
 }
 
 impl Document {
-    /// A document that begins with `introduction`. Its table is `<name>.md` in the folder.
+    /// A document that begins with `introduction`. Its text is in the file `<name>.md` of the folder.
     ///
     /// # Errors
     /// If the folder cannot be made.

@@ -95,7 +95,7 @@ pub(crate) fn number(value: f64) -> String {
     grouped
 }
 
-/// The median of these values: of an even number of values, the mean of the middle two. Not a number without values.
+/// The median of these values: of an even number of values, the mean of the middle two. NaN if there are no values.
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -106,7 +106,7 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// The value below which this share of the values lies, in percent: the nearest rank. Not a number without values.
+/// The value below which this share of the values lies, in percent: the nearest rank. NaN if there are no values.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,

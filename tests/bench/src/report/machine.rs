@@ -1,4 +1,4 @@
-//! The machine, the versions and the state of the repository, which a table of figures needs to be compared.
+//! The machine, the versions and the commit. Without them, tables of figures cannot be compared.
 
 use std::{fs, process::Command};
 

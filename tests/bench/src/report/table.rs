@@ -49,7 +49,7 @@ impl Table {
             for (name, _) in figures.iter() {
                 match names.iter().position(|known| known == name) {
                     Some(known) => position = known + 1,
-                    // A row that only this column has stands where the column has it.
+                    // A row that earlier columns lack keeps its place in this column.
                     None => {
                         names.insert(position, name);
                         position += 1;
@@ -69,7 +69,7 @@ impl Table {
             for (name, figure) in figures.iter() {
                 ensure!(
                     figure.min().is_finite() && figure.min() > 0.0,
-                    "{}: {name} of {column} is no number above 0: {figure}",
+                    "{}: {name} of {column} is not a number above 0: {figure}",
                     self.title
                 );
             }

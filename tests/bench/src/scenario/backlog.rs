@@ -1,7 +1,7 @@
 //! Jobs are submitted while no worker runs them. Then workers drain them, with an LLM server that answers at once.
 //!
-//! Submits and runs are measured apart, so each gets the machine for itself. Together they are all that happens to a job
-//! from its submit to its result.
+//! Submits and runs are measured separately, so neither takes CPU time from the other. Together they are all that happens to a
+//! job from its submit to its result.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ const DRAIN_TO_PERCENT: u64 = 95;
 pub(crate) struct Size {
     /// The jobs that are measured.
     pub(crate) jobs: usize,
-    /// The jobs that are submitted before, so that connections are open and memory is allocated.
+    /// The jobs that are submitted before the measured ones, so that connections are open and memory is allocated.
     pub(crate) warm_up_jobs: usize,
     /// The workers of a fleet.
     pub(crate) workers: u32,

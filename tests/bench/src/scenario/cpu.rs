@@ -1,4 +1,5 @@
-//! The CPU time of a job, by process, from its submit to its result, or of its submit alone: of one binary, or of two in alternating order.
+//! The CPU time of a job by process, from its submit to its result or of its submit alone. It is measured for one binary, or for two
+//! in alternating order.
 
 use std::{
     io::Write as _,
@@ -38,7 +39,7 @@ pub(crate) struct Options {
     /// The gateway of this build requires an API key, and that of the other binary does not. All requests carry a key.
     #[arg(long)]
     api_keys: bool,
-    /// The tenant of the requests has high limits, which never refuse one.
+    /// The tenant of the requests has limits, which are too high to refuse a request.
     #[arg(long, requires = "api_keys")]
     limits: bool,
     /// What is measured.
@@ -121,7 +122,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is measured, and with which settings.
+/// The first line of the output: what is measured, and with which settings.
 fn heading(options: &Options) -> String {
     let (jobs, settings) = if options.load == LoadKind::Submits {
         let batches = Batches::of(options.jobs() as usize);
@@ -218,7 +219,7 @@ async fn pairs(
         .context("no ratio was measured")
 }
 
-fn print_run(name: &str, measured: &Measured) {
+fn print_run(name: &str, measured: &RunFigures) {
     println!("{name}: {}", describe(&measured.cpu.figures()));
     if !measured.others.is_empty() {
         println!("  {}", describe(&measured.others));
@@ -247,14 +248,14 @@ fn backlog_max(batches: Batches) -> usize {
     2 * batches.all_jobs().max(50_000)
 }
 
-/// Measures submits to an installation of each binary, and returns this build first. The number of the pair decides which one is
-/// started first and opens the warm-up.
+/// Measures submits to an installation of each binary, and returns this build first. The number of the pair decides which
+/// installation starts first and gets the first batch.
 async fn submits_in_turns(
     options: &Options,
     kind: Kind,
     [binary, against]: [Measurable<'_>; 2],
     number: u32,
-) -> anyhow::Result<(Measured, Measured)> {
+) -> anyhow::Result<(RunFigures, RunFigures)> {
     let is_new_first = number % 2 == 1;
     let [first, second] = if is_new_first {
         [binary, against]
@@ -267,12 +268,12 @@ async fn submits_in_turns(
         let backlog_max = backlog_max(batches).to_string();
         setup.variables.push(("FOREBAY_BACKLOG_MAX", backlog_max));
     }
-    // Each fleet has a RabbitMQ of its own, whose CPU time is then that of one build.
+    // Each fleet has a RabbitMQ of its own, so that its CPU time belongs to one build.
     let servers = [Servers::default(), Servers::default()];
     let first = Installation::start(kind, &setups[0], &servers[0]).await?;
     let second = Installation::start(kind, &setups[1], &servers[1]).await?;
     let cpu = submits::measure([&first, &second], batches, options.run.sessions).await?;
-    let [first, second] = cpu.map(|cpu| Measured {
+    let [first, second] = cpu.map(|cpu| RunFigures {
         cpu,
         others: Vec::new(),
     });
@@ -288,7 +289,7 @@ async fn measure(
     kind: Kind,
     binary: Measurable<'_>,
     servers: &Servers,
-) -> anyhow::Result<Measured> {
+) -> anyhow::Result<RunFigures> {
     let mut installation = Installation::start(kind, &setup(binary), servers).await?;
     let jobs = options.jobs();
     let sessions = options.run.sessions;
@@ -299,7 +300,7 @@ async fn measure(
             sessions,
         };
         let cpu = steady::measure(&mut installation, load).await?;
-        return Ok(Measured {
+        return Ok(RunFigures {
             cpu,
             others: Vec::new(),
         });
@@ -314,14 +315,14 @@ async fn measure(
         drain_timeout: Duration::from_secs(300),
     };
     let measured = backlog::measure(&mut installation, size).await?;
-    Ok(Measured {
+    Ok(RunFigures {
         others: measured.figures(),
         cpu: measured.cpu,
     })
 }
 
 /// The figures of one run.
-struct Measured {
+struct RunFigures {
     cpu: CpuTime,
     /// The figures that are only printed.
     others: Vec<(String, f64)>,

@@ -12,8 +12,8 @@ pub(crate) const ALL_PARTS: &str = "all processes";
 pub(crate) struct CpuTime(BTreeMap<Part, f64>);
 
 impl CpuTime {
-    /// Adds what each part has used between two moments, divided by the number of jobs. A part that has been started in
-    /// between had used nothing.
+    /// Adds what each part has used between two moments, divided by the number of jobs. A part that was started in
+    /// between counts from its start.
     #[expect(clippy::cast_precision_loss, reason = "figures to print")]
     pub(crate) fn add(&mut self, before: &PartUsage, after: &PartUsage, jobs: f64) {
         for (part, after) in after {

@@ -43,7 +43,7 @@ async fn measure(context: &Context, kind: Kind) -> anyhow::Result<Vec<(String, f
     let url = installation.url();
     let client = reqwest::Client::builder().no_proxy().build()?;
 
-    // A turn is two messages, and a session keeps 200 messages. So the last hundred turns have a full session.
+    // A turn is two messages, and a session keeps 200 messages. So the session is full for the last hundred turns.
     let (turns, shown) = context.run.size((400, 100), (12, 4));
     let began = Instant::now();
     let took_us = fetch_turns(url, "one-after-another", turns, MODEL).await?;

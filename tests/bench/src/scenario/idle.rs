@@ -8,7 +8,7 @@ use crate::installation::Installation;
 
 /// How long an installation may take to become idle.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// The time between two looks at the CPU time.
+/// The time between two readings of the CPU time.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// The most CPU time in one interval that counts as idle, for all processes together.
 const IDLE_CPU_US_MAX: u64 = 20_000;
@@ -18,7 +18,7 @@ const IDLE_CPU_US_MAX: u64 = 20_000;
 pub(crate) enum Settle {
     /// After an idle interval. This suffices after a start.
     Briefly,
-    /// After three idle intervals in a row, and at least two seconds. Work that is put off for about a second is then done.
+    /// After three idle intervals in a row, and at least two seconds. Delayed work, such as the parks after a second, is then done.
     Fully,
 }
 
@@ -30,7 +30,7 @@ impl Settle {
         }
     }
 
-    fn least(self) -> Duration {
+    fn wait_min(self) -> Duration {
         match self {
             Self::Briefly => Duration::ZERO,
             Self::Fully => Duration::from_secs(2),
@@ -56,7 +56,7 @@ pub(crate) async fn until_idle(installation: &Installation, settle: Settle) -> a
             0
         };
         last_us = now_us;
-        if idle_intervals >= settle.intervals() && began.elapsed() >= settle.least() {
+        if idle_intervals >= settle.intervals() && began.elapsed() >= settle.wait_min() {
             break;
         }
     }

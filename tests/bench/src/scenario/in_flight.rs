@@ -2,7 +2,7 @@
 //!
 //! At first the provider sends no replies. Forebay's memory grows until all slots have a call: this is the memory of
 //! the calls. Its further growth, while more jobs are submitted, is the memory of waiting jobs. Then the provider
-//! answers each call after 2 to 5 seconds, and it counts the calls in flight. For comparison, reqwest alone makes the
+//! answers each call after 2 to 5 seconds, and counts the calls in flight. For comparison, reqwest alone makes the
 //! same calls.
 
 use std::{
@@ -181,7 +181,7 @@ async fn measure(options: &Options, binary: &Path, http: u8) -> anyhow::Result<(
     );
 
     #[expect(clippy::cast_precision_loss, reason = "figures to print")]
-    let figures = Figures {
+    let figures = CheckedFigures {
         calls: calls as f64,
         in_flight_mean: in_flight_sum as f64 / f64::from(samples),
         full_bytes: full.rss_bytes as f64,
@@ -212,7 +212,7 @@ async fn measure(options: &Options, binary: &Path, http: u8) -> anyhow::Result<(
 }
 
 /// The measurements that have goals.
-struct Figures {
+struct CheckedFigures {
     calls: f64,
     in_flight_mean: f64,
     /// The memory of Forebay with all calls in flight.
@@ -222,7 +222,7 @@ struct Figures {
     per_waiting_job_bytes: f64,
 }
 
-impl Figures {
+impl CheckedFigures {
     fn check(&self) -> anyhow::Result<()> {
         let busy_percent = 100.0 * self.in_flight_mean / self.calls;
         ensure!(

@@ -14,7 +14,7 @@ use crate::{
     report::{figure::percentile, table::Table},
 };
 
-/// How much higher the rate of the spike is than what the slots can run.
+/// The rate of the spike, as a multiple of the rate that the slots can run.
 const FACTOR: f64 = 10.0;
 /// How long the drain may take.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(900);

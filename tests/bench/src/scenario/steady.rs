@@ -1,7 +1,7 @@
 //! Jobs at a steady rate, which workers run as they come, with an LLM server that answers at once.
 //!
-//! Most jobs are claimed at once, so a fleet does less for them than for the jobs of a backlog. What the processes do when
-//! there is nothing to do, such as counting, is part of the CPU time here.
+//! Most jobs are claimed at once, so a fleet does less for them than for the jobs of a backlog. The CPU time
+//! includes the work that does not depend on jobs, such as counting.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub(crate) async fn measure(
             submits_at_rate::submit(&url, rate_per_s, time, MODEL, sessions).await
         }
     };
-    // The tenth of the time opens connections and allocates memory.
+    // The warm-up takes a tenth of the time. It opens connections and allocates memory.
     submit(load.time / 10).await?;
     until_idle(installation, Settle::Briefly).await?;
     let before = installation.usage()?;

@@ -1,7 +1,8 @@
 //! Submits without workers, to two installations that take turns.
 //!
-//! The speed of a shared machine changes within seconds. Both installations run at the same time and get small batches in alternating order,
-//! so it changes for both. What they do while they wait for their turn counts too, over the same time for both.
+//! The speed of a shared machine changes within seconds. Both installations run at the same time and get small batches in
+//! alternating order, so a change of the speed affects both. The CPU time that an installation uses while the other has its turn counts
+//! too, and both wait for about the same time.
 
 use std::ops::Range;
 
@@ -76,7 +77,7 @@ pub(crate) async fn measure(
     Ok(cpu)
 }
 
-/// Submits a batch of this many jobs to each installation for each number. The parity of the number decides which one is first.
+/// Submits a batch of this many jobs to each installation for each number. Even numbers begin with the first installation.
 async fn submit_in_turns(
     installations: [&Installation; 2],
     numbers: Range<usize>,
@@ -94,7 +95,7 @@ async fn submit_in_turns(
     Ok(())
 }
 
-/// What the parts have used once also the work that is put off is done. Both are read at the same moment.
+/// What the parts have used, once delayed work is done too. Both installations are read at the same moment.
 async fn usage_when_idle([first, second]: [&Installation; 2]) -> anyhow::Result<[PartUsage; 2]> {
     until_idle(first, Settle::Fully).await?;
     until_idle(second, Settle::Fully).await?;
@@ -106,7 +107,7 @@ mod tests {
     use super::Batches;
 
     #[test]
-    fn batches_have_the_same_size_and_no_job_too_few() {
+    fn batches_have_the_same_size_and_contain_at_least_the_jobs() {
         let jobs = |jobs| {
             let batches = Batches::of(jobs);
             (batches.measured_jobs(), batches.all_jobs())

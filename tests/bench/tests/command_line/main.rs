@@ -1,4 +1,4 @@
-//! The command line of `bench`. That its measurements work is checked by `.ci/bench-smoke`.
+//! The command line of `bench`. `.ci/bench-smoke` checks that its measurements work.
 
 use std::process::{Command, Output};
 

@@ -1,6 +1,6 @@
-//! A client of Forebay's API for tests. It has a method for each route, and the tests check the answers.
+//! A client of Forebay's API for tests. It sends requests, and the tests check the answers.
 //!
-//! Clones share their URLs. While they retry, a test can point all clones at a restarted process ([`Client::set_url`]).
+//! Clones share their URLs. While clones retry, a test can point all of them at a restarted process ([`Client::set_url`]).
 
 mod retry;
 #[cfg(test)]
@@ -96,7 +96,7 @@ impl Client {
         }
     }
 
-    /// A client of the same processes whose requests have this API key.
+    /// A client of the same processes that sends this API key with each request.
     ///
     /// # Panics
     /// If the key cannot be in a header, or no HTTP client can be made.
@@ -110,7 +110,7 @@ impl Client {
         }
     }
 
-    /// The same client, with a generator with this seed for its choices of a URL.
+    /// The same client, but it chooses the URL of each request with a generator of this seed.
     #[must_use]
     pub fn with_seed(&self, seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed);

@@ -1,5 +1,5 @@
-//! Retries of the client. The client repeats submits and reads until they succeed, and waits until jobs have ended, although
-//! gateways refuse requests, restart or are killed.
+//! Retries of the client. The client repeats submits and reads until they succeed, and waits until jobs have ended, even
+//! while gateways refuse requests, restart or are killed.
 //!
 //! The client pauses between retries, because no event reports that a server accepts requests again.
 

@@ -7,8 +7,8 @@ use super::Fleet;
 use crate::{client::id_of, order::SessionRun};
 
 impl Fleet {
-    /// The turns of a session in Redis. `job` is the id of any job of the session. It contains the partition, which is part
-    /// of the session's key.
+    /// The turns of a session in Redis. `job` is the id of any job of the session. The id contains the
+    /// partition, which is part of the session's key.
     ///
     /// # Panics
     /// If Redis does not answer, or the session's key contains anything but turns.

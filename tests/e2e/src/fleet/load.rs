@@ -37,7 +37,7 @@ impl Load {
         self.sessions as u64 * self.turns
     }
 
-    /// Starts to submit. [`JoinSet::join_all`] waits until all jobs are accepted.
+    /// Starts submitting. [`JoinSet::join_all`] waits until all jobs are accepted.
     #[must_use]
     pub fn submit(&self, client: &Client) -> JoinSet<(String, Vec<String>)> {
         let mut sessions = JoinSet::new();

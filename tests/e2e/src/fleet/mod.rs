@@ -190,7 +190,7 @@ impl Fleet {
         }
     }
 
-    /// The live jobs of both classes together that `/v1/queues` shows. `None` if a gateway does not show them.
+    /// The number of live jobs in `/v1/queues`, of both classes together. `None` if the gateway does not show it.
     pub async fn live_jobs(&self) -> Option<u64> {
         let answer = self.client.try_get("/v1/queues").await.ok()?;
         live_jobs(&answer.body)
@@ -246,7 +246,7 @@ impl Fleet {
     }
 }
 
-/// The live jobs of both classes together in an answer of `/v1/queues`.
+/// The number of live jobs of both classes together in an answer of `/v1/queues`.
 fn live_jobs(queues: &Value) -> Option<u64> {
     let live_jobs = |class: &str| queues["classes"][class]["live"].as_u64();
     let (interactive, batch) = live_jobs("interactive").zip(live_jobs("batch"))?;

@@ -1,6 +1,7 @@
-//! Builds the `forebay` binary and finds its path. Each test process runs cargo once, so that tests never use an old
-//! build. `tests/run` has built the binary together with the tests and names it. A separate build would compile most crates
-//! again, because cargo selects their features by what it builds.
+//! Builds the `forebay` binary and finds its path. Each test process runs cargo once, so that tests never use an old build.
+//!
+//! `tests/run` builds the binary together with the tests and passes its path in `FOREBAY_TEST_BINARY`, so cargo does not run again.
+//! A separate build would compile most crates again: which features cargo enables depends on the packages that it builds together.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,7 +24,7 @@ pub async fn path() -> anyhow::Result<PathBuf> {
     built.await?.clone().map_err(|message| anyhow!(message))
 }
 
-/// The variable with the path of a binary that need not be built.
+/// The environment variable with the path of a binary that is built already.
 const BUILT_BINARY: &str = "FOREBAY_TEST_BINARY";
 
 fn build() -> anyhow::Result<PathBuf> {

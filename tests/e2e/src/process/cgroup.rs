@@ -1,6 +1,6 @@
 //! A control group with a limit on memory, for one process. Beyond the limit, the kernel kills the process.
 //!
-//! Both versions of control groups are used: version 2 (`memory.max`) and version 1 (`memory.limit_in_bytes`). A machine may allow
+//! Version 2 of control groups (`memory.max`) is tried first, then version 1 (`memory.limit_in_bytes`). A machine may allow
 //! neither, for example in a container without privileges.
 
 use std::{
@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 /// Where control groups are mounted.
 const MOUNT: &str = "/sys/fs/cgroup";
-/// How often the removal of a group is tried, and the pause between two tries. The kernel refuses it while the killed process
-/// is in the group.
+/// How often the removal of a group is tried, and the pause between two tries. The kernel refuses the removal while the killed
+/// process is in the group.
 const REMOVE_TRIES: u32 = 200;
 const REMOVE_PAUSE: Duration = Duration::from_millis(10);
 

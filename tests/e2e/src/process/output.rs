@@ -75,7 +75,7 @@ impl Lines {
                 }
                 lines_checked = ring.dropped + ring.lines.len();
             }
-            // The sender lives as long as `self`.
+            // This cannot fail, because `self` owns the sender.
             let _ = changes.changed().await;
         }
     }

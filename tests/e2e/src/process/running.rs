@@ -33,7 +33,7 @@ pub struct Forebay {
     may_be_wedged: bool,
     /// The data folder, if it is temporary. It is declared after `child`, so it is dropped after the child.
     _own_dir: Option<Arc<TempDir>>,
-    /// It is removed after the child has ended, too.
+    /// The control group. As the data folder, it is removed after the child has ended.
     _cgroup: Option<Cgroup>,
 }
 
@@ -71,7 +71,7 @@ impl Forebay {
         self.url = self.logs().lines().find_map(listening_url);
     }
 
-    /// Permits that the `/healthz` of this worker fails during the test.
+    /// Allows that `/healthz` of this worker fails during the test. Otherwise, such a failure fails the test.
     pub const fn allow_wedged(&mut self) {
         self.may_be_wedged = true;
     }
@@ -111,7 +111,7 @@ impl Forebay {
         kib * 1_024
     }
 
-    /// The names of the threads of the process; of a long name its first 15 bytes.
+    /// The names of the threads of the process. The kernel cuts them to 15 bytes.
     ///
     /// # Panics
     /// If the process has ended.
@@ -171,7 +171,7 @@ impl Forebay {
         }
     }
 
-    /// Closes the reading end of the log's pipe, as a log shipper that has ended. Later lines of the log cannot be written.
+    /// Closes the reading end of the log's pipe, as if a log shipper had ended. The process cannot write its log any more.
     pub async fn close_log_reader(&mut self) {
         for reader in self.readers.drain(..) {
             reader.abort();
@@ -180,7 +180,7 @@ impl Forebay {
         }
     }
 
-    /// Reads the log again, as a log shipper that was restarted.
+    /// Reads the log again, as a restarted log shipper does.
     ///
     /// # Panics
     /// If the pipe cannot be opened again.
@@ -210,7 +210,7 @@ impl Forebay {
         self.signal(Signal::TERM);
     }
 
-    /// Sends SIGHUP, as a terminal that is closed.
+    /// Sends SIGHUP, as a terminal does when it closes.
     ///
     /// # Panics
     /// If the process has ended already.
@@ -315,7 +315,7 @@ impl Drop for Forebay {
         if self.may_be_wedged || std::thread::panicking() {
             return;
         }
-        // No fault of a test may make a worker look wedged.
+        // Whatever fault a test causes, a worker that is not wedged must stay healthy.
         let logs = self.logs();
         assert!(
             !logs.contains(WEDGED),

@@ -112,8 +112,9 @@ impl Builder {
         self
     }
 
-    /// Limits the memory of the process with a control group. If the machine allows no control groups, the process gets the
-    /// limit as its setting `FOREBAY_MEMORY_MAX`, and only the test can check its memory.
+    /// Limits the memory of the process with a control group. If the machine allows no control groups, the process gets 70 %
+    /// of the limit as `FOREBAY_MEMORY_MAX`, as it would compute from the group. Then nothing enforces the limit, and the test has to
+    /// check [`Forebay::memory_peak_bytes`].
     pub fn memory_max_bytes(mut self, bytes: u64) -> Self {
         self.memory_max_bytes = Some(bytes);
         self
@@ -186,7 +187,7 @@ impl Builder {
         };
         let cgroup = self.memory_max_bytes.and_then(Cgroup::with_memory_max);
         let mut command = match &cgroup {
-            // `nohup` of the whole test run would be inherited.
+            // The process would inherit that SIGHUP is ignored, for example if `nohup` runs the tests.
             None if hangup_is_ignored() => {
                 let mut env = Command::new("env");
                 env.arg("--default-signal=HUP").arg(&program);
@@ -236,7 +237,7 @@ impl Builder {
     }
 }
 
-/// Whether this process ignores SIGHUP. Its children inherit that.
+/// Whether this process ignores SIGHUP. Its children would ignore it too.
 fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

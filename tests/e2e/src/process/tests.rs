@@ -84,7 +84,7 @@ async fn sigstop_pauses_the_process_and_sigcont_continues_it() {
     forebay.kill9().await;
 }
 
-/// Polls the state of the process, because the kernel reports a change to tracers only.
+/// Polls `/proc` until the process has the wanted state.
 async fn wait_for_state(pid: u32, wanted: fn(char) -> bool) {
     let reached = async {
         loop {

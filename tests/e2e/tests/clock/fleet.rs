@@ -18,7 +18,7 @@ fn builder(redis_clock: &FakeClock, llm: &ScriptedLlm) -> Builder {
         .workers(2)
         .openai(llm)
         .env("FOREBAY_BACKOFF_MS", RETRY_MS)
-        // Redis itself deletes what expires before a step forward ends.
+        // After a step forward, Redis itself deletes all keys that expire before the new time.
         .env("FOREBAY_SESSION_TTL_S", WEEK_S)
         .env("FOREBAY_RESULT_TTL_S", WEEK_S)
         .redis(RedisOptions {

@@ -23,8 +23,8 @@ pub(crate) async fn make_idle_session(client: &Client) {
     assert_eq!(client.wait(&idle, TIMEOUT).await["status"], "completed");
 }
 
-/// Sets a clock with `set_clock` while a call runs, a retry waits, and a client waits. The times that are shown must be the
-/// real ones plus `shown_offset_s` afterwards.
+/// Sets a clock with `set_clock` while a call runs, a retry waits, and a client waits. Afterwards, the times
+/// that are shown must be the real times plus `shown_offset_s`.
 pub(crate) async fn check(
     client: &Client,
     llm: &ScriptedLlm,
@@ -100,7 +100,7 @@ pub(crate) async fn submit(client: &Client, session: &str, text: &str) -> String
     id_of(&job).to_owned()
 }
 
-/// Waits until the job has ended, which must be as completed.
+/// Waits until the job has ended, and asserts that it completed.
 pub(crate) async fn completed(client: &Client, id: &str) -> Value {
     let job = client.wait(id, TIMEOUT).await;
     assert_eq!(job["status"], "completed", "{job}");
@@ -130,7 +130,7 @@ pub(crate) async fn wait_until_shown(client: &Client, job: &Value, offset_s: i64
     );
 }
 
-/// Whether this time of the last minutes is that of a clock with this offset.
+/// Whether `shown`, which is a time of the last minutes, comes from a clock with this offset.
 fn has_offset(shown: &Value, offset_s: i64) -> bool {
     let text = shown.as_str().expect("a time is shown");
     let shown: jiff::Timestamp = text.parse().expect("the time is in the form of RFC 3339");

@@ -1,5 +1,5 @@
-//! API keys over RabbitMQ and Redis: every gateway knows the keys of its file, tenants do not see each other, and neither keys nor
-//! prompts are where they do not belong.
+//! API keys over RabbitMQ and Redis: every gateway knows the keys of its file, and tenants do not see each other. Keys are in no log
+//! and in no file of the servers. Prompts are in the files of Redis only.
 
 use std::fs;
 
@@ -63,7 +63,7 @@ async fn tenants_do_not_see_each_other_and_secrets_stay_where_they_belong() {
     let members = fleet.gateways.iter().chain(&fleet.workers);
     for member in members {
         let logs = member.logs();
-        // The oldest of more lines are not kept, so they could not be searched.
+        // Only the newest 2,000 lines are kept. Older lines could not be searched.
         assert!(logs.lines().count() < 2_000, "{}", member.name());
         for secret in [SHOP, BANK, PROVIDER_KEY, PROMPT] {
             let line = logs.lines().find(|line| line.contains(secret));

@@ -1,4 +1,5 @@
-//! `forebay keys` over RabbitMQ and Redis: a key that one gateway makes or revokes is valid or refused at the other one.
+//! `forebay keys` over RabbitMQ and Redis: a key that one gateway makes is valid at the other gateway. A
+//! key that one gateway revokes is refused there.
 
 use std::{
     fs,
@@ -18,7 +19,7 @@ use crate::test_lock;
 const ADMIN: &str = "marked-admin-key-0123456789-abcdefg";
 /// How soon every gateway refuses a revoked key.
 const REVOKED_WITHIN: Duration = Duration::from_secs(5);
-/// A busy machine may delay a gateway. So one of several revocations must be in time.
+/// The most revocations. A busy machine may delay a gateway, so only one of them must be in time.
 const REVOCATIONS: usize = 3;
 
 /// Waits until the gateway answers with this status. Returns how long it took.
@@ -30,7 +31,7 @@ async fn wait_for_status(client: &Client, status: u16) -> Duration {
 }
 
 #[tokio::test]
-async fn a_key_is_valid_and_refused_at_every_gateway() {
+async fn a_made_key_is_valid_and_a_revoked_key_is_refused_at_every_gateway() {
     let _guard = test_lock::shared().await;
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("keys");

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use crate::test_lock;
 
-/// The entries that exist before the first page is read.
+/// The number of entries that exist before the first page is read.
 const OLD: usize = 30;
-/// The entries that arrive later. A list that begins with the oldest entry does not end while others arrive.
+/// The most entries that arrive during one list. A list that begins with the oldest entry would not end while others arrive.
 const NEW_MAX: usize = 20;
-/// The most entries of a page. The old ones fill no whole number of pages.
+/// The most entries of a page. [`OLD`] is no multiple of it.
 const LIMIT: usize = 4;
-/// Entries of the same millisecond are in the order of their ids.
-const MILLISECOND: Duration = Duration::from_millis(1);
+/// The pause after each old entry. Without it, two entries could have the same millisecond, and the order of their ids would count.
+const ENTRY_PAUSE: Duration = Duration::from_millis(2);
 
 /// What is listed.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ impl Kind {
         let made = match self {
             Self::Jobs => client.submit_ok(&json!({ "input": "hello" })).await,
             Self::Sessions => {
-                // Random, so that the order of the ids is not that of the sessions.
+                // Random, so that the order of the ids is not the order of creation.
                 let id = format!("s-{:016x}", rand::random::<u64>());
                 client.put_session(&id, &json!({})).await.expect(201)
             }
@@ -48,8 +48,8 @@ impl Kind {
     }
 }
 
-/// The ids of all pages, each read at the other gateway than the one before. With each page, a new entry arrives at each gateway, whose
-/// id is added to `made`.
+/// The ids of all pages, which are read at both gateways in turn. With each page, each gateway gets a new entry, until there are
+/// [`NEW_MAX`]. The ids of the new entries are added to `made`.
 async fn read(fleet: &Fleet, kind: Kind, order: &str, made: &mut Vec<String>) -> Vec<String> {
     let gateways = [0, 1].map(|gateway| fleet.client_of(gateway));
     let (mut listed, mut cursor) = (Vec::new(), String::new());
@@ -84,7 +84,7 @@ async fn assert_complete_and_in_order(kind: Kind) {
     let mut made = Vec::new();
     for _ in 0..OLD {
         made.push(kind.make(&first).await);
-        tokio::time::sleep(2 * MILLISECOND).await;
+        tokio::time::sleep(ENTRY_PAUSE).await;
     }
     let old = made.clone();
     for order in ["desc", "asc"] {
@@ -96,7 +96,7 @@ async fn assert_complete_and_in_order(kind: Kind) {
         if order == "desc" {
             shown.reverse();
         } else {
-            // The last new entry arrives before the newest pages are read.
+            // The last new entry arrives before the last page is read, so an ascending list shows all entries.
             assert_eq!(unique, made.iter().collect(), "{kind:?}");
         }
         assert_eq!(shown, old.iter().collect::<Vec<_>>(), "{kind:?}, {order}");

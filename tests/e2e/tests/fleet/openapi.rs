@@ -16,7 +16,7 @@ async fn random_requests_get_only_answers_that_the_document_describes() {
     random_requests::assert_described(fleet.gateways[0].url()).await;
 }
 
-/// The routes of operators are among them.
+/// The key has all scopes, so the requests include the routes of operators.
 #[tokio::test]
 async fn random_requests_with_a_key_and_limits_get_only_answers_that_the_document_describes() {
     let _guard = test_lock::shared().await;

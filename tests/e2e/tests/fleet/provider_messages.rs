@@ -1,4 +1,4 @@
-//! What a provider answers about the call of one tenant may quote its prompt. No other tenant sees it.
+//! A provider's error message may quote the prompt of the call. Only the tenant of the call and the operator see the message.
 
 use std::fs;
 
@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use crate::test_lock;
 
 const SHOP: &str = "shop-0123456789-0123456789-012345";
-/// The name of the tenant without API keys. `deploy/init-env` makes a key for it.
+/// A key of the tenant `default`, which owns everything when there are no API keys.
 const DEFAULT: &str = "default-0123456789-0123456789-012";
 const OPERATOR: &str = "operator-0123456789-0123456789-01";
-/// What the provider says about the call of the shop.
+/// The provider's error message for the call of the shop.
 const MESSAGE: &str = "marked-message-0123456789";
-/// The provider takes no calls for longer than the test takes.
-const CLOSED_S: u64 = 600;
+/// The provider's `Retry-After`, which is longer than the test takes.
+const RETRY_AFTER_S: u64 = 600;
 
 /// Submits a job. Returns it as soon as it waits for its provider.
 async fn waiting_job(client: &Client) -> Value {
@@ -33,14 +33,14 @@ async fn waiting_job(client: &Client) -> Value {
 }
 
 #[tokio::test]
-async fn only_the_tenant_of_a_call_and_the_operator_see_what_the_provider_said_about_it() {
+async fn only_the_tenant_of_a_call_and_the_operator_see_the_providers_error_message() {
     let _guard = test_lock::shared().await;
     let folder = tempfile::tempdir().expect("a folder");
     let keys = folder.path().join("keys");
     let text = format!("shop:{SHOP}\ndefault:{DEFAULT}\noperator:{OPERATOR}:admin\n");
     fs::write(&keys, text).expect("the file is written");
     let llm = ScriptedLlm::start().await;
-    let refusal = ProviderError::new(429, MESSAGE).with_retry_after_s(CLOSED_S);
+    let refusal = ProviderError::new(429, MESSAGE).with_retry_after_s(RETRY_AFTER_S);
     llm.queue_replies("hello", [refusal.into()]);
     let fleet = Fleet::builder()
         .workers(2)

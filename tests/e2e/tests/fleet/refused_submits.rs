@@ -1,4 +1,4 @@
-//! Submits with an idempotency key that are refused leave no key in Redis, or for a minute only.
+//! A refused submit leaves no idempotency key in Redis, or leaves one for a minute only.
 
 use e2e::{
     client::id_of,

@@ -1,4 +1,4 @@
-//! A fleet edits a message of a session: one gateway accepts, a worker that takes over from a killed one commits.
+//! A fleet edits a message of a session: a gateway accepts the edit, its worker is killed, and another worker commits it.
 
 use e2e::{
     client::id_of,

@@ -1,4 +1,4 @@
-//! One gateway retries and deletes the jobs of another one.
+//! One gateway retries and deletes a job that another gateway accepted.
 
 use e2e::{
     client::id_of,

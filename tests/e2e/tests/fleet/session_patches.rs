@@ -6,11 +6,11 @@ use tokio::task::JoinSet;
 
 use crate::test_lock;
 
-/// The clients of each gateway. Each changes the session several times.
+/// The number of clients of each gateway, and the number of changes that each of them makes.
 const CLIENTS: usize = 4;
 const CHANGES: usize = 5;
 
-/// Sends a change until it is made. A gateway that finds a newer session for 5 s answers 503.
+/// Sends a change until it is made. A gateway answers 503 when other changes are committed before its own for 5 s.
 async fn patch(client: &Client, change: &Value) {
     loop {
         let answer = client.patch_session("s", change).await;

@@ -21,7 +21,7 @@ enum Ask {
     Header,
 }
 
-/// Submits a job and waits for its end for so long.
+/// Submits a job and waits for its end for at most `wait_s`.
 async fn submit(client: &Client, ask: Ask, wait_s: u64, input: &str) -> Answer {
     let request = match ask {
         Ask::Query => client
@@ -35,7 +35,7 @@ async fn submit(client: &Client, ask: Ask, wait_s: u64, input: &str) -> Answer {
     client.send(request.json(&json!({ "input": input }))).await
 }
 
-/// The preference that an answer confirms.
+/// The expected header `Preference-Applied`.
 fn applied(ask: Ask, wait_s: u64) -> Option<String> {
     match ask {
         Ask::Query => None,

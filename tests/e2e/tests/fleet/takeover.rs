@@ -27,7 +27,7 @@ async fn the_jobs_of_a_killed_worker_that_was_the_sweeper_run_again_within_secon
     assert_taken_over(true).await;
 }
 
-async fn assert_taken_over(is_sweeper: bool) {
+async fn assert_taken_over(victim_is_sweeper: bool) {
     // The test measures a time, so no other test may run.
     let _guard = test_lock::exclusive().await;
     let llm = ScriptedLlm::start().await;
@@ -44,7 +44,7 @@ async fn assert_taken_over(is_sweeper: bool) {
     let name = fleet.workers[0].name().to_owned();
     elect(
         &fleet,
-        if is_sweeper {
+        if victim_is_sweeper {
             &name
         } else {
             fleet.gateways[0].name()
@@ -66,7 +66,7 @@ async fn assert_taken_over(is_sweeper: bool) {
     delays.sort_unstable();
     let (first, median, last) = (delays[0], delays[JOBS / 2], delays[JOBS - 1]);
     println!(
-        "second calls after {first:?} (first), {median:?} (median), {last:?} (last); the killed worker was the sweeper: {is_sweeper}"
+        "second calls after {first:?} (first), {median:?} (median), {last:?} (last); the killed worker was the sweeper: {victim_is_sweeper}"
     );
     let what = "the second call of the last job after the kill";
     slowdown::assert_within(TAKEN_OVER_WITHIN, killed_at, last, what);

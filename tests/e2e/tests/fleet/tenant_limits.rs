@@ -1,4 +1,5 @@
-//! The limits of tenants over Redis: two gateways together let through what one would, and no more jobs live than the limit allows.
+//! The limits of tenants over Redis: two gateways together accept as much as one would, and never are more jobs live than the limit
+//! allows.
 
 use std::{
     sync::{
@@ -20,8 +21,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::test_lock;
 
-/// Longer than a flood takes.
+/// The timeout of floods and waits. Only failing tests reach it.
 const LONG: Duration = Duration::from_secs(120);
+/// The limits that are tested.
 const LIMITS: [u64; 3] = [40, 200, 1_000];
 
 /// A fleet with these limits of tenants. Without workers no job ends.
@@ -37,7 +39,7 @@ async fn start(limits: &[(&str, &str)]) -> (Fleet, TempDir) {
     (fleet, folder)
 }
 
-/// Counts the live jobs of all tenants in one step: each has a timer. The gateways count them in another index, and not in one step.
+/// Counts the live jobs of all tenants in one atomic step, by their timers. The gateways count in another index, and in several steps.
 const COUNT_LIVE: &str = "local sum = 0
     for partition = 0, 255 do
       sum = sum + redis.call('ZCARD', string.format('fb:{%02x}:t', partition))
@@ -71,7 +73,7 @@ fn urls(fleet: &Fleet) -> Vec<String> {
     urls.collect()
 }
 
-/// Floods of one gateway, of both, and of one while the other has made a request before and is idle.
+/// Floods one gateway, both, and one while the other has accepted a job before and is idle.
 async fn assert_each_flood_is_limited(kind: &str, limit_text: impl Fn(u64) -> String) {
     let _guard = test_lock::shared().await;
     let ways = ["one", "both", "idle"];
@@ -116,12 +118,12 @@ async fn assert_each_flood_is_limited(kind: &str, limit_text: impl Fn(u64) -> St
 }
 
 #[tokio::test]
-async fn two_gateways_together_let_through_what_the_request_limit_allows() {
+async fn two_gateways_together_accept_what_the_request_limit_allows() {
     assert_each_flood_is_limited("rate", |limit| format!("requests={limit}/600")).await;
 }
 
 #[tokio::test]
-async fn two_gateways_together_let_through_what_the_live_limit_allows() {
+async fn two_gateways_together_accept_what_the_live_limit_allows() {
     assert_each_flood_is_limited("live", |limit| format!("live={limit}")).await;
 }
 
@@ -147,15 +149,16 @@ async fn two_gateways_share_each_window() {
 
 /// How long each flood of [`jobs_that_end_make_way_for_others`] lasts.
 const FLOOD: Duration = Duration::from_secs(8);
-/// The live jobs of its tenants, and how long the provider needs for each.
+/// The limit on live jobs of each tenant in that test.
 const LIVE: usize = 40;
+/// How long each call takes in that test.
 const CALL: Duration = Duration::from_millis(500);
 
 /// The pause between two counts of the live jobs.
 const SAMPLE_EVERY: Duration = Duration::from_millis(2);
 
-/// Jobs end while their tenant is flooded, at one gateway and at two, and others take their permits. At no time do more live than the
-/// limit allows: neither in the store, where they also wait and are claimed and settled, nor at the provider.
+/// Jobs end while their tenant is flooded, at one gateway and at two, and other jobs take their permits. At no time does the store have
+/// more live jobs, or the provider more calls, than the limit allows.
 #[tokio::test]
 async fn jobs_that_end_make_way_for_others() {
     let _guard = test_lock::exclusive().await;
@@ -198,7 +201,7 @@ async fn jobs_that_end_make_way_for_others() {
         // Each job lives at least as long as its call, so within the limit no more can end in this time.
         let allowed = LIVE as f64 * took.as_secs_f64() / CALL.as_secs_f64();
         assert!(accepted as f64 <= allowed, "{accepted} of {allowed}");
-        // How many fewer depends on how busy the machine is.
+        // How many jobs end depends on how busy the machine is.
         assert!(accepted >= 3 * LIVE as u64, "{accepted} were accepted");
     }
     let calls = llm.calls();
@@ -211,7 +214,6 @@ async fn jobs_that_end_make_way_for_others() {
     assert!(most <= LIVE, "{most} calls were in flight");
 }
 
-/// A setting of the API applies at every gateway.
 #[tokio::test]
 async fn a_limit_that_one_gateway_sets_applies_at_the_other() {
     let _guard = test_lock::shared().await;

@@ -1,4 +1,4 @@
-//! A fleet uses TLS to both servers (`amqps` and `rediss`). It trusts only the authority that its settings name.
+//! A fleet uses TLS to both servers (`amqps` and `rediss`). It trusts only the certificate authority that its settings name.
 
 use std::sync::Arc;
 

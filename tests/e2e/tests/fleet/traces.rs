@@ -118,7 +118,7 @@ async fn a_job_that_waited_in_its_session_keeps_its_own_trace() {
 }
 
 #[tokio::test]
-async fn without_the_variables_the_trace_of_the_client_still_reaches_the_provider() {
+async fn without_otel_settings_the_trace_of_the_client_still_reaches_the_provider() {
     let _guard = test_lock::shared().await;
     let llm = ScriptedLlm::start().await;
     let fleet = Fleet::builder().gateways(1).workers(1).openai(&llm);

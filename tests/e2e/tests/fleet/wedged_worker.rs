@@ -1,4 +1,4 @@
-//! A worker that takes messages and runs no job: its `/healthz` fails within 90 s, and that of a healthy worker does not.
+//! A wedged worker takes messages and runs no job. Its `/healthz` fails within 90 s; the `/healthz` of a healthy worker does not fail.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::test_lock;
 
 /// Makes a worker take messages and run no job.
 const DROPS_WAKES: &str = "FOREBAY_TEST_DROP_WAKES";
-/// Lets no message reach a worker, although RabbitMQ has delivered it.
+/// Makes a worker lose each message that RabbitMQ delivers to it.
 const LOSES_WAKES: &str = "FOREBAY_TEST_LOSE_WAKES";
 
 /// A gateway, and one worker that runs no job because of this setting.
@@ -115,10 +115,10 @@ async fn a_wedged_worker_is_found_beside_a_healthy_one_that_runs_all_jobs() {
         while !poll_until(Duration::from_secs(1), has_failed).await {}
         panic!("/healthz of the healthy worker failed");
     };
-    let two_clients = async { tokio::join!(jobs, stays_healthy) };
+    let jobs_and_health = async { tokio::join!(jobs, stays_healthy) };
     tokio::select! {
         () = fails_in_time(&wedged, Instant::now()) => {}
-        _ = two_clients => unreachable!("both run until the test ends"),
+        _ = jobs_and_health => unreachable!("both run until the test ends"),
     }
     let granted = async |admin: &Admin| {
         let claims = admin.scrape().await;

@@ -9,7 +9,7 @@ use std::{
 use e2e::fleet::TIMEOUT;
 use scripted_provider::{Recorded, ScriptedLlm};
 
-/// The calls of one worker that were in flight when its fault happened.
+/// The calls of one worker that were in flight when a fault hit the worker.
 pub(crate) struct CallsInFlight {
     /// The worker's API key.
     key: String,

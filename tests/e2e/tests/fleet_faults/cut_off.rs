@@ -23,7 +23,7 @@ use crate::{
 const CUTS: usize = 3;
 /// The presence TTL: a worker that is cut off from Redis for longer counts as gone.
 const PRESENCE_TTL: Duration = Duration::from_secs(1);
-/// The shortest time of a cut. Within this time, timers are due and the worker's presence expires.
+/// The shortest time of a cut. During this time, timers become due and the worker's presence expires.
 const CUT_MIN: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

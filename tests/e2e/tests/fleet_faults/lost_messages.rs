@@ -24,9 +24,10 @@ use crate::{
 const LOST: usize = 3;
 /// How long a job may take after its message is lost, on an idle machine. Its timer is due after a minute.
 const DONE_WITHIN: Duration = Duration::from_secs(90);
-/// The timer of a lost message is not due for this long after the loss. The job was admitted some seconds before the loss.
+/// For this long after a loss, the job's timer is not due. The timer is due a minute after the job's admission, which was some seconds
+/// before the loss.
 const NOT_DUE_FOR: Duration = Duration::from_secs(45);
-/// How long a test waits for such a job.
+/// How long a test waits for a job without a message.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 /// The number of concurrent calls of one worker. It is so low that messages wait in the queue and can be removed there.
 const SLOTS: usize = 10;
@@ -84,7 +85,7 @@ async fn a_lost_message_delays_only_its_own_session() {
         assert!(job["status"] == "queued" || may_be_due(), "{job}");
     }
     println!(
-        "{:?} after the first loss, {waiting} jobs are without a message or behind one: {}",
+        "{:?} after the first loss, {waiting} jobs have lost their message or wait behind such a job: {}",
         first_loss.elapsed(),
         if may_be_due() {
             "their timers may be due"

@@ -36,7 +36,7 @@ async fn stop_calls_where(
     key: &str,
     is_counted: impl Fn(&Recorded) -> bool,
 ) -> Gate {
-    // A call that arrives at the same moment as the gate may be stopped although it arrived earlier.
+    // A call that arrives while the gate is being set may be stopped although it arrived before `since`.
     let stopped = Arc::new(Mutex::new(BTreeSet::new()));
     let stopped_at_gate = Arc::clone(&stopped);
     let gate = llm.gate_requests(move |request| {

@@ -98,7 +98,7 @@ fn assert_not_refused_early(traffic: &Traffic, outages: &[RangeInclusive<Instant
         };
         assert!(
             outages.iter().any(is_allowed),
-            "a submit was refused in or after the first {ACCEPTS_FOR:?} of an outage: {refusal:?}; the outages: {outages:?}"
+            "a submit was refused without an outage, or within the first {ACCEPTS_FOR:?} of one: {refusal:?}; the outages: {outages:?}"
         );
     }
     assert_eq!(traffic.unanswered(), 0, "submits got no answer");

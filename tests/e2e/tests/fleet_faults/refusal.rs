@@ -9,7 +9,7 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The smallest slowdown of the machine that explains such a refusal without a fault of Redis. On a machine without other
 /// load, a commit takes a small part of the timeout.
 const SLOWDOWN_MIN: f64 = 5.0;
-/// The shortest stall of the machine that explains it.
+/// The shortest stall of the machine that explains such a refusal.
 const STALL_MIN: Duration = Duration::from_secs(1);
 
 /// The refusal of a request.

@@ -38,7 +38,7 @@ async fn late_commits_of_a_continued_worker_are_rejected_and_each_turn_appears_o
     let load = FaultLoad::start(&fleet, "s", STOPS, seed).await;
 
     // Each stop waits only for its part of the load. It does not wait until the previous worker has recovered.
-    let stops = (0..STOPS).map(|victim| stop(&fleet, &llm, &load, victim));
+    let stops = (0..STOPS).map(|victim| stop_until_taken_over(&fleet, &llm, &load, victim));
     join_all(stops).await;
     for victim in &fleet.workers[..STOPS] {
         wait_for_work_by(&fleet, victim.name()).await;
@@ -62,8 +62,8 @@ async fn late_commits_of_a_continued_worker_are_rejected_and_each_turn_appears_o
 }
 
 /// Stops a worker when its part of the load is accepted. Continues it when other workers have repeated
-/// [`REPEATED_CALLS`] of its calls. Returns when the store has rejected the same number of the worker's commits.
-async fn stop(fleet: &Fleet, llm: &ScriptedLlm, load: &FaultLoad, victim: usize) {
+/// [`REPEATED_CALLS`] of its calls. Returns when the store has rejected as many commits of the worker.
+async fn stop_until_taken_over(fleet: &Fleet, llm: &ScriptedLlm, load: &FaultLoad, victim: usize) {
     load.wait_until_fault_is_due(victim + 1).await;
     let (worker, key) = (&fleet.workers[victim], workers::key(victim));
     let gate = provider::stop_calls_with_key(llm, &key, REPEATED_CALLS).await;

@@ -1,5 +1,5 @@
-//! API keys: without them only this machine can reach the gateway, and neither they nor a provider's key nor a prompt get into the
-//! logs or, but for the prompt, into the store.
+//! API keys: without them, the gateway listens on a loopback address only. API keys and providers' keys are in no log and in no
+//! stored file. Prompts are in no log.
 
 use std::{fs, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Variables of the environment: empty ones count as unset, misspelt ones and missing keys are warned about, and SIGHUP stops
+//! Environment variables: an empty one counts as unset, and warnings name misspelt ones and missing keys. Also SIGHUP, which stops
 //! the process as SIGTERM does.
 
 use std::{os::unix::process::ExitStatusExt as _, time::Duration};
@@ -33,7 +33,8 @@ async fn an_empty_variable_counts_as_unset() {
     assert!(forebay.logs().contains("simulated"), "{}", forebay.logs());
     forebay.sigterm();
     assert_eq!(forebay.wait_exit(TIMEOUT).await.code(), Some(0));
-    // The default port may be in use, so this process may not start. It must not refuse the empty value.
+    // The data folder of this process cannot be made, so the process ends and does not serve on the default port. It must not refuse
+    // the empty FOREBAY_LISTEN.
     let builder = Forebay::builder()
         .env("FOREBAY_LISTEN", "")
         .env("FOREBAY_DATA_DIR", "/dev/null/x");
@@ -71,7 +72,7 @@ async fn an_empty_key_env_counts_as_unset_and_is_warned_about_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_misspelt_variable_is_warned_about_with_the_setting_that_is_meant() {
+async fn a_warning_about_a_misspelt_variable_names_the_setting_that_is_meant() {
     let forebay = Forebay::builder()
         .env("FOREBAY_CONCURENCY", "do-not-show-me")
         .env("FOREBAY_TEST_SOMETHING", "x")

@@ -19,7 +19,7 @@ fn lines_with(fixture: &Fixture, message: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_job_that_fails_for_good_is_one_warning_with_all_that_identifies_it() {
+async fn a_failed_job_causes_one_warning_with_all_that_identifies_it() {
     let json_log = ("FOREBAY_LOG_FORMAT", "json");
     let backoff = ("FOREBAY_BACKOFF_MS", "1");
     let tries = ("FOREBAY_TRIES_MAX", "3");
@@ -68,7 +68,7 @@ async fn a_job_that_fails_for_good_is_one_warning_with_all_that_identifies_it() 
 }
 
 #[tokio::test]
-async fn many_failed_jobs_are_ten_warnings_a_second_and_a_count() {
+async fn many_failed_jobs_cause_ten_warnings_a_second_and_a_count() {
     let fixture = Fixture::with(&[("FOREBAY_LOG_FORMAT", "json")]).await;
     fixture
         .llm

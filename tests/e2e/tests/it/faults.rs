@@ -29,7 +29,7 @@ pub(crate) enum Expected {
     Failed(&'static str),
     /// The job is tried again after the backoff, and then fails with this code.
     Retried(&'static str),
-    /// The provider may not be called for at least this long after this error. The job waits for it without a try.
+    /// After this error, no call to the provider begins for at least this long. The job waits, and no try is counted.
     Waits(&'static str, Duration),
 }
 

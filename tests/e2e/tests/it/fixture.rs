@@ -149,7 +149,7 @@ impl Fixture {
         let mut queues = Value::Null;
         let reached = async {
             loop {
-                // After a stall, the counts are too old for an answer.
+                // After a stall of the machine, the gateway answers 503, because its counts are too old.
                 queues = self.client.get_until_ok("/v1/queues", TIMEOUT).await;
                 if live_jobs(&queues) == count {
                     return;

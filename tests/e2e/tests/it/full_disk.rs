@@ -1,7 +1,7 @@
 //! The disk of the data folder is full: new jobs are refused, accepted jobs end, and no reply is lost.
 //!
-//! The disk is a small tmpfs in a mount namespace of its own, so the tests need no rights. They do nothing on a system that
-//! allows no such namespace.
+//! The disk is a small tmpfs in a mount namespace of its own, so the tests need no root rights. They do nothing on a system
+//! that allows no such namespace.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ use crate::fixture::{GPT, TIMEOUT};
 
 /// The pause between two polls.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// The calls in flight.
+/// The number of concurrent calls.
 const CONCURRENCY: usize = 8;
 /// The log line when the disk becomes full, and when it has space again.
 const FULL: &str = "the disk is full: new jobs are refused";
@@ -34,6 +34,7 @@ const FREE: &str = "the disk has space again";
 
 /// A small disk. It exists as long as this value.
 struct SmallDisk {
+    /// The process that keeps the mount namespace.
     holder: Child,
     folder: tempfile::TempDir,
 }
@@ -103,7 +104,7 @@ impl SmallDisk {
         }
     }
 
-    /// Deletes that file.
+    /// Deletes the file of [`SmallDisk::fill`].
     fn free(&self) {
         fs::remove_file(self.path("filler")).expect("the file is deleted");
     }
@@ -182,7 +183,7 @@ async fn on_a_full_disk_accepted_jobs_end_and_new_jobs_are_refused_until_there_i
     }
     llm.wait_for_requests(CONCURRENCY).await;
     disk.fill();
-    // The process notices it without a submit, and reads are served all the time.
+    // The process notices the full disk without a submit, and serves reads all the time.
     let problem = process.wait_for("/readyz/submits", 503).await;
     assert_eq!(problem["code"], "store_full", "{problem}");
     process.client.get("/readyz").await.expect(200);
@@ -192,7 +193,7 @@ async fn on_a_full_disk_accepted_jobs_end_and_new_jobs_are_refused_until_there_i
 
     gate.open();
     process.assert_completed(&jobs).await;
-    assert_eq!(llm.recorded().len(), jobs.len(), "a job was called again");
+    assert_eq!(llm.recorded().len(), jobs.len(), "a call was repeated");
     process.client.get("/readyz").await.expect(200);
     let problem = process.client.get("/readyz/submits").await.expect(503);
     assert_eq!(problem["code"], "store_full", "{problem}");
@@ -241,14 +242,14 @@ async fn a_process_that_stops_or_is_killed_on_a_full_disk_loses_no_reply_and_sta
         // The disk is still full.
         let process = OnDisk::start(&builder).await;
         process.assert_completed(&jobs).await;
-        assert_eq!(llm.recorded().len(), jobs.len(), "a job was called again");
+        assert_eq!(llm.recorded().len(), jobs.len(), "a call was repeated");
         disk.free();
         process.wait_for("/readyz/submits", 200).await;
     }
 }
 
 #[tokio::test]
-async fn when_the_reserve_is_used_up_no_job_is_called_whose_reply_could_not_be_stored() {
+async fn when_the_reserve_is_used_up_no_call_begins_whose_reply_could_not_be_stored() {
     let Some(disk) = SmallDisk::mount("32m").await else {
         return;
     };
@@ -268,7 +269,7 @@ async fn when_the_reserve_is_used_up_no_job_is_called_whose_reply_could_not_be_s
         .forebay
         .wait_for_log("half of the reserve", TIMEOUT)
         .await;
-    // All calls that were made are stored.
+    // Every reply that the provider has sent must be stored.
     let began = Instant::now();
     loop {
         let completed = process.count(&jobs, "completed").await;
@@ -284,5 +285,5 @@ async fn when_the_reserve_is_used_up_no_job_is_called_whose_reply_could_not_be_s
     process.client.get("/readyz").await.expect(200);
     disk.free();
     process.assert_completed(&jobs).await;
-    assert_eq!(llm.recorded().len(), jobs.len(), "a job was called again");
+    assert_eq!(llm.recorded().len(), jobs.len(), "a call was repeated");
 }

@@ -131,7 +131,7 @@ async fn a_wrong_call_names_what_to_change() {
         assert!(exited.stderr.contains(part), "{exited:?}");
     }
 
-    // A refused one, or no process: exit code 1.
+    // The process refuses the request, or no process listens: exit code 1.
     let unknown_key = KeysCommand {
         admin_key: String::from("another-key-0123456789-0123456789"),
         ..keys.clone()
@@ -182,7 +182,7 @@ async fn a_wrong_call_names_what_to_change() {
 }
 
 #[tokio::test]
-async fn a_process_without_keys_manages_none() {
+async fn a_process_without_a_keys_file_makes_no_key() {
     let process = Forebay::builder().start().await;
     let exited = command(&process).run(&["create", "--tenant", "shop"]).await;
     assert_eq!(exited.code, Some(1), "{exited:?}");

@@ -66,7 +66,7 @@ async fn json_lines_have_the_ids_of_the_request_the_job_and_the_trace() {
     for line in [answered, &ended[0]] {
         assert!(line["elapsed_ms"].is_u64(), "{line}");
     }
-    // A field that a line has itself is not written twice.
+    // If a line has a field itself, the field of its context is not added.
     let log = fixture.forebay.logs();
     for line in log.lines().filter(|line| line.contains("\"message\"")) {
         assert!(line.matches("\"job_id\":").count() <= 1, "{line}");

@@ -22,7 +22,7 @@ use crate::fixture::{Fixture, TIMEOUT};
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 #[tokio::test]
-async fn the_process_goes_on_when_the_reader_goes_away_and_reports_the_dropped_lines_when_one_returns()
+async fn the_process_goes_on_when_the_reader_goes_away_and_reports_the_dropped_lines_when_a_reader_returns()
  {
     let mut fixture = Fixture::start().await;
     fixture.forebay.close_log_reader().await;
@@ -34,7 +34,7 @@ async fn the_process_goes_on_when_the_reader_goes_away_and_reports_the_dropped_l
     }
     assert!(fixture.forebay.is_running());
     fixture.forebay.reopen_log_reader();
-    // Each job writes a line, and the first line that is written is followed by the report.
+    // Each job writes a line. The report follows the first line that can be written again.
     let id = fixture.submit_message("s", "turn=0").await;
     fixture.completed_text(&id).await;
     fixture
@@ -47,7 +47,7 @@ async fn the_process_goes_on_when_the_reader_goes_away_and_reports_the_dropped_l
     let dropped: u64 = dropped
         .and_then(|text| text.trim().parse().ok())
         .expect(&log);
-    // One line for each of the three jobs. The line of the last one may come when the reader is back. The process may log more.
+    // One line for each of the three jobs. The line of the last job may come when the reader is back. The process may log more.
     assert!(dropped >= 2, "{log}");
     fixture.forebay.sigterm();
     assert_eq!(fixture.forebay.wait_exit(TIMEOUT).await.code(), Some(0));
@@ -60,7 +60,7 @@ async fn a_process_without_a_usable_standard_error_starts_works_and_stops() {
         let mut started = Started::with(Command::new("sh").arg("-c").arg(shell)).await;
         started.complete_a_job().await;
         if redirections.contains("1>&-") {
-            // Otherwise the database could get the number of a standard stream, and log lines would be written into it.
+            // If a standard stream stayed closed, the database could get its number, and log lines would be written into the database.
             for number in 0..=2 {
                 let target = fs::read_link(format!("/proc/{}/fd/{number}", started.pid()));
                 let target = target.expect("the standard stream is open");

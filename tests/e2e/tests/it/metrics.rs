@@ -1,4 +1,4 @@
-//! The metrics of one process with both parts. `promtool check metrics` accepts them, and their labels stay bounded.
+//! The metrics of one process that is both gateway and worker. `promtool check metrics` accepts them, and their labels stay bounded.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 /// The timeout of a job. Only failing tests reach it.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The series of answered calls: 100 models of the provider that get a label by an answer, and `other` of both providers.
+/// The number of series of answered calls: one for each of the 100 models of the provider that get a label, and one with the label
+/// `other` for each of both providers.
 const ANSWER_SERIES: usize = 102;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,7 +36,7 @@ async fn one_process_reports_what_its_jobs_did() {
     }
     client.submit(&json!({"input": 7})).await.expect(422);
 
-    // An attempt is counted, and its slot is free, only after the commit that a client sees.
+    // An attempt is counted, and its slot becomes free, after the commit. A client may see the end of the job before that.
     let settled = async || {
         let scrape = admin.scrape().await;
         let completed = scrape.value(r#"forebay_job_attempts_total{result="completed"}"#);

@@ -22,7 +22,7 @@ async fn with_limit(files: u32, llm: &ScriptedLlm) -> Builder {
 }
 
 #[tokio::test]
-async fn a_limit_that_is_too_low_is_said_at_the_start_and_running_out_of_files_spends_no_tries() {
+async fn a_limit_that_is_too_low_is_logged_at_the_start_and_running_out_of_files_spends_no_try() {
     const JOBS: usize = 80;
     let llm = ScriptedLlm::start().await;
     let gate = llm.gate_all_requests();
@@ -40,7 +40,7 @@ async fn a_limit_that_is_too_low_is_said_at_the_start_and_running_out_of_files_s
     }
     forebay.wait_for_log("no open file is left", TIMEOUT).await;
     let accounts = client.get("/v1/providers").await.expect(200);
-    assert_eq!(closed(&accounts), Vec::<Value>::new());
+    assert_eq!(accounts_not_open(&accounts), Vec::<Value>::new());
     gate.open();
     for id in &jobs {
         let job = client.wait(id, TIMEOUT).await;
@@ -52,8 +52,8 @@ async fn a_limit_that_is_too_low_is_said_at_the_start_and_running_out_of_files_s
     assert!(logged <= 12, "{logged} lines:\n{}", forebay.logs());
 }
 
-/// The accounts that are closed.
-fn closed(accounts: &Value) -> Vec<Value> {
+/// The accounts that are not open.
+fn accounts_not_open(accounts: &Value) -> Vec<Value> {
     let list = accounts["providers"].as_array();
     let list = list.cloned().unwrap_or_default();
     list.into_iter()
@@ -62,7 +62,7 @@ fn closed(accounts: &Value) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_limit_that_suffices_is_not_mentioned() {
+async fn a_sufficient_limit_is_not_logged() {
     let fixture = Fixture::with(&[("FOREBAY_CONCURRENCY", "1")]).await;
     tokio::time::sleep(Duration::ZERO).await;
     let log = fixture.forebay.logs();

@@ -76,7 +76,7 @@ fn only_request(server: &ScriptedLlm) -> ChatRequest {
     ChatRequest::clone(&records.remove(0).request)
 }
 
-/// The limit on a reply's tokens, in the field's old name and in its new name.
+/// The token limit of a request, under the old name of the field and under the new one.
 fn token_limits(request: &ChatRequest) -> [Option<&Value>; 2] {
     ["max_tokens", "max_completion_tokens"].map(|name| request.body.get(name))
 }

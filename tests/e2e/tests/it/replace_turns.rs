@@ -1,4 +1,5 @@
-//! A message is edited, or a reply made again, also across a kill of the process: the cut and the new turns are one commit.
+//! A message is edited, or a reply is made again. One commit removes the old turns and adds the new ones, even if the process is
+//! killed meanwhile.
 
 use serde_json::{Value, json};
 

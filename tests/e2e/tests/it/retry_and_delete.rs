@@ -1,4 +1,4 @@
-//! An ended job runs again under its id, and is deleted for good, also across a kill of the process.
+//! An ended job is retried under its id, or deleted for good. Both also work after a kill of the process.
 
 use scripted_provider::ProviderError;
 use serde_json::json;
@@ -41,7 +41,7 @@ async fn a_failed_job_is_retried_and_its_session_continues() {
 }
 
 #[tokio::test]
-async fn a_deleted_job_stays_deleted_and_its_key_makes_no_other() {
+async fn a_deleted_job_stays_deleted_and_its_key_makes_no_other_job() {
     let mut fixture = Fixture::start().await;
     let job = json!({ "session_id": "s", "input": "turn=0" });
     let accepted = fixture.client.submit_with_key(&job, "k").await.expect(202);

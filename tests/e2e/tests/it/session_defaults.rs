@@ -7,7 +7,7 @@ use crate::fixture::{Fixture, TIMEOUT};
 #[tokio::test]
 async fn the_turns_and_defaults_of_a_session_reach_the_provider() {
     let mut fixture = Fixture::start().await;
-    session_defaults::reach_the_provider(&fixture.client, &fixture.llm, TIMEOUT).await;
+    session_defaults::assert_reach_the_provider(&fixture.client, &fixture.llm, TIMEOUT).await;
     let before = fixture.client.session("s").await.expect(200);
     fixture.forebay.kill9().await;
     fixture.restart().await;

@@ -151,7 +151,7 @@ async fn an_invalid_argument_is_named() {
         &["worker", "--tries-max", "x"],
     ] {
         let exited = run_to_exit(args, &[], TIMEOUT).await;
-        // The last argument is the invalid one, or a value of one character that belongs to the flag before it.
+        // The message must name the last argument, or the flag before it if the last argument is a value of one character.
         let invalid = args.iter().rev().find(|arg| arg.len() > 1);
         assert_refused(&exited, invalid.expect("an argument is invalid"));
     }

@@ -8,11 +8,11 @@ use e2e::{
 };
 use scripted_provider::ScriptedLlm;
 
-/// Longer than a flood takes.
+/// The timeout of a flood. Only failing tests reach it.
 const LONG: Duration = Duration::from_secs(120);
 
 #[tokio::test]
-async fn one_process_lets_through_what_the_limits_allow() {
+async fn one_process_accepts_what_the_limits_allow() {
     let folder = tempfile::tempdir().expect("a folder");
     let keys = folder.path().join("keys");
     write_keys_file(

@@ -139,7 +139,7 @@ async fn a_message_runs_after_the_wait_for_missing_results(model: &str) {
     assert_eq!(fixture.completed_text(&next).await, "seen:0,1");
 
     let records = fixture.llm.recorded();
-    // The wait began when the worker got the reply. The provider may record the end of the request later than that.
+    // The wait began when the worker got the reply, after the first call arrived. The provider may record the end of that call too late.
     let waited = records[1].request.arrived_at - records[0].request.arrived_at;
     assert!(
         waited.as_millis() >= 1_000,

@@ -38,7 +38,7 @@ async fn one_process_exports_the_whole_trace_and_its_last_spans_at_the_exit() {
     assert!(collector.spans().is_empty());
     let threads = fixture.forebay.thread_names();
     assert!(
-        threads.iter().any(|name| is_of_export(name)),
+        threads.iter().any(|name| is_export_thread(name)),
         "the threads: {threads:?}"
     );
     fixture.forebay.sigterm();
@@ -72,7 +72,7 @@ async fn a_failed_call_has_its_code_as_the_error_of_its_spans() {
         let status = span.span.status.as_ref();
         assert_eq!(status.map(|status| status.code), Some(2), "{span:?}");
     }
-    // The client named no trace, so the submit has begun one.
+    // The client sent no `traceparent`, so the submit has begun a trace.
     let submit = trace_tree::named(&spans, trace_tree::SUBMIT);
     assert_eq!(submit.parent_id(), "");
 }
@@ -193,7 +193,7 @@ async fn a_request_whose_client_goes_away_is_cancelled() {
 }
 
 #[tokio::test]
-async fn a_collector_that_refuses_spans_gets_the_later_ones() {
+async fn a_collector_that_has_refused_spans_gets_later_spans() {
     const KEY: &str = "Bearer the-key-of-the-collector";
     let collector = Collector::start().await;
     collector.require_key("another key");
@@ -233,12 +233,12 @@ async fn a_collector_that_refuses_spans_gets_the_later_ones() {
     assert!(!fixture.forebay.logs().contains(KEY));
 }
 
-fn is_of_export(name: &str) -> bool {
+fn is_export_thread(name: &str) -> bool {
     name.contains("OpenTelemetry") || name.contains("reqwest")
 }
 
 #[tokio::test]
-async fn without_the_variables_no_thread_exports() {
+async fn without_otel_settings_no_thread_exports() {
     let mut forebay = Forebay::builder()
         .env("FOREBAY_MODEL", "simulated")
         .start()
@@ -246,7 +246,7 @@ async fn without_the_variables_no_thread_exports() {
     assert!(!forebay.logs().contains("exporting traces"));
     let threads = forebay.thread_names();
     assert!(
-        !threads.iter().any(|name| is_of_export(name)),
+        !threads.iter().any(|name| is_export_thread(name)),
         "the threads: {threads:?}"
     );
     forebay.sigterm();

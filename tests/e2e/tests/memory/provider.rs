@@ -9,13 +9,13 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 /// How long a reply takes after the whole request has arrived.
 const LATENCY: Duration = Duration::from_millis(100);
-/// A larger piece of a body is not looked at.
+/// A larger piece of a body is not parsed.
 const SMALL_BYTES_MAX: usize = 4_096;
 
 /// A request for this model is never answered.
 pub(crate) const SILENT_MODEL: &str = "gpt-silent";
 
-/// A running provider. It ends when this is dropped.
+/// A running provider. Dropping it ends the server.
 pub(crate) struct Provider {
     pub(crate) base_url: String,
     task: JoinHandle<()>,
@@ -51,7 +51,7 @@ fn is_for_silent_model(body: &[u8]) -> bool {
 
 async fn reply(request: Request<Body>) -> String {
     let mut body = request.into_body().into_data_stream();
-    // Requests for the silent model are small, so one piece has the name.
+    // Requests for the silent model are small, so one piece contains the whole request.
     let mut is_silent = false;
     while let Some(Ok(piece)) = body.next().await {
         is_silent |= piece.len() < SMALL_BYTES_MAX && is_for_silent_model(&piece);

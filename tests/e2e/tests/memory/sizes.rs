@@ -1,6 +1,7 @@
 //! The sizes and numbers of sessions, reads and jobs of the memory tests.
 
-/// The bytes of the only message of a large session. `FOREBAY_BODY_BYTES_MAX` is 64 MiB while it is created, then 10 MiB.
+/// The bytes of the only message of a large session. `FOREBAY_BODY_BYTES_MAX` is 64 MiB while the session is created, then
+/// 10 MiB.
 pub(crate) const SESSION_BYTES: usize = 30 * 1_024 * 1_024;
 /// The bytes of the input of a large job. With the JSON around it, the body stays below 10 MiB.
 pub(crate) const JOB_BYTES: usize = 10 * 1_024 * 1_024 - 1_024;

@@ -18,7 +18,7 @@ pub(crate) struct SmallJobs {
     task: JoinHandle<()>,
 }
 
-/// Starts to submit.
+/// Starts submitting.
 pub(crate) fn start(client: &Client) -> SmallJobs {
     let stop = CancellationToken::new();
     let task = tokio::spawn(submit_until(stop.clone(), client.clone()));
@@ -26,7 +26,7 @@ pub(crate) fn start(client: &Client) -> SmallJobs {
 }
 
 impl SmallJobs {
-    /// Stops to submit, waits until all jobs have completed, and prints how long the submits took.
+    /// Stops submitting, waits until all jobs have completed, and prints how long the submits took.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.task.await.expect("all small jobs complete");

@@ -1,4 +1,4 @@
-//! The large work.
+//! The large work: sessions that are created, run and read, large submits, and interrupts.
 
 use std::time::{Duration, Instant};
 
@@ -140,7 +140,7 @@ pub(crate) async fn wait_until_completed(client: &Client, id: &str) -> Value {
     job
 }
 
-/// Reads this path until the answer is 200. An answer of 503 with `Retry-After` is repeated. Returns the size of the body, which is
+/// Reads this path until the answer is 200. A request that gets 503 with `Retry-After` is repeated. Returns the size of the body, which is
 /// not kept.
 async fn read_until_ok(client: &Client, path: &str) -> usize {
     let deadline = Instant::now() + TIMEOUT;

@@ -32,7 +32,7 @@ pub(crate) async fn account(client: &Client, name: &str) -> Value {
 ///
 /// # Panics
 /// If `timeout` passes; the message has the last counts. If the first of the jobs has ended; the message lists how all ended.
-pub(crate) async fn wait_for_waiting(client: &Client, ids: &[String], timeout: Duration) {
+pub(crate) async fn wait_until_jobs_wait(client: &Client, ids: &[String], timeout: Duration) {
     let mut last = Value::Null;
     let mut has_ended = false;
     let is_reached = async || {

@@ -9,7 +9,7 @@ use scripted_provider::ScriptedLlm;
 use serde_json::json;
 
 use crate::{
-    api_view::{wait_for_behind_session, wait_for_waiting},
+    api_view::{wait_for_behind_session, wait_until_jobs_wait},
     installation::{Engine, Installation},
     jobs, test_lock,
 };
@@ -42,7 +42,7 @@ async fn the_jobs_of_a_closed_provider_leave_half_of_the_backlog_to_others(engin
     let installation = start(engine, &openai, &other).await;
     let client = &installation.client;
     let mut ids = jobs::submit(client, "job", BACKLOG_MAX / 2, &json!({})).await;
-    wait_for_waiting(client, &ids, TIMEOUT).await;
+    wait_until_jobs_wait(client, &ids, TIMEOUT).await;
 
     let mut refusal: Option<Answer> = None;
     // A gateway reads the counts once a second, so it may accept some more submits.
@@ -50,7 +50,7 @@ async fn the_jobs_of_a_closed_provider_leave_half_of_the_backlog_to_others(engin
         let answer = client.submit(&json!({ "input": "one more" })).await;
         if answer.status == 202 {
             ids.push(id_of(&answer.body).to_owned());
-            wait_for_waiting(client, &ids, TIMEOUT).await;
+            wait_until_jobs_wait(client, &ids, TIMEOUT).await;
         } else {
             refusal = Some(answer);
         }
@@ -72,13 +72,14 @@ async fn jobs_behind_waiting_jobs_of_their_sessions_count_towards_the_half(engin
         let extra = json!({ "session_id": format!("chat-{session}") });
         ids.extend(jobs::submit(client, &format!("head {session}"), 1, &extra).await);
     }
-    wait_for_waiting(client, &ids, TIMEOUT).await;
+    wait_until_jobs_wait(client, &ids, TIMEOUT).await;
 
     let job = |behind: usize| {
         let session = format!("chat-{}", behind % SESSIONS);
         json!({ "input": "one more", "session_id": session })
     };
-    // A job that is committed during a sum of the counts counts twice until the next sum. So a submit may be refused too early.
+    // A job that is committed while a gateway sums the counts may count twice until the next sum. So a submit may be refused too early,
+    // and is repeated.
     let mut behind = 0;
     while SESSIONS + behind < BACKLOG_MAX / 2 {
         client.submit_until_ok(&job(behind), TIMEOUT).await;
@@ -86,7 +87,8 @@ async fn jobs_behind_waiting_jobs_of_their_sessions_count_towards_the_half(engin
     }
     let mut refusal: Option<Answer> = None;
     while refusal.is_none() && SESSIONS + behind < BACKLOG_MAX {
-        // A gateway reads the counts once a second. It must not admit jobs beyond the half before it has read them.
+        // A gateway reads the counts once a second. The test waits for the new counts, because with old ones the gateway would admit jobs
+        // beyond the half.
         wait_for_behind_session(client, behind, TIMEOUT).await;
         let answer = client.submit(&job(behind)).await;
         if answer.status == 202 {
@@ -98,7 +100,7 @@ async fn jobs_behind_waiting_jobs_of_their_sessions_count_towards_the_half(engin
     let accepted = SESSIONS + behind;
     let refusal = refusal.unwrap_or_else(|| panic!("{accepted} jobs were accepted"));
     assert_refusal(&refusal);
-    // More are accepted if the counts are read while a job of a session is the probe.
+    // A few more are accepted if the counts are read while the head of a session is the probe, and so does not wait.
     let half = BACKLOG_MAX / 2;
     assert!(
         (half..half + SESSIONS).contains(&accepted),

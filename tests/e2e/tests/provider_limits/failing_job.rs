@@ -27,7 +27,8 @@ const TRIES_MAX: usize = 5;
 const BACKOFF: (&str, &str) = ("FOREBAY_BACKOFF_MS", "200");
 /// The time that a successful job may take on an idle machine while one job fails.
 const GOOD_JOB_WITHIN: Duration = Duration::from_secs(3);
-/// The same while several jobs fail and close the provider's account: the longest pause between two probes, and a margin.
+/// The time that a successful job may take while several jobs fail and close the provider's account: the longest pause between two
+/// probes, and a margin.
 const GOOD_JOB_AFTER_PAUSE_WITHIN: Duration = Duration::from_secs(35);
 /// The time within which all failing jobs must have ended on an idle machine.
 const FAILED_WITHIN: Duration = Duration::from_secs(60);

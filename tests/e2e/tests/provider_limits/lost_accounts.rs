@@ -13,7 +13,7 @@ use scripted_provider::{ProviderError, ScriptedLlm};
 use serde_json::json;
 
 use crate::{
-    api_view::wait_for_waiting,
+    api_view::wait_until_jobs_wait,
     installation::{Engine, Installation},
     jobs, test_lock,
 };
@@ -37,7 +37,7 @@ async fn waiting_jobs_cause_no_spike_after_the_accounts_are_lost(engine: Engine)
     });
     let mut installation = Installation::start(engine, &llm, &[]).await;
     let ids = jobs::submit(&installation.client, "job", JOBS, &json!({})).await;
-    wait_for_waiting(&installation.client, &ids, TIMEOUT).await;
+    wait_until_jobs_wait(&installation.client, &ids, TIMEOUT).await;
     let lost_at = Instant::now();
     installation.lose_accounts().await;
     let is_called = async || llm.calls().after(lost_at).count() > 0;

@@ -18,7 +18,7 @@ use scripted_provider::{ProviderError, ScriptedLlm};
 use serde_json::{Value, json};
 
 use crate::{
-    api_view::{account, wait_for_waiting},
+    api_view::{account, wait_until_jobs_wait},
     installation::{Engine, Installation},
     jobs, test_lock,
 };
@@ -62,7 +62,7 @@ async fn complete_after_outage(engine: Engine, outage: Duration) {
     llm.go_offline().await;
     let away_since = Instant::now();
     let ids = jobs::submit(&installation.client, "job", JOBS, &json!({})).await;
-    wait_for_waiting(&installation.client, &ids, TIMEOUT).await;
+    wait_until_jobs_wait(&installation.client, &ids, TIMEOUT).await;
     assert_jobs_wait(&installation, &ids).await;
     tokio::time::sleep(outage.saturating_sub(away_since.elapsed())).await;
     llm.go_online().await;
@@ -135,7 +135,7 @@ async fn jobs_wait_while_the_provider_is_unavailable_for_5_minutes_compressed_to
     });
     let installation = Installation::start(engine, &llm, &[ONE_TRY]).await;
     let ids = jobs::submit(&installation.client, "job", JOBS, &json!({})).await;
-    wait_for_waiting(&installation.client, &ids, TIMEOUT).await;
+    wait_until_jobs_wait(&installation.client, &ids, TIMEOUT).await;
     // All jobs wait, so later calls are probes.
     let waiting_since = Instant::now();
     let first_refusal_at = llm.calls().first_answer_at(503);
@@ -162,9 +162,9 @@ async fn jobs_wait_through_a_rolling_restart_of_the_workers(engine: Engine) {
     let mut installation = Installation::start(engine, &llm, &[ONE_TRY]).await;
     llm.go_offline().await;
     let ids = jobs::submit(&installation.client, "job", JOBS, &json!({})).await;
-    wait_for_waiting(&installation.client, &ids, TIMEOUT).await;
+    wait_until_jobs_wait(&installation.client, &ids, TIMEOUT).await;
     installation.restart_workers().await;
-    wait_for_waiting(&installation.client, &ids, TIMEOUT).await;
+    wait_until_jobs_wait(&installation.client, &ids, TIMEOUT).await;
     assert_jobs_wait(&installation, &ids).await;
     llm.go_online().await;
     assert_all_complete_soon(&installation, &ids, PROBE_PAUSE_MAX).await;
@@ -180,7 +180,7 @@ async fn jobs_that_wait_for_too_long_expire_with_the_providers_last_error(engine
     let client = &installation.client;
     llm.go_offline().await;
     let long = jobs::submit(client, "long", 1, &json!({})).await;
-    wait_for_waiting(client, &long, TIMEOUT).await;
+    wait_until_jobs_wait(client, &long, TIMEOUT).await;
     let began = slowdown::measure();
     let extra = json!({ "expires_in_s": EXPIRES_IN_S });
     let short = jobs::submit(client, "short", JOBS, &extra).await;

@@ -1,5 +1,4 @@
-//! The provider accepts 10 calls in flight, and refuses further ones with 503. The calls in flight are limited to about as
-//! many.
+//! The provider accepts 10 calls in flight, and refuses further calls with 503. Forebay limits its calls in flight to about 10.
 
 use std::time::Duration;
 
@@ -16,15 +15,15 @@ use crate::{
 const JOBS: usize = 300;
 const CAPACITY: u32 = 10;
 const LATENCY_MS: u64 = 200;
-/// The share of the calls later than a second after the first refusal that may be refused. The first spike has up to 256 calls
-/// for each worker.
+/// The largest share of refused calls, counted from one second after the first refusal. The spike at the start, with up to 256 calls
+/// for each worker, is left out.
 const REFUSED_MAX: f64 = 0.15;
-/// How many times longer than at full capacity the jobs may take.
+/// How many times as long as at full capacity the jobs may take.
 const TIME_FACTOR: f64 = 3.0;
 
-for_both_engines!(the_calls_in_flight_become_as_many_as_the_provider_bears);
+for_both_engines!(the_calls_in_flight_become_about_as_many_as_the_provider_accepts);
 
-async fn the_calls_in_flight_become_as_many_as_the_provider_bears(engine: Engine) {
+async fn the_calls_in_flight_become_about_as_many_as_the_provider_accepts(engine: Engine) {
     let _guard = test_lock::exclusive().await;
     let llm = ScriptedLlm::builder()
         .latency_ms(LATENCY_MS..=LATENCY_MS)

@@ -23,20 +23,20 @@ const RATE_SHARE: f64 = 0.9;
 const KNOWN_WITHIN: Duration = Duration::from_millis(200);
 
 for_both_engines!(
-    the_limit_is_the_speed_with_retry_after,
-    the_limit_is_the_speed_without_headers,
-    the_limit_is_the_speed_with_x_ratelimit_headers,
+    the_queue_drains_at_the_limit_with_retry_after,
+    the_queue_drains_at_the_limit_without_headers,
+    the_queue_drains_at_the_limit_with_x_ratelimit_headers,
 );
 
-async fn the_limit_is_the_speed_with_retry_after(engine: Engine) {
+async fn the_queue_drains_at_the_limit_with_retry_after(engine: Engine) {
     drain(engine, LimitHeaders::RetryAfter, 0.05).await;
 }
 
-async fn the_limit_is_the_speed_without_headers(engine: Engine) {
+async fn the_queue_drains_at_the_limit_without_headers(engine: Engine) {
     drain(engine, LimitHeaders::None, 0.05).await;
 }
 
-async fn the_limit_is_the_speed_with_x_ratelimit_headers(engine: Engine) {
+async fn the_queue_drains_at_the_limit_with_x_ratelimit_headers(engine: Engine) {
     drain(engine, LimitHeaders::XRateLimit, 0.02).await;
 }
 
@@ -68,8 +68,8 @@ async fn drain(engine: Engine, headers: LimitHeaders, refused_max: f64) {
     );
     let first_refusal_at = calls.first_answer_at(429);
     let first_refusal_at = first_refusal_at.expect("the provider refused a call at its limit");
-    // The other worker can send calls until it knows of the first refusal. They count as in flight. While all jobs start at once,
-    // they slow the machine down more than later on.
+    // The other worker can send calls until it knows of the first refusal. Those calls count as in flight. At the start, when all jobs
+    // begin at once, the machine is slower than later.
     let start_slowdown = slowdown::between(began, first_refusal_at + KNOWN_WITHIN);
     let later = calls.after(first_refusal_at + KNOWN_WITHIN.mul_f64(start_slowdown));
     let refused = later.refused() as f64 / later.count().max(1) as f64;
@@ -80,7 +80,7 @@ async fn drain(engine: Engine, headers: LimitHeaders, refused_max: f64) {
         refused * 100.0
     );
     println!(
-        "they arrived after it by: {:.2?}",
+        "times from the first refusal to the arrivals of these calls: {:.2?}",
         later.arrivals_since(429, first_refusal_at)
     );
 
@@ -104,8 +104,8 @@ fn drain_time_max(per_minute: u32) -> Duration {
     Duration::from_secs_f64(calls_at_rate / RATE_SHARE / (f64::from(per_minute) / 60.0))
 }
 
-/// What whole seconds in `Retry-After` cost: each refusal closes the account for a second, although the provider's bucket may be
-/// full earlier. Two refusals are necessary: the first one, and the one that ends the search for the rate.
+/// How much longer the drain takes because `Retry-After` has whole seconds: each refusal closes the account for a second, although the
+/// provider's bucket may be full earlier. Two refusals are necessary: the first one, and the one that ends the search for the rate.
 fn whole_seconds_cost(per_minute: u32) -> Duration {
     let full_after_s = f64::from(BURST) / (f64::from(per_minute) / 60.0);
     2 * Duration::from_secs_f64((1.0 - full_after_s).max(0.0))

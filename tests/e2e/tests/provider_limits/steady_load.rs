@@ -17,7 +17,7 @@ const JOBS_OF_CLIENT: usize = 25;
 const ROUNDS_ALONE: usize = 3;
 /// The most rounds that are measured for a comparison.
 const ROUNDS_MAX: usize = 10;
-/// The part by which the compared speeds may differ.
+/// The fraction by which the compared speeds may differ.
 const TOLERANCE: f64 = 0.1;
 
 /// How fast the jobs of a load ended. Of several rounds the best counts, because other programs can only slow a round down.
@@ -26,7 +26,7 @@ pub(crate) struct Speed {
     pub(crate) jobs_per_s: f64,
     /// 99 % of the jobs ended within this time after their submit.
     pub(crate) p99: Duration,
-    /// The slowdown of the machine in the fastest round.
+    /// The lowest slowdown of the machine in a round.
     slowdown: f64,
 }
 
@@ -60,7 +60,7 @@ pub(crate) async fn measure(client: &Client, model: &str) -> Speed {
 /// Measures the load again, and asserts that it is as fast as before, within 10 %. On a busy machine this takes more rounds.
 ///
 /// # Panics
-/// If no round of 10 is fast enough.
+/// If the best values of 10 rounds are not fast enough.
 pub(crate) async fn assert_as_fast_as(before: Speed, client: &Client, model: &str) {
     let mut best = measure_round(client, model).await;
     for _ in 1..ROUNDS_MAX {

@@ -15,7 +15,7 @@ use scripted_provider::{Latency, LimitHeaders, ProviderError, RateLimit, Recorde
 use serde_json::json;
 
 use crate::{
-    api_view::{account, wait_for_waiting},
+    api_view::{account, wait_until_jobs_wait},
     cost::Cost,
     installation::{Engine, Installation},
     jobs,
@@ -33,8 +33,8 @@ const CALLS_PER_S: f64 = 100.0;
 const BURST: u32 = 20;
 /// The jobs from which Forebay learns the rate of the provider before it closes.
 const JOBS_BEFORE: usize = 300;
-/// How many jobs wait when the cost of few waiting jobs is counted. So many are in all 256 partitions of the store: counting an
-/// empty partition costs fewer commands.
+/// How many jobs wait when the cost of few waiting jobs is counted. So many occupy all 256 partitions of the store, because
+/// counting an empty partition costs fewer commands.
 const FEW_WAITING: usize = 1_000;
 /// How long the drain is measured after the provider has opened, in seconds.
 const DRAIN_S: usize = 10;
@@ -97,14 +97,14 @@ async fn run(engine: Engine, size: Size) {
     is_closed.store(true, Ordering::Relaxed);
     let began = slowdown::measure();
     let mut ids = jobs::submit(client, "few", FEW_WAITING, &json!({})).await;
-    wait_for_waiting(client, &ids, TIMEOUT).await;
+    wait_until_jobs_wait(client, &ids, TIMEOUT).await;
     let few = Cost::count(&installation).await;
     ids.extend(jobs::submit(client, "many", size.waiting - FEW_WAITING, &json!({})).await);
-    wait_for_waiting(client, &ids, TIMEOUT).await;
+    wait_until_jobs_wait(client, &ids, TIMEOUT).await;
     let many = Cost::count(&installation).await;
     assert_cost_is_flat(few, many, slowdown::between(began, Instant::now()));
     assert_as_fast_as(alone, client, OTHER_MODEL).await;
-    wait_for_waiting(client, &ids, TIMEOUT).await;
+    wait_until_jobs_wait(client, &ids, TIMEOUT).await;
 
     is_closed.store(false, Ordering::Relaxed);
     assert_drains_at_its_rate(&openai, size).await;

@@ -77,7 +77,7 @@ fn with_placeholders(text: &str) -> String {
         (r"(?m)^date: .*$", "date: TIME"),
         (r"(?m)^x-request-id: .*$", "x-request-id: ID"),
         (r"drained_per_s.:\d+\.\d+", "drained_per_s"),
-        // The place in the queue depends on the last jobs.
+        // The position in the queue depends on the last jobs.
         (r#""queue":\{[^}]*\}"#, "QUEUE"),
         // A job may still run when the walk-through reads the queues.
         (r#""interactive":\{[^}]*\}"#, "INTERACTIVE"),

@@ -17,7 +17,7 @@ const ISSUED_MAX: usize = 100_000;
 /// All issued signatures.
 #[derive(Debug, Default)]
 pub struct Signatures {
-    /// The signatures of each function call, by the call's name and arguments. Equal calls have several signatures.
+    /// The signatures of each function call, by the call's name and arguments. Equal calls share an entry with a signature for each.
     issued: Mutex<HashMap<String, Vec<String>>>,
 }
 

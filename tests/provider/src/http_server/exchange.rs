@@ -1,4 +1,4 @@
-//! One request and the ways to answer it. They are the same for HTTP/1.1 and HTTP/2.
+//! One request and the ways to answer it. Most ways work over HTTP/1.1 and HTTP/2.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use super::exchange::Exchange;
 pub(super) type Handler =
     Arc<dyn Fn(Exchange) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
-/// The signal that a connection is to end in an orderly way.
+/// The signal to end a connection in an orderly way.
 pub(super) struct Shutdown(pub(super) watch::Receiver<()>);
 
 impl Shutdown {

@@ -14,7 +14,7 @@ pub struct HttpRequest {
     pub target: String,
     /// All headers.
     pub headers: HeaderMap,
-    /// The whole body.
+    /// The whole body; empty if the server does not read bodies.
     pub body: Vec<u8>,
 }
 

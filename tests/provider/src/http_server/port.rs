@@ -10,7 +10,7 @@ const BACKLOG: u32 = 1_024;
 /// A free port of 127.0.0.1.
 pub(super) struct Port {
     address: SocketAddr,
-    /// Is bound and never listens, so no other process gets the port.
+    /// This socket is bound and never listens. So no other process gets the port.
     _reserved: TcpSocket,
 }
 

@@ -1,4 +1,4 @@
-//! Rate limits, a server that is away, and the figures about calls, over real sockets.
+//! Rate limits, a server that is offline, and the counts of calls, over real sockets.
 
 use std::time::Instant;
 
@@ -105,7 +105,7 @@ async fn calls_are_counted_by_their_outcome_and_by_their_input() {
 }
 
 #[tokio::test]
-async fn a_failing_model_leaves_the_others_alone() {
+async fn a_failing_model_does_not_affect_the_others() {
     let server = ScriptedLlm::start().await;
     server.fail_model("broken");
     server.set_rate_limit_of_model("limited", Some(RateLimit::token_bucket(1, 1)));

@@ -1,5 +1,5 @@
-//! Settles the deliveries of one channel. One task sends the frames. It waits some milliseconds for further acks and requeues,
-//! because jobs that end at about the same time often have deliveries without a gap between them, and one frame acks them all.
+//! Settles the deliveries of one channel. One task sends the frames. It waits a short time ([`BATCH_DELAY`]) for further acks
+//! and requeues. Jobs that end at about the same time often have consecutive deliveries, and one frame can ack all of these.
 //!
 //! RabbitMQ closes a channel when a delivery stays unsettled for 30 minutes. So the settings allow at most 25 minutes for
 //! a provider call.

@@ -36,14 +36,14 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The timeout of the closing handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The settings that all connections of a process share.
+/// The settings and the counters that all connections of a process share.
 #[derive(Debug)]
 pub(super) struct BrokerConfig {
     pub(super) endpoint: Endpoint,
     pub(super) queues: QueueNames,
     /// The name of this process in the management UI.
     pub(super) process_name: String,
-    /// The connections that were lost since the start.
+    /// How many connections were lost since the start.
     pub(super) connections_lost: AtomicU64,
     /// How many consumers of each class are registered at the broker, in the order of [`Class::ALL`].
     pub(super) registered: [AtomicUsize; Class::ALL.len()],

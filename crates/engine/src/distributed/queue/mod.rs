@@ -133,7 +133,7 @@ impl RabbitQueue {
         })
     }
 
-    /// How many connections to the broker were lost since the start, those that the process closed itself not included.
+    /// How many connections to the broker were lost since the start. Connections that the process closed itself do not count.
     #[must_use]
     pub fn connections_lost(&self) -> u64 {
         self.config.connections_lost.load(Ordering::Relaxed)

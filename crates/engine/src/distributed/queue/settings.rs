@@ -35,8 +35,8 @@ impl QueueSettings {
             return Err(QueueSettingsError::ProcessName);
         }
         let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"._:@-".contains(&b);
-        // RabbitMQ reserves names that begin with `amq.`. This check is stricter, so that it also refuses the prefix `amq`:
-        // the name of a queue continues with a dot.
+        // RabbitMQ reserves names that begin with `amq.`. This check is stricter: it also refuses the prefix `amq`, because a dot
+        // follows the prefix in the name of each queue.
         if !(1..=128).contains(&self.prefix.len())
             || !self.prefix.bytes().all(is_allowed)
             || self.prefix.starts_with("amq")

@@ -1,8 +1,8 @@
 //! Receives the wakes of one class and forwards them to the class's `RabbitConsumer`. When a connection ends, the
 //! subscription continues over the next connection.
 //!
-//! Each channel has one lapin consumer. If the stream of a lapin consumer ends and the subscription has not
-//! cancelled it, the connection counts as failed, whatever lapin reports.
+//! Each channel has one lapin consumer, which is a stream of messages. If this stream ends before the subscription has
+//! cancelled the consumer, the connection counts as failed, whatever lapin reports.
 
 use std::{
     pin::pin,

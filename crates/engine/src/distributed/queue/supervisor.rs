@@ -46,7 +46,7 @@ impl CurrentConnection {
     /// Waits for an open connection. Returns `None` when the supervisor has stopped.
     pub(super) async fn wait(&mut self) -> Option<Arc<BrokerConnection>> {
         loop {
-            // Called before `get`, so that `changed` also returns if the connection changes during `get`.
+            // This call comes before `get`, so that `changed` also returns if the connection changes during `get`.
             self.0.mark_unchanged();
             if let Some(connection) = self.get() {
                 return Some(connection);

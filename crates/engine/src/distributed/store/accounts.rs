@@ -39,7 +39,8 @@ impl RedisStore {
         Ok(read)
     }
 
-    /// Writes or removes an account, if it still has the expected version. Returns whether it has the swap's state now.
+    /// Writes or removes an account, if it still has the expected version. Returns whether the account
+    /// now has the state of the swap.
     pub(super) async fn swap(&self, swap: &AccountSwap) -> Result<bool, StoreError> {
         let version = swap.version.simple().to_string();
         let stored = match &swap.next {

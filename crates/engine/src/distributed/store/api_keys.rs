@@ -104,7 +104,7 @@ impl RedisStore {
         }
     }
 
-    /// Runs a script that returns 1 or 0.
+    /// Runs a script that changes the keys or their last uses. The script returns 1 or 0.
     async fn change_api_keys(
         &self,
         script: &LuaScript,

@@ -9,7 +9,7 @@ use forebay_shared::time::TimeMs;
 /// writes.
 pub(super) const MS_MAX: u64 = 9_000_000_000_000_000;
 
-/// A list of arguments. They share one buffer, because a commit has some fifty of them.
+/// A list of arguments. All share one buffer, because a commit has about fifty arguments.
 #[derive(Debug, Default)]
 pub(super) struct Arguments {
     bytes: Vec<u8>,

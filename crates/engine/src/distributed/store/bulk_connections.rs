@@ -14,7 +14,8 @@ use super::{
     shared_connection::RedisConnection,
 };
 
-/// How many large commands run at a time. While a command runs, the client has its arguments twice in memory.
+/// How many large commands run at a time. There are few, because the client has the arguments of a running command twice in
+/// memory.
 const CONNECTIONS: usize = 2;
 
 /// The connections for large commands and large replies.

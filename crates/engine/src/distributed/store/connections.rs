@@ -61,9 +61,9 @@ struct ConnectionsInner {
     next: AtomicUsize,
     /// The id of the next connection.
     next_id: AtomicU64,
-    /// The shared connections that broke.
+    /// How many shared connections broke.
     lost: AtomicU64,
-    /// Whether the server has refused a script on keys of several partitions.
+    /// Whether the server has refused a script because its keys are in several partitions.
     separates_partitions: AtomicBool,
 }
 
@@ -91,7 +91,7 @@ impl RedisConnections {
         self.inner.shared[0].until_open().await;
     }
 
-    /// Whether the store is one server, and no cluster. `false` until a server has answered.
+    /// Whether the store is one server and not a cluster. `false` until a server has answered.
     pub(super) fn is_one_server(&self) -> bool {
         matches!(self.inner.server.get(), Some(RedisServer::Single(_)))
     }

@@ -1,4 +1,4 @@
-//! Adds up the counts of all partitions. Each commit updates the counts of its partition.
+//! Adds up the counts of all partitions, which the commits to each partition keep up to date.
 
 use std::collections::BTreeMap;
 

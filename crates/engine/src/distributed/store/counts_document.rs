@@ -1,4 +1,4 @@
-//! The counts that one process has summed for all: their JSON document, and whose turn it is.
+//! The counts that one process has summed for all: their JSON document, and which process sums them next.
 //!
 //! Each process reads the document about once a second. A process that finds it too old sums the counts and stores the document.
 //! The others get the old document until then. So the fleet sums the counts once a second, whatever its size, and needs no
@@ -26,7 +26,7 @@ use crate::rejection::{OnStoreFull, broken_data};
 const OLD_FROM_MS: u64 = RECENT_COUNTS_MS - 50;
 /// How long the other processes wait for a process that has begun to sum.
 const TURN_MS: u64 = 500;
-/// The age up to which the others get the old counts meanwhile.
+/// Up to this age, the other processes get the old counts while one process sums them.
 const OLD_UNTIL_MS: u64 = 2_500;
 
 /// The counts as JSON.
@@ -101,7 +101,7 @@ impl RedisStore {
             let script = &scripts.store_counts;
             let stored = connections.eval(script, &key, &args, OnStoreFull::Retry);
             if let Err(error) = stored.await {
-                tracing::debug!(%error, "the counts were not stored for other processes; each reads them itself");
+                tracing::debug!(%error, "the counts were not stored for other processes; another process sums them again");
             }
         });
     }

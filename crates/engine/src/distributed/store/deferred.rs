@@ -1,9 +1,9 @@
 //! The index of deferred heads: it finds the heads that wait for an account, oldest first.
 //!
-//! A process of the release before this one knows no deferred heads. It reads such a head as one that waits for its next
-//! try, and its commits do not change the index. So after a claim or a cancel by such a process, the index has an entry
-//! whose head is not deferred any more. The search checks each entry against its lane. It leaves out the entries that are
-//! outdated and removes them. Their number stays in the counts until then.
+//! An older release does not know deferred heads. It reads such a head as one that waits for its next try, and its commits
+//! do not change the index. So after a claim or a cancel by an older process, the index has an entry whose head is not
+//! deferred any more. The search checks each entry against its lane. It leaves out outdated entries and removes them. Until
+//! then, the counts include them.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::rejection::broken_data;
 
-/// How often the search begins again if it has found entries that are outdated or cannot be read.
+/// The most searches of one call. A search that finds entries that are outdated or cannot be read may be repeated.
 const SEARCHES_MAX: usize = 8;
 
 /// What an entry of the index has turned out to be.
@@ -36,9 +36,9 @@ enum Checked {
         /// Whether a worker has claimed the job.
         claimed: bool,
     },
-    /// The head does not wait for the account. This is the lane's version at that time; empty without a document.
+    /// The head does not wait for the account. The text is the lane's version at the check; empty without a document.
     Outdated(String),
-    /// A newer release wrote the lane, or its data is damaged. So this process cannot check the entry.
+    /// This process cannot check the entry: a newer release wrote the lane, or the lane's data is damaged.
     Unreadable,
 }
 
@@ -169,7 +169,7 @@ fn by_partition<'a>(lanes: impl Iterator<Item = &'a LaneKey>) -> BTreeMap<u8, Ve
     positions
 }
 
-/// Reads the reply for one lane: the job and whether it was claimed; or, after two times nil, the lane's document.
+/// Reads the reply of `deferred_heads.lua` for one lane: the job and whether it was claimed, or the lane's document.
 fn read_checked(
     reply: ReplyPart,
     account: &AccountKey,
@@ -184,7 +184,7 @@ fn read_checked(
     let Some(document) = document.non_nil() else {
         return Ok(Checked::Outdated(String::new()));
     };
-    // A process of the release before this one may have written the document and left the head deferred.
+    // If an older process wrote the document, its first line never shows a deferred head, but its JSON may have one.
     let (version, lane) = match lane_document::read(&document.bytes()?) {
         Ok(read) => read,
         Err(StoreError::Newer(_) | StoreError::Broken(_)) => return Ok(Checked::Unreadable),

@@ -126,7 +126,7 @@ impl RedisStore {
         })
     }
 
-    /// Whether a record is that of a removed job: it has only the summary of the outcome.
+    /// Whether a job was removed. The record of a removed job has only the summary of the outcome.
     pub(super) async fn is_removed(&self, job: JobId) -> Result<bool, StoreError> {
         let mut get = cmd("HMGET");
         get.arg(self.keys.job(job)).arg(&["meta", "mark"]);

@@ -61,7 +61,7 @@ impl RedisStore {
                 }
                 all.extend(found);
             }
-            // The time of member number `limit`, if so many members were found.
+            // The time of member number `limit`, if at least that many were found.
             let last_needed_at = all
                 .iter()
                 .nth(limit.saturating_sub(1))

@@ -53,13 +53,13 @@ impl RedisStore {
             (Some(used), Some(max)) => self.memory.record(used.u64_or_zero()?, max.u64_or_zero()?),
             _ => self.update_memory().await,
         }
-        // An id that this release cannot read belongs to no process that it knows. It must not stop the whole fleet.
+        // Ids that this release cannot read are skipped. An error would stop all processes of this release.
         let alive = alive.list()?.filter_map(|process| match process.text() {
             Ok(text) => ProcessId::parse(&text).ok().map(Ok),
             Err(error) => Some(Err(error)),
         });
         Ok(LiveProcesses {
-            // `self.clock` may be slightly ahead of Redis. So `read_at` is at least the time of `self.clock` before the call.
+            // `self.clock` may be slightly ahead of Redis. `read_at` must not be before `now_before`, the time at the call.
             read_at: state.time.max(now_before),
             alive: Arc::new(alive.collect::<Result<_, _>>()?),
         })

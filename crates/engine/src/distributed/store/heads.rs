@@ -37,8 +37,8 @@ struct IndexPage {
 }
 
 impl RedisStore {
-    /// Returns at most `limit` heads after a lane. Entries of the index without a head are left out. If a page consists of
-    /// such entries, the search continues with the next page. Otherwise it would hide all later heads.
+    /// Returns at most `limit` heads after a lane. Entries of the index without a head are left out. If a page has only
+    /// such entries, the search continues with the next page. Otherwise they would hide all later heads.
     pub(super) async fn find_heads(
         &self,
         filter: &HeadFilter,
@@ -137,8 +137,8 @@ fn ranges(filter: &HeadFilter, after: Option<&Position>) -> Vec<IndexRange> {
 /// Reads an entry of the index: the text of its lane's key, and its head.
 ///
 /// Every head has a document and a timer. If one of them is missing, the data is damaged. If the lane's key or the document
-/// cannot be read, a newer release may have written them. Such an entry has no head here, so that the search still returns all
-/// other heads.
+/// cannot be read, a newer release may have written them. In all these cases, this returns no head instead of an error, so that
+/// the search still returns all other heads.
 fn read_entry(reply: ReplyPart) -> Result<(String, Option<Head>), StoreError> {
     let [lane, first_line, timer] = reply.parts()?;
     let lane = lane.text()?;

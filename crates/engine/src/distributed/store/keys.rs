@@ -14,7 +14,7 @@
 //! | `fb:{p}:w:TENANT\|C` | zset | queued jobs of a tenant and class, by time of admission |
 //! | `fb:{p}:c` | hash | counts: `TENANT\|C\|X`; `#` counts the sessions with live jobs |
 //! | `fb:{p}:s:TENANT/SESSION` | hash | a session: `created_at`, `updated_at`, `bytes`, `sent_bytes`, `input_tokens`, and `dropped` (how many older turns were dropped or replaced); if a client has set them, `attributes`, `model` and `defaults`, and `written_by` (the result and the id of the last write of the whole session) |
-//! | `fb:{p}:u:TENANT/SESSION` | list | the turns of a session. If `bytes` is 0, they are left of an earlier session |
+//! | `fb:{p}:u:TENANT/SESSION` | list | the turns of a session. If its `bytes` is 0, the list is left from an earlier session |
 //! | `fb:{p}:sl` | zset | the list of sessions: `TENANT\|CREATED\|SESSION`, with the time of creation in 14 digits; all scores are 0. `fb:{p}:sl:checked` is the entry that was last checked for its session |
 //! | `fb:{p}:su`, `fb:{p}:sx` | zset | idle sessions (those without live jobs), by last use and by expiry |
 //! | `fb:k:TENANT/KEY` | string | an idempotency key |
@@ -25,7 +25,6 @@
 //! | `fb:fleet:counts` | hash | the counts of the fleet: `counts` (JSON), `at` (the time of the sum), and `turn` (when a process last began to sum) |
 //! | `fb:fleet:presence`, `fb:fleet:sweeper` | zset, string | presence: processes by the time of their last renewal; the elected sweeper |
 //! | `fb:fleet:clock:{fb:fleet:presence}` | hash | the store's clock: `time`, the latest known time, and `shift`, the server's clock minus the store's clock |
-//!
 //! | `fb:n:j:JOB`, `fb:n:w:PROCESS`, `fb:n:a` | channel | notices: of a job, of the calls of a worker, of the accounts |
 //!
 //! `p` is the partition in two hex digits. `C` is the class: `i` (interactive) or `b` (batch). `X` is one of `r` (ready), `f`
@@ -36,7 +35,7 @@
 //! The letters of keys, counts, codes and channels are independent: `b` is a class and a count.
 //!
 //! The counts of deferred heads and of the jobs behind them have hashes of their own, because an older process reports an error
-//! for a field of `fb:{p}:c` or `fb:{p}:d` that it does not know.
+//! for an unknown field of `fb:{p}:c` or `fb:{p}:d`.
 
 use std::fmt::{self, Write as _};
 
@@ -47,7 +46,7 @@ use forebay_shared::{
     store::Topic,
 };
 
-/// The most bytes of most keys.
+/// Most keys have at most this many bytes.
 const KEY_BYTES: usize = 96;
 
 /// The names of all keys that begin with one prefix.
@@ -96,13 +95,13 @@ impl Keys {
         self.in_partition(partition, format_args!("h"))
     }
 
-    /// The index with this [`deferred_name`] of a partition.
+    /// A partition's index of deferred heads with this [`deferred_name`].
     pub(super) fn deferred(&self, partition: u8, name: &str) -> String {
         self.in_partition(partition, format_args!("d:{name}"))
     }
 
     /// The list of the jobs of a partition.
-    pub(super) fn listed(&self, partition: u8) -> String {
+    pub(super) fn listed_jobs(&self, partition: u8) -> String {
         self.in_partition(partition, format_args!("jl"))
     }
 

@@ -9,7 +9,7 @@
 //! - `ENTRIES`: the number of live jobs;
 //! - `JOB`, `WORKER`, `ADMITTED`, `DEADLINE`: the head's job, its worker if it runs, and its times in milliseconds. All are
 //!   empty without a head;
-//! - `CLAIMED`: `1` if a worker has claimed the deferred head since its admission, `0` if not. The first processes that knew
+//! - `CLAIMED`: `1` if a worker has claimed the deferred head since its admission, `0` if not. The first releases with
 //!   deferred heads do not write this field, and do not need it: they read the document instead;
 //! - `INDEX`: the name of the index that has the deferred head. It is the last field, because it may contain a semicolon.
 //!
@@ -31,7 +31,7 @@ use crate::{
     rows::{HeadRow, LaneRow},
 };
 
-/// The most bytes of most first lines.
+/// Most first lines have at most this many bytes.
 const LINE_BYTES: usize = 192;
 
 /// The stored text is not the document of a lane.
@@ -78,7 +78,8 @@ pub(super) fn write(lane: &LaneRow, version: LaneVersion) -> String {
             let (admitted_at, deadline) = (head.admitted_at.0, head.deadline.0);
             let _always_ok = write!(document, "{};{worker};{admitted_at};{deadline}", head.job);
             if let HeadState::Deferred(account, class) = &head.state {
-                // A line feed would end the line. A name without it is a wrong name, so the scripts return the document.
+                // A line feed would end the line, so it is left out. `deferred_heads.lua` then finds another name than it expects,
+                // and returns the document.
                 let name = deferred_name(account, *class).replace('\n', "");
                 let _always_ok = write!(document, ";{};{name}", u8::from(head.claimed));
             }

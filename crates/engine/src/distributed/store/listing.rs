@@ -22,12 +22,12 @@ const PAGE_MIN: usize = 8;
 /// How many entries a call of the sweeper checks. With a million jobs, all entries are checked in about 17 minutes.
 const CHECKED_MAX: usize = 1_000;
 
-/// The entry of a job. Times after the year 5138 have more digits.
+/// The entry of a job. Entries sort by time until the year 5138: later times have more than 14 digits.
 pub(super) fn list_entry(tenant: &TenantId, created_at: TimeMs, job: JobId) -> String {
     format!("{tenant}|{:014}|{job}", created_at.0)
 }
 
-/// An entry has another form.
+/// The entry does not have the form of [`list_entry`].
 #[derive(Debug, thiserror::Error)]
 #[error("an entry of the list of jobs is unreadable")]
 struct UnreadableEntry;
@@ -46,7 +46,7 @@ fn position(entry: &str) -> Result<ListPosition, StoreError> {
 }
 
 impl RedisStore {
-    /// Reads a page of each partition that may have jobs, and merges them up to the first page that may have a successor.
+    /// Reads a page of each partition that may have jobs of the query, and merges the pages.
     pub(super) async fn find_listed(
         &self,
         query: &ListQuery,
@@ -74,7 +74,7 @@ impl RedisStore {
         }
         let read = |partition: &u8| -> Cmd {
             let mut range = cmd("ZRANGE");
-            range.arg(self.keys.listed(*partition));
+            range.arg(self.keys.listed_jobs(*partition));
             if query.is_oldest_first {
                 range.arg(&low).arg(&high).arg("BYLEX");
             } else {
@@ -96,14 +96,14 @@ impl RedisStore {
         Ok(merge_pages(pages, page, query.is_oldest_first, query.limit))
     }
 
-    /// Removes entries without a record from one partition. Each call takes the next partition, once the entries of this one are
-    /// checked.
+    /// Removes entries without a record from one partition. Once all entries of a partition are checked, the next call
+    /// takes the next partition.
     pub(super) async fn prune_list(&self) -> Result<(), StoreError> {
         let partition = self.pruned_partition.load(Ordering::Relaxed);
         let mut args = Arguments::default();
         args.push(self.keys.partition_prefix(partition))
             .push_text(CHECKED_MAX);
-        let key = self.keys.listed(partition);
+        let key = self.keys.listed_jobs(partition);
         let script = &self.scripts.prune_list;
         let reply = self
             .connections
@@ -116,8 +116,8 @@ impl RedisStore {
     }
 }
 
-/// Merges the pages of all partitions, at most `limit` positions. A page of `page_len` positions may have a successor, so the result
-/// ends with the first last position of such pages.
+/// Merges the pages of all partitions. Returns at most `limit` positions. A full page, one of `page_len` positions, may not be the
+/// last of its partition. So the result ends where the first full page ends: positions may be missing behind it.
 pub(super) fn merge_pages<P: Ord + Clone>(
     pages: Vec<Vec<P>>,
     page_len: usize,

@@ -66,7 +66,7 @@ pub(super) fn read(
     if let (Some(job), Some(run_inputs)) = (run_inputs_of, run_inputs.non_nil())
         && loaded.lane.find(job).is_some()
     {
-        loaded.run_inputs = Some(match run_inputs.size() {
+        loaded.run_inputs = Some(match run_inputs.as_u64() {
             Some(bytes) => LoadedRunInputs::LeftOut { bytes },
             None => LoadedRunInputs::Inline(Box::new(read_inline(run_inputs)?)),
         });

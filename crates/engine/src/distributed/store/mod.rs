@@ -5,13 +5,14 @@
 //! and write what the caller derived (`commit`).
 //!
 //! A process has two connections for commands, or one to each node of a cluster (`connections`), and one for
-//! notices (`subscriber`). Large commands and large replies have connections of their own (`bulk_connections`). Background tasks replace failed connections until the store is dropped.
+//! notices (`subscriber`). Large commands and large replies have connections of their own (`bulk_connections`). Background
+//! tasks replace failed connections until the store is dropped.
 //!
-//! In reading order: `settings`, `server_setup`, `dial`, `shared_connection`, `bulk_connections`,
-//! `connections`; `keys`,
-//! `lane_document`, `scripts` and the Lua files, `commit`, `load`; then `redis_store`; then the files that each
-//! implement one part of the trait `Store` (`documents`, `heads`, `earliest`, `timers`, `deferred`, `accounts`, `sessions`, `counts`, `fleet`);
-//! then `store_impl`, which calls them, and `tenant_limits`, which implements `LimitStore`.
+//! In reading order: `settings`, `server_setup`, `dial`, `shared_connection`, `bulk_connections`, `connections`; `keys`,
+//! `lane_document`, `scripts` and the Lua files, `commit`, `load`; then `redis_store`; then the files that each implement one
+//! part of the trait `Store` (`documents`, `listing`, `heads`, `earliest`, `timers`, `deferred`, `accounts`, `sessions`,
+//! `session_writes`, `session_listing`, `counts`, `counts_document`, `fleet`); then `store_impl`, which calls them. `api_keys`
+//! implements `ApiKeyStore`, and `tenant_limits` implements `LimitStore`.
 
 mod accounts;
 mod api_keys;

@@ -23,8 +23,9 @@ pub(super) struct RedisClock {
 
 #[derive(Debug)]
 struct Reading {
-    /// When this process received the newest reply, by its monotonic clock, and the store's time in this reply.
+    /// When this process received the newest reply, by its monotonic clock.
     received_ms: u64,
+    /// The store's clock at that moment.
     state: ClockState,
     /// Whether a reply was received.
     is_from_store: bool,
@@ -84,10 +85,10 @@ impl RedisClock {
     /// of this range.
     pub(super) fn correct(&self, sent_ms: u64, received_ms: u64, state: ClockState) {
         let mut reading = self.reading();
-        let set_by_ms = state.shift_ms.saturating_sub(reading.state.shift_ms);
-        if reading.is_from_store && set_by_ms.unsigned_abs() >= LOGGED_STEP_MS_MIN {
+        let shift_change_ms = state.shift_ms.saturating_sub(reading.state.shift_ms);
+        if reading.is_from_store && shift_change_ms.unsigned_abs() >= LOGGED_STEP_MS_MIN {
             tracing::warn!(
-                by_s = set_by_ms / 1_000,
+                by_s = shift_change_ms / 1_000,
                 "the clock of Redis was set; waits and time limits go on as before, and all times are shown by the new clock"
             );
         }

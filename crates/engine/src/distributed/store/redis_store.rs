@@ -29,7 +29,7 @@ pub struct RedisStore {
     pub(super) memory: MemoryGauge,
     pub(super) connections: Arc<RedisConnections>,
     pub(super) subscriber: Subscriber,
-    /// The partition of which the list of jobs is checked next.
+    /// The partition whose list of jobs is checked next.
     pub(super) pruned_partition: AtomicU8,
     /// The partition whose list of sessions is checked next.
     pub(super) pruned_sessions_partition: AtomicU8,
@@ -43,7 +43,7 @@ impl RedisStore {
     /// server answers later, the store logs a warning and does not use the server.
     ///
     /// # Errors
-    /// [`ConnectError`]. Its message contains what to change.
+    /// [`ConnectError`]. Its message contains what the operator has to change.
     pub async fn connect(settings: &RedisSettings) -> Result<Self, ConnectError> {
         let dialer = Arc::new(Dialer::new(settings)?);
         let server = probe_until_timeout(&dialer).await?;

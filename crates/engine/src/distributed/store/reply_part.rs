@@ -35,10 +35,10 @@ impl ReplyPart {
         matches!(&self.value, Value::Array(values) if values.len() == length)
     }
 
-    /// The size that a script returns instead of something large; 0 if it is negative. `None` if the reply is no integer.
-    pub(super) fn size(&self) -> Option<u64> {
+    /// The integer that a script returns instead of a list: a size or a code; 0 if it is negative. `None` for any other reply.
+    pub(super) fn as_u64(&self) -> Option<u64> {
         match self.value {
-            Value::Int(bytes) => Some(u64::try_from(bytes).unwrap_or(0)),
+            Value::Int(int) => Some(u64::try_from(int).unwrap_or(0)),
             _ => None,
         }
     }

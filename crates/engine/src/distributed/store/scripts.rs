@@ -13,7 +13,7 @@ use super::arguments::Arguments;
 /// so it never stops a script after some of its writes.
 #[derive(Clone, Copy)]
 enum ScriptKind {
-    /// The script stores new jobs or sessions. A server without free memory refuses it.
+    /// The script stores new jobs, sessions or settings of sessions. A server without free memory refuses it.
     StoresJobs,
     /// The script writes other changes. A server without free memory runs it too, so that running jobs can finish.
     Writes,
@@ -55,7 +55,7 @@ impl LuaScript {
     }
 }
 
-/// The most bytes of the number of keys.
+/// The number of keys, as text, has at most this many bytes.
 const NUMBER_BYTES_MAX: usize = 20;
 
 fn eval_command(name: &str, script: &str, keys: &[impl AsRef<str>], args: &Arguments) -> Cmd {
@@ -73,7 +73,7 @@ fn eval_command(name: &str, script: &str, keys: &[impl AsRef<str>], args: &Argum
     command
 }
 
-/// Functions that several scripts share. Each of these scripts begins with them.
+/// Functions that several scripts share. The source of each of these scripts begins with them.
 const LANE: &str = include_str!("scripts/lane.lua");
 /// Functions for the numbers of turns.
 const TURN_NUMBERS: &str = include_str!("scripts/turn_numbers.lua");

@@ -1,4 +1,4 @@
-//! The list of sessions. Each partition has a part of it, as of the list of jobs: `TENANT|CREATED|SESSION`.
+//! The list of sessions. Each partition has a part of it, as with the list of jobs. An entry is `TENANT|CREATED|SESSION`.
 //!
 //! A deleted session leaves its entry. Reads ignore such an entry, and the sweeper removes it.
 
@@ -28,7 +28,7 @@ const PAGE_MIN: usize = 8;
 /// How many entries a call of the sweeper checks.
 const CHECKED_MAX: usize = 1_000;
 
-/// The entry of a session. Times after the year 5138 have more digits.
+/// The entry of a session. Entries sort by time until the year 5138: later times have more than 14 digits.
 fn entry(tenant: &TenantId, position: &SessionPosition) -> String {
     let SessionPosition {
         created_at,
@@ -37,13 +37,13 @@ fn entry(tenant: &TenantId, position: &SessionPosition) -> String {
     format!("{tenant}|{:014}|{session}", created_at.0)
 }
 
-/// An entry has another form.
+/// The entry does not have the form that [`entry`] writes.
 #[derive(Debug, thiserror::Error)]
 #[error("an entry of the list of sessions is unreadable")]
 struct UnreadableEntry;
 
 fn position(entry: &str) -> Result<SessionPosition, StoreError> {
-    // The text of a session's id may contain anything.
+    // The id of a session may contain `|`, so it is all that follows the second one.
     let mut parts = entry.splitn(3, '|').skip(1);
     let created_at = parts.next().and_then(|time| time.parse().ok());
     let session = parts.next().and_then(|id| SessionId::parse(id).ok());
@@ -57,7 +57,7 @@ fn position(entry: &str) -> Result<SessionPosition, StoreError> {
 }
 
 impl RedisStore {
-    /// Reads a page of each partition, merges them up to the first page that may have a successor, and reads the sessions.
+    /// Reads a page of each partition, merges the pages, and reads the sessions.
     pub(super) async fn find_listed_sessions(
         &self,
         query: &SessionListQuery,
@@ -133,8 +133,8 @@ impl RedisStore {
             .collect()
     }
 
-    /// Removes entries without a session from one partition. Each call takes the next partition, once the entries of this one are
-    /// checked.
+    /// Removes entries without a session from one partition. Once all entries of a partition are checked, the next call
+    /// takes the next partition.
     pub(super) async fn prune_sessions(&self) -> Result<(), StoreError> {
         let partition = self.pruned_sessions_partition.load(Ordering::Relaxed);
         let mut args = Arguments::default();

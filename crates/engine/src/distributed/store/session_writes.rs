@@ -1,4 +1,4 @@
-//! Writes sessions as clients ask for it, and reads their settings.
+//! Writes whole sessions and their settings for clients, and reads the settings.
 
 use forebay_shared::{
     ids::{SessionId, TenantId},
@@ -112,7 +112,7 @@ impl RedisStore {
         Ok((!has_expired).then_some(model))
     }
 
-    /// Whether a session has expired that Redis may not have deleted yet.
+    /// Whether a session has expired by the store's clock. Redis may not have deleted it yet.
     async fn has_expired(&self, partition: u8, name: &str) -> Result<bool, StoreError> {
         let mut expiry = cmd("ZSCORE");
         expiry
@@ -186,7 +186,7 @@ fn code_and_info(reply: ReplyPart) -> Result<(i64, Option<SessionInfo>), StoreEr
     Ok((code, Some(info)))
 }
 
-/// Appends the settings as three arguments, each of them empty if it is not set.
+/// Appends the settings as three arguments. The argument of a part that is not set is empty.
 pub(super) fn push_settings(args: &mut Arguments, settings: &StoredSettings) {
     for part in [&settings.attributes, &settings.model, &settings.defaults] {
         args.push(part.as_deref().unwrap_or_default());

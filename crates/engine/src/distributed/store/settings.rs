@@ -41,7 +41,7 @@ impl fmt::Debug for RedisSettings {
     }
 }
 
-/// Why the store cannot be used. A connection that fails is no such error: the store starts anyway and keeps trying to connect.
+/// Why the store cannot be used. A server that does not answer is not such an error: the store starts and keeps trying to connect.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The URL is invalid.

@@ -32,10 +32,11 @@ use crate::{
     rows::CommitRows,
 };
 
-/// The reply of `commit.lua` if the session has no turn of the number from which turns are replaced.
+/// The reply of `commit.lua` if the session does not have the first turn that the commit replaces.
 const TURN_GONE: u64 = 2;
 
-/// The most bytes of a commit. Redis accepts arguments of 512 MiB each and 1 GiB together, unless it is configured otherwise.
+/// The most bytes of the arguments of a script. Redis accepts arguments of 512 MiB each and 1 GiB together, unless it is
+/// configured otherwise.
 pub(super) const COMMAND_BYTES_MAX: usize = 400 * 1024 * 1024;
 
 #[async_trait]
@@ -99,10 +100,10 @@ impl Store for RedisStore {
         if reply.is_done() {
             return Ok(CommitResult::Done(None));
         }
-        if reply.size() == Some(TURN_GONE) {
+        if reply.as_u64() == Some(TURN_GONE) {
             return Err(StoreError::TurnGone);
         }
-        // A conflict has three parts.
+        // A commit that returns run inputs has two parts. A conflict has three.
         if reply.has_parts(2) {
             let [_done, run_inputs] = reply.parts()?;
             let run_inputs = LoadedRunInputs::parsed(load::read_inline(run_inputs));

@@ -1,9 +1,9 @@
 //! The connection for notices, shared by all watchers of the process.
 //!
 //! A task owns the connection and subscribes to each topic that has watchers. When the connection is lost, every
-//! watcher's stream of notices ends, because notices may have been missed. A watcher then reads the job's state again and
-//! requests another stream. This request waits for the next connection, unless the last attempts to connect have failed. Then
-//! it is refused at once, and the watcher reads the state at intervals.
+//! watcher's stream of notices ends, because notices may have been missed. A watcher then reads the state from the store
+//! and requests another stream. This request waits for the next connection. If the last attempts to connect have failed, the
+//! request is refused at once, and the watcher reads the state at intervals.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -106,7 +106,7 @@ impl SubscriberLoop {
         let mut failures = 0;
         loop {
             let connecting = self.dialer.connect_subscriber();
-            match unless_away(failures, &mut self.requests, connecting).await {
+            match wait_while_disconnected(failures, &mut self.requests, connecting).await {
                 Ok(connection) => {
                     let connected_at = Instant::now();
                     let (sink, stream) = connection.split();
@@ -134,14 +134,15 @@ impl SubscriberLoop {
                 }
             }
             let delay = sleep(RECONNECT.delay(failures, rand::random()));
-            unless_away(failures, &mut self.requests, delay).await;
+            wait_while_disconnected(failures, &mut self.requests, delay).await;
             failures = failures.saturating_add(1);
         }
     }
 }
 
-/// Waits for `future`. Meanwhile, requests to watch wait too. After several failures they are refused.
-async fn unless_away<T>(
+/// Waits for `future` while there is no connection. Meanwhile, requests to watch wait too. After
+/// [`FAILURES_BEFORE_REFUSAL`] failures, they are refused instead.
+async fn wait_while_disconnected<T>(
     failures: u32,
     requests: &mut mpsc::Receiver<WatchRequest>,
     future: impl Future<Output = T>,
@@ -153,7 +154,7 @@ async fn unless_away<T>(
     loop {
         tokio::select! {
             output = &mut future => return output,
-            // A dropped request is refused.
+            // Dropping a request refuses it.
             request = requests.recv() => if request.is_none() {
                 return future.await;
             },
@@ -214,8 +215,8 @@ impl Connected<'_> {
         });
     }
 
-    /// Subscribes to the new topics. Answers the requests once the server has confirmed the subscriptions, because it sends
-    /// notices only from then on.
+    /// Subscribes to the new topics. Answers the requests once the server has confirmed the subscriptions, because the server
+    /// sends notices only from then on.
     async fn watch(&mut self, batch: impl Iterator<Item = WatchRequest>) -> Result<(), RedisError> {
         let mut new_channels = Vec::new();
         let mut answers = Vec::new();

@@ -1,4 +1,5 @@
-//! The limits of tenants: one hash for the fleet. The usage of each tenant: a string that expires. Implements the trait [`LimitStore`].
+//! Implements the trait [`LimitStore`]. The limits of all tenants are one hash, and the usage of each tenant is a string that
+//! expires.
 
 use async_trait::async_trait;
 use forebay_shared::{

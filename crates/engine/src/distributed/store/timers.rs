@@ -17,12 +17,12 @@ use super::{
     reply_part::ReplyPart,
 };
 
-/// How often a search begins again if it has found timers that it cannot return.
+/// The most searches of one call. A search that finds timers that it cannot return may be repeated.
 const SEARCHES_MAX: usize = 8;
-/// How far a timer is moved that can neither be returned nor removed.
+/// By how much a timer is postponed that can neither be returned nor removed.
 const POSTPONED_MS: u64 = 60_000;
-/// A script that moves timers of several partitions gets no further partition once it has so many moves. No other command runs
-/// during a script.
+/// A script that moves timers of several partitions gets no further partition once it has this many moves, because no other
+/// command runs during a script.
 const MOVES_PER_SCRIPT: usize = 256;
 
 /// The members of the timers of a partition that are due, with the metadata from their jobs' records.
@@ -42,7 +42,7 @@ struct RawTimer {
     at: TimeMs,
 }
 
-/// A timer that may have been left behind.
+/// A timer whose job may be in no lane.
 pub(super) struct SuspectTimer {
     job: JobId,
     at: TimeMs,
@@ -62,7 +62,7 @@ impl SuspectTimer {
 
 impl RedisStore {
     /// Returns the timers that are due, earliest first. Removes the timers of jobs that have no record and are in no lane, and
-    /// postpones those that this release cannot read. Otherwise many of them would hide all later timers.
+    /// postpones those that this release cannot read. Otherwise many such timers would hide all later ones.
     pub(super) async fn find_due_timers(
         &self,
         now: TimeMs,
@@ -164,7 +164,7 @@ impl RedisStore {
         tracing::warn!(
             removed = removed_count,
             postponed,
-            "timers without the records of their jobs: those of jobs that no session has are removed, the others are postponed by 60 s"
+            "due timers of jobs without a readable record: those of jobs in no lane were removed, the others were postponed by 60 s"
         );
         Ok(())
     }
@@ -240,7 +240,7 @@ impl RedisStore {
         Ok(moved)
     }
 
-    /// Moves timers, with one script for each group of partitions. Sets for each moved timer its flag in `moved`. Returns the groups
+    /// Moves timers, with one script for each group of partitions. Sets the flag of each moved timer in `moved`. Returns the groups
     /// that the server refused because they have several partitions.
     async fn move_groups<'a>(
         &self,
@@ -287,7 +287,8 @@ impl RedisStore {
 /// A partition, and the positions of the moves of its timers.
 type PartitionMoves = (u8, Vec<usize>);
 
-/// Groups partitions for one script each. A group gets no further partition once it has this many moves.
+/// Groups partitions for one script each. A group gets no further partition once it has this many moves. With 1, each
+/// group is one partition.
 fn groups(by_partition: &[PartitionMoves], moves_per_script: usize) -> Vec<&[PartitionMoves]> {
     let mut groups = Vec::new();
     let mut rest = by_partition;

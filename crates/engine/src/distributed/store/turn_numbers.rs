@@ -12,7 +12,7 @@ use crate::rejection::broken_data;
 pub(super) struct TurnNumbers {
     position: u64,
     shift: u64,
-    /// From which position on which shift counts, ascending.
+    /// Pairs of a position and the shift that applies from this position on. Both ascend.
     gaps: VecDeque<(u64, u64)>,
 }
 
@@ -44,14 +44,14 @@ impl TurnNumbers {
         Some(numbers)
     }
 
-    /// The number of the turn this many positions after the first.
+    /// The number of the turn that is `index` positions after the first.
     pub(super) fn at(&self, index: u64) -> u64 {
         let position = self.position.saturating_add(index);
         let passed = self.gaps.iter().rev().find(|(from, _)| *from <= position);
         position.saturating_add(passed.map_or(self.shift, |(_, shift)| *shift))
     }
 
-    /// The number that follows this many turns.
+    /// The number that the next turn gets after this many turns.
     pub(super) fn after(&self, count: u64) -> u64 {
         match count.checked_sub(1) {
             Some(last) => self.at(last) + 1,
@@ -59,7 +59,7 @@ impl TurnNumbers {
         }
     }
 
-    /// Takes over the shifts that begin at the position or before.
+    /// Applies the shifts that begin at `position` or before.
     fn pass_gaps(&mut self) {
         while let Some((from, shift)) = self.gaps.front()
             && *from <= self.position

@@ -1,6 +1,6 @@
 //! Decides from the free space whether new jobs are refused. No I/O.
 
-/// Copying a shorter log gains nothing.
+/// A log with fewer bytes is not copied, because the copy would gain little.
 const COPIED_LOG_BYTES_MIN: u64 = 256 * 1024;
 
 /// What was measured.
@@ -12,7 +12,7 @@ pub(super) struct Measured {
     pub(super) log_bytes: u64,
     /// The bytes of the reserve.
     pub(super) reserve_bytes: u64,
-    /// The bytes of the reserve when it is full.
+    /// The bytes of the reserve when nothing of it is released.
     pub(super) reserve_bytes_max: u64,
     /// Whether new jobs are refused now.
     pub(super) is_full: bool,
@@ -31,7 +31,8 @@ pub(super) enum Decision {
     Free,
 }
 
-/// The least free space for new jobs is a quarter of the reserve. They are accepted again at half of it.
+/// New jobs are refused when the free space is below a quarter of the complete reserve. They are accepted again when half of it
+/// would be free after the reserve is filled and the log is copied.
 pub(super) const fn decide(measured: &Measured) -> Decision {
     let Measured {
         free_bytes,

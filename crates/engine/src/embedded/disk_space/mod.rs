@@ -25,7 +25,7 @@ use rusqlite::ffi;
 use decision::{Decision, Measured, decide};
 use reserve::Reserve;
 
-/// The shortest time for which new jobs are refused, so that the log does not fill up while the free space varies.
+/// The shortest time for which new jobs are refused. Without it, free space that varies would cause many log messages.
 const FULL_TIME_MIN: Duration = Duration::from_secs(5);
 
 /// The space on the disk of the data folder.
@@ -41,7 +41,8 @@ pub(super) struct DiskSpace {
 /// Which work a write belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriteKind {
-    /// A new job. It is refused while the disk is full.
+    /// A new job, or another write that a full store may refuse, such as a client's write of a session. It is refused while the
+    /// disk is full.
     NewJob,
     /// A claim of a job by a worker. It is refused while the reserve is low.
     Claim,
@@ -160,7 +161,7 @@ impl DiskSpace {
             Decision::Free => {
                 let is_recent = lock(&self.full_since)
                     .is_some_and(|since: Instant| since.elapsed() < FULL_TIME_MIN);
-                // A file system that cannot hold a reserve does not stop new jobs for ever.
+                // Other errors are ignored: a file system that cannot hold a reserve must not stop new jobs for ever.
                 if !is_recent && !reserve.fill().is_err_and(|error| is_full(&error)) {
                     self.is_reserve_low.store(false, Ordering::Relaxed);
                     self.is_full.store(false, Ordering::Relaxed);
@@ -186,8 +187,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether SQLite reports that the disk is full. It reports a full disk in another way when it extends the index of the
-/// write-ahead log.
+/// Whether SQLite reports that the disk is full. The code is another one when SQLite extends the index of the write-ahead log.
 pub(super) fn is_disk_full(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error().map(|error| error.extended_code);
     matches!(code, Some(ffi::SQLITE_FULL | ffi::SQLITE_IOERR_SHMSIZE))

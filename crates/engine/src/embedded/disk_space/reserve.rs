@@ -15,7 +15,7 @@ use crate::embedded::data_folder;
 
 /// The most bytes of the reserve.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// On a small disk, the reserve is one of this many parts of the disk.
+/// On a small disk, the reserve is the size of the disk divided by this number.
 const DISK_PARTS: u64 = 8;
 /// The reserve is released in this many steps.
 const STEPS: u64 = 16;
@@ -33,7 +33,7 @@ pub(super) struct Reserve {
 }
 
 impl Reserve {
-    /// Opens the reserve as it is.
+    /// Opens the reserve without filling it.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         let file = data_folder::open_private(&folder.join("reserve"))?;
         let disk = fstatvfs(&file)?;
@@ -131,7 +131,7 @@ mod tests {
         assert!(!reserve.is_low());
         let allocated = reserve.file.metadata().unwrap().blocks() * 512;
         assert!(allocated >= reserve.bytes_max(), "{allocated} bytes");
-        // A later process finds it.
+        // A later process finds the filled reserve.
         let mut reserve = Reserve::open(folder.path()).unwrap();
         let mut steps = 0;
         while reserve.release_step().unwrap() {

@@ -16,14 +16,14 @@ pub(in crate::embedded) fn list(
     query: &SessionListQuery,
     now: TimeMs,
 ) -> rusqlite::Result<Vec<ListedSession>> {
-    let (order, comparison, end) = if query.is_oldest_first {
+    let (order, comparison, start) = if query.is_oldest_first {
         ("ASC", ">", TimeMs(0))
     } else {
         ("DESC", "<", TimeMs(u64::MAX))
     };
     let (created_at, session) = match &query.after {
         Some(after) => (after.created_at, after.session.as_str()),
-        None => (end, ""),
+        None => (start, ""),
     };
     db.prepare_cached(&format!(
         "SELECT created_at, sessions.session, updated_at, expires_at, turns, turns_bytes,

@@ -1,4 +1,4 @@
-//! Writes sessions as clients ask for it: creates or replaces them, and changes their settings.
+//! Writes sessions for clients: creates or replaces whole sessions, and changes their settings.
 
 use forebay_shared::{
     session::SessionInfo,
@@ -21,7 +21,8 @@ struct Found {
     written_by: Option<String>,
 }
 
-/// Creates a session, or replaces one that has no live jobs. `None` if the session has expired before it was written.
+/// Creates a session, or replaces one that has no live jobs. `None` if the session has
+/// expired at `now`: its time to live is 0, or an earlier request of this write created it and it has expired since.
 pub(in crate::embedded) fn put(
     db: &Connection,
     put: &SessionPut,
@@ -96,7 +97,7 @@ pub(in crate::embedded) fn put(
     result(db, &key, now, kind)
 }
 
-/// The text that shows that a call has written the session, and what it returned.
+/// The text of the column `written_by`: the result of a write of the whole session, and the write's id.
 fn written_text(put: &SessionPut, is_new: bool) -> String {
     let kind = if is_new { "created" } else { "replaced" };
     format!("{kind} {}", put.id.simple())

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, named_params};
 use super::{SessionKey, settings};
 use crate::embedded::columns::{TimeColumn, int, u64_or_zero};
 
-/// Records a use of a session. Restarts its time to live if it has no live jobs. Returns whether the session exists.
+/// Records a use of a session. If the session has no live jobs, its time to live begins anew. Returns whether the session exists.
 pub(in crate::embedded) fn touch(
     db: &Connection,
     key: &SessionKey,

@@ -20,7 +20,7 @@ pub(in crate::embedded) fn has_turn(
         .query_row((session.row_number, int(number)), |row| row.get(0))
 }
 
-/// Deletes the turn of this number and all later ones. Later turns do not get their numbers.
+/// Deletes the turn of this number and all later ones. Their numbers are not used again.
 pub(super) fn remove_from(
     db: &Connection,
     session: &mut StoredSession,

@@ -1,4 +1,4 @@
-//! Tests of the embedded engine's clock, with readings of clocks that the tests invent.
+//! Tests of the embedded engine's clock, most of them with invented readings of the machine's clocks.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Tests of the keys in memory, over a store and a clock of the test.
+//! Tests of the keys in memory, with a store and a clock that the tests control.
 
 use std::sync::{
     Arc, Mutex,
@@ -97,13 +97,13 @@ impl ApiKeyStore for MemoryKeys {
     }
 }
 
-struct Scene {
+struct Fixture {
     store: Arc<MemoryKeys>,
     now_ms: Arc<AtomicU64>,
     keys: StoredKeys,
 }
 
-impl Scene {
+impl Fixture {
     fn new() -> Self {
         let store = Arc::new(MemoryKeys::default());
         let now_ms = Arc::new(AtomicU64::new(START_MS));
@@ -166,108 +166,110 @@ fn gateway(store: &Arc<MemoryKeys>, now_ms: &Arc<AtomicU64>) -> StoredKeys {
 
 #[tokio::test]
 async fn a_key_is_unknown_only_once_the_keys_were_read() {
-    let scene = Scene::new();
-    let (secret, _) = scene.add("shop", |_| {}).await;
-    let find = |text: &str| scene.keys.find(text);
+    let fixture = Fixture::new();
+    let (secret, _) = fixture.add("shop", |_| {}).await;
+    let find = |text: &str| fixture.keys.find(text);
     assert!(matches!(find(secret.expose()), FoundKey::NotRead));
     // No stored key has this text, whatever the store has.
     let wrong_checksum = format!("{}0", secret.expose());
     assert!(matches!(find(&wrong_checksum), FoundKey::Unknown));
     assert!(matches!(find("another-form"), FoundKey::Unknown));
 
-    scene.keys.read().await.expect("read");
-    let caller = scene.caller(&secret).expect("the key is valid");
+    fixture.keys.read().await.expect("read");
+    let caller = fixture.caller(&secret).expect("the key is valid");
     assert_eq!(caller.tenant().as_str(), "shop");
     assert!(caller.may(Scope::Read) && !caller.may(Scope::Submit) && !caller.may(Scope::Admin));
-    assert!(scene.caller(&generated_key::generate()).is_none());
+    assert!(fixture.caller(&generated_key::generate()).is_none());
 }
 
 #[tokio::test]
 async fn a_removed_key_is_refused_and_an_unreachable_store_removes_none() {
-    let scene = Scene::new();
-    let (first, first_key) = scene.add("shop", |_| {}).await;
-    scene.keys.read().await.expect("read");
-    let (second, _) = scene.add("bank", |_| {}).await;
-    let caller = scene.caller(&first).expect("the key is valid");
-    assert!(scene.keys.has(&caller));
-    assert!(scene.caller(&second).is_none(), "not read yet");
+    let fixture = Fixture::new();
+    let (first, first_key) = fixture.add("shop", |_| {}).await;
+    fixture.keys.read().await.expect("read");
+    let (second, _) = fixture.add("bank", |_| {}).await;
+    let caller = fixture.caller(&first).expect("the key is valid");
+    assert!(fixture.keys.has(&caller));
+    assert!(fixture.caller(&second).is_none(), "not read yet");
 
-    scene.set_down(true);
-    assert!(scene.keys.read().await.is_err());
-    assert!(scene.caller(&first).is_some());
-    scene.set_down(false);
-    let removed = scene.store.remove_api_key(&first_key.id).await;
+    fixture.set_down(true);
+    assert!(fixture.keys.read().await.is_err());
+    assert!(fixture.caller(&first).is_some());
+    fixture.set_down(false);
+    let removed = fixture.store.remove_api_key(&first_key.id).await;
     assert!(removed.expect("removed"));
-    scene.keys.read().await.expect("read");
-    assert!(scene.caller(&first).is_none());
-    assert!(!scene.keys.has(&caller));
-    assert!(scene.caller(&second).is_some());
+    fixture.keys.read().await.expect("read");
+    assert!(fixture.caller(&first).is_none());
+    assert!(!fixture.keys.has(&caller));
+    assert!(fixture.caller(&second).is_some());
 }
 
 #[tokio::test]
 async fn an_expired_key_is_refused_without_a_read() {
-    let scene = Scene::new();
-    let in_a_second = Some(scene.now().plus_ms(1_000));
-    let (secret, _) = scene.add("shop", |key| key.expires_at = in_a_second).await;
-    scene.keys.read().await.expect("read");
-    scene.now_ms.fetch_add(999, Ordering::Relaxed);
-    let caller = scene.caller(&secret).expect("the key is valid");
-    assert!(scene.keys.has(&caller));
-    scene.now_ms.fetch_add(1, Ordering::Relaxed);
-    assert!(scene.caller(&secret).is_none());
-    assert!(!scene.keys.has(&caller));
+    let fixture = Fixture::new();
+    let in_a_second = Some(fixture.now().plus_ms(1_000));
+    let (secret, _) = fixture
+        .add("shop", |key| key.expires_at = in_a_second)
+        .await;
+    fixture.keys.read().await.expect("read");
+    fixture.now_ms.fetch_add(999, Ordering::Relaxed);
+    let caller = fixture.caller(&secret).expect("the key is valid");
+    assert!(fixture.keys.has(&caller));
+    fixture.now_ms.fetch_add(1, Ordering::Relaxed);
+    assert!(fixture.caller(&secret).is_none());
+    assert!(!fixture.keys.has(&caller));
 }
 
 #[tokio::test]
 async fn a_key_that_this_release_cannot_read_is_refused() {
-    let scene = Scene::new();
-    let (newer, _) = scene.add("shop", |key| key.v = DocumentVersion(2)).await;
-    let (odd, _) = scene.add("shop", |key| key.sha256 = "z".repeat(64)).await;
-    let (valid, _) = scene.add("shop", |_| {}).await;
-    scene.keys.read().await.expect("read");
-    assert!(scene.caller(&newer).is_none());
-    assert!(scene.caller(&odd).is_none());
-    assert!(scene.caller(&valid).is_some());
+    let fixture = Fixture::new();
+    let (newer, _) = fixture.add("shop", |key| key.v = DocumentVersion(2)).await;
+    let (odd, _) = fixture.add("shop", |key| key.sha256 = "z".repeat(64)).await;
+    let (valid, _) = fixture.add("shop", |_| {}).await;
+    fixture.keys.read().await.expect("read");
+    assert!(fixture.caller(&newer).is_none());
+    assert!(fixture.caller(&odd).is_none());
+    assert!(fixture.caller(&valid).is_some());
 }
 
 #[tokio::test]
 async fn uses_are_recorded_once_and_survive_a_change_of_the_set() {
-    let scene = Scene::new();
-    let (used, used_key) = scene.add("shop", |_| {}).await;
-    let (_, unused_key) = scene.add("shop", |_| {}).await;
-    scene.keys.read().await.expect("read");
-    assert!(!scene.keys.record_uses().await, "there is no use");
-    assert!(scene.caller(&used).is_some());
+    let fixture = Fixture::new();
+    let (used, used_key) = fixture.add("shop", |_| {}).await;
+    let (_, unused_key) = fixture.add("shop", |_| {}).await;
+    fixture.keys.read().await.expect("read");
+    assert!(!fixture.keys.record_uses().await, "there is no use");
+    assert!(fixture.caller(&used).is_some());
 
     // The set changes, and the store fails once, before the use is recorded.
-    scene.add("bank", |_| {}).await;
-    scene.keys.read().await.expect("read");
-    scene.set_down(true);
-    assert!(!scene.keys.record_uses().await);
-    scene.set_down(false);
-    assert!(scene.keys.record_uses().await);
-    assert_eq!(scene.last_used_at(&used_key), Some(scene.now()));
-    assert_eq!(scene.last_used_at(&unused_key), None);
-    assert!(!scene.keys.record_uses().await, "it is recorded");
+    fixture.add("bank", |_| {}).await;
+    fixture.keys.read().await.expect("read");
+    fixture.set_down(true);
+    assert!(!fixture.keys.record_uses().await);
+    fixture.set_down(false);
+    assert!(fixture.keys.record_uses().await);
+    assert_eq!(fixture.last_used_at(&used_key), Some(fixture.now()));
+    assert_eq!(fixture.last_used_at(&unused_key), None);
+    assert!(!fixture.keys.record_uses().await, "it is recorded");
 
     // Another gateway begins with the use that the store has.
-    let other = gateway(&scene.store, &scene.now_ms);
+    let other = gateway(&fixture.store, &fixture.now_ms);
     other.read().await.expect("read");
     assert!(!other.record_uses().await);
 }
 
 #[tokio::test]
 async fn a_key_that_expired_a_week_ago_is_deleted() {
-    let scene = Scene::new();
-    let now = scene.now();
+    let fixture = Fixture::new();
+    let now = fixture.now();
     let before = |ms| Some(TimeMs(now.0 - ms));
     let long_ago = before(EXPIRED_KEPT_MS);
-    let (_, gone) = scene.add("shop", |key| key.expires_at = long_ago).await;
+    let (_, gone) = fixture.add("shop", |key| key.expires_at = long_ago).await;
     let lately = before(EXPIRED_KEPT_MS - 60_000);
-    let (_, kept) = scene.add("shop", |key| key.expires_at = lately).await;
-    scene.keys.read().await.expect("read");
-    scene.keys.delete_expired().await;
-    let stored = scene.store.api_keys(None).await.expect("read");
+    let (_, kept) = fixture.add("shop", |key| key.expires_at = lately).await;
+    fixture.keys.read().await.expect("read");
+    fixture.keys.delete_expired().await;
+    let stored = fixture.store.api_keys(None).await.expect("read");
     let ids = stored.expect("the keys").keys.into_iter();
     let ids: Vec<_> = ids.map(|stored| stored.key.id).collect();
     assert_eq!(ids, [kept.id], "without {}", gone.id);

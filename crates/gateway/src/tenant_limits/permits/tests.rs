@@ -88,7 +88,7 @@ fn a_permit_counts_until_its_job_is_in_the_store() {
 }
 
 #[test]
-fn what_is_not_needed_is_returned() {
+fn permits_that_are_not_needed_are_returned() {
     let mut permits = called(&granted(5, 1));
     permits.take(Policy::Requests, TimeMs(1_000));
     assert_eq!(permits.return_due(TimeMs(1_299)), ReturnDue::Later);

@@ -9,7 +9,7 @@ use super::{
 };
 
 impl Node {
-    /// Adds an error for each field that the schema refuses. Stops when an answer names no more fields.
+    /// Adds an error for each field that the schema refuses. Stops once there are as many errors as a response names.
     pub(super) fn check(&self, value: &Value, path: FieldPath<'_>, errors: &mut FieldErrors) {
         if errors.is_full() {
             return;

@@ -30,9 +30,9 @@ pub(super) struct Node {
     pub(super) additional: Additional,
     /// The names of the properties, for the error of an unknown one.
     pub(super) known_fields: String,
-    /// How deep a value may be nested that is not read otherwise.
+    /// How deep an opaque value may be nested. `None` for other values.
     pub(super) depth_max: Option<usize>,
-    /// `oneOf` or `anyOf`, without lists inside the list. Empty if there is neither.
+    /// The branches of `oneOf` or `anyOf`; branches of branches are in the same list. Empty if there is neither.
     pub(super) branches: Vec<Node>,
 }
 

@@ -38,10 +38,12 @@ impl Kinds {
         })
     }
 
+    /// The types in either set.
     pub(super) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
+    /// The types in both sets.
     pub(super) const fn both(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }

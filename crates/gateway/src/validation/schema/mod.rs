@@ -4,11 +4,11 @@
 //! - `body_schema`: the schema of a body.
 //! - `compile`: turns the published schema into a form that is fast to check.
 //! - `check`: checks a body, and names each fault.
-//! - `move_opaque`: moves values out of a body that are not read.
+//! - `move_opaque`: moves the values that Forebay does not read out of a body.
 //! - `sentence`: what a value must be, in words.
 //!
-//! Why not a library: those for JSON Schema collect all faults before they return. A body of 10 MiB can have millions. They
-//! also name a fault by keyword, and not by what the field accepts. A test compares this one with such a library.
+//! Libraries for JSON Schema are not used, because they collect all faults before they return, and a body of 10 MiB can have millions.
+//! They also name a fault by keyword, and not by what the field accepts. A test compares this code with such a library.
 
 mod body_schema;
 mod check;

@@ -1,5 +1,5 @@
-//! Tests of the sentences about invalid fields, and of bodies with many faults. `tests/api/schema_bounds.rs` tests every bound of
-//! the published schema.
+//! Tests of the sentences about invalid fields, and of bodies with many faults. `tests/api/openapi/body_bounds.rs` tests every
+//! bound of the published schema.
 
 use std::time::{Duration, Instant};
 
@@ -136,7 +136,7 @@ fn all_faults_are_in_one_answer() {
 }
 
 #[test]
-fn a_body_with_a_million_faults_is_checked_in_no_time() {
+fn a_body_with_a_million_faults_is_checked_quickly() {
     let numbers = Value::Array(vec![json!(1); 1_000_000]);
     let tools =
         json!({"input": numbers, "tools": numbers, "stop": numbers, "metadata": {"k": numbers}});

@@ -36,7 +36,7 @@ fn refused_fields(result: Result<impl Sized, crate::problem::Problem>) -> Vec<St
 
 /// The examples of RFC 7396, appendix A, whose target and result are objects.
 #[test]
-fn attributes_are_merged_as_the_standard_says() {
+fn attributes_are_merged_by_the_rules_of_the_standard() {
     for (target, patch, expected) in [
         (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
         (

@@ -95,7 +95,7 @@ struct ImagePart {
     image_url: ImageUrl,
 }
 
-/// The address of an image. The provider fetches it; Forebay does not.
+/// The address of an image. The provider fetches the image; Forebay does not.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ImageUrl {

@@ -75,21 +75,21 @@ impl Turns {
     }
 }
 
-/// A message. An unknown field is ignored if it is null. An assistant message with a `content`, also null, and a field that
-/// only replies have, is a reply that an SDK or a proxy returned. It may be empty.
+/// A message. An unknown field is ignored if it is null. An assistant message counts as a reply that an SDK or a proxy returned if it
+/// has a `content`, which may be null, and a field that only replies have. Such a message may be empty.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(extend("additionalProperties" = {"type": "null"}))]
 #[expect(dead_code, reason = "some fields are accepted and not kept")]
 struct Message {
     /// The author.
     role: Role,
-    /// Required, except in a reply with `tool_calls` or a `refusal`. It may be empty only in a reply of a provider
+    /// Required, except in a reply with `tool_calls` or a `refusal`. The content may be empty only in a reply of a provider
     /// and with the role `tool`.
     content: Option<Content>,
     /// The name of the author, for providers that accept names.
     #[schemars(length(min = 1, max = NAME_CHARS_MAX))]
     name: Option<String>,
-    /// Tools that the assistant calls. Allowed for the role `assistant` only. It may be empty only in a reply that a
+    /// Tools that the assistant calls. Allowed for the role `assistant` only. The list may be empty only in a reply that a
     /// provider returned.
     #[schemars(length(max = TOOL_CALLS_MAX))]
     tool_calls: Option<Vec<ToolCall>>,

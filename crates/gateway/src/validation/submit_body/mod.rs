@@ -71,9 +71,9 @@ pub(super) struct SubmitBody {
     )]
     pub(super) session_id: Option<String>,
     /// The number of a turn of the session, as `GET /v1/sessions/{id}` shows it. The input and the reply replace this turn and all later
-    /// ones once the job completes; if it fails, the session stays as it is. With an `input` this edits a message. Without one, the model
-    /// answers the turn before again. Needs a `session_id`; not allowed with tool results. If the last reply calls tools, the job
-    /// waits for them like other messages, except with `if_busy` `rollback`.
+    /// ones once the job completes; if it fails, the session stays as it is. With an `input` this edits a message. Without an `input`, the
+    /// model answers the previous turn again. Needs a `session_id`; not allowed with tool results. If the last reply calls tools, the
+    /// job waits for their results like other messages, except with `if_busy` `rollback`.
     #[serde(default, deserialize_with = "whole_number")]
     #[schemars(range(min = 0, max = u32::MAX))]
     pub(super) replace_from_turn: Option<u32>,

@@ -41,12 +41,12 @@ impl OpaqueValues {
         }
     }
 
-    /// The value, once.
+    /// Takes the value out. Each value can be taken once.
     pub(super) fn take(&mut self, opaque: Opaque) -> Option<Value> {
         self.0.get_mut(opaque.0?).map(Value::take)
     }
 
-    /// The value of a field that accepts only objects, once.
+    /// Takes out the value of a field that accepts only objects. Each value can be taken once.
     pub(in crate::validation) fn take_object(
         &mut self,
         opaque: Opaque,

@@ -1,4 +1,4 @@
-//! The form of the reply, the effort, and the texts at which it ends.
+//! The form of the reply, the effort of reasoning, and the texts at which the reply ends.
 
 use std::borrow::Cow;
 

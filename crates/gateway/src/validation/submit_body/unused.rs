@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
-/// A field that is accepted, and whose value is not kept. At most the provider that returned such a value could use it, and
-/// the input does not name that provider.
+/// A field that is accepted, and whose value is not kept. Only the provider that returned such a value could use it, and
+/// the input does not name this provider.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ignored;
 
@@ -26,8 +26,8 @@ impl JsonSchema for Ignored {
     }
 }
 
-/// A field that must have no value, because without the value a part of the reply would be missing. SDKs write such fields
-/// also when they have no value.
+/// A field that must be null or empty: its value would be a part of the reply, and it cannot be kept. SDKs also write such fields
+/// when they are empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Empty;
 

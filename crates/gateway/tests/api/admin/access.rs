@@ -51,7 +51,7 @@ async fn only_the_hosts_of_the_machine_may_scrape_a_loopback_listener() {
     );
 }
 
-/// Scrapers and probes use the address of a pod. DNS names stay protected.
+/// Scrapers and probes use the address of a pod. Host names are still checked.
 #[tokio::test]
 async fn scrapers_may_use_any_ip_address_whatever_hosts_are_allowed() {
     let gateway = Fixture::start().await;

@@ -30,8 +30,8 @@ struct Admin {
 
 impl Admin {
     async fn start(gateway: &Fixture, has_gateway: bool) -> Self {
-        let any = AllowedHosts::default();
-        Self::with_hosts(gateway, has_gateway, "127.0.0.1:0", any).await
+        let no_others = AllowedHosts::default();
+        Self::with_hosts(gateway, has_gateway, "127.0.0.1:0", no_others).await
     }
 
     async fn with_hosts(
@@ -78,7 +78,7 @@ impl Admin {
         (status, kind, response.text().await.expect("a body"))
     }
 
-    /// The id that the answer to a request with this id has.
+    /// Sends a request with this id. Returns the id in the response.
     async fn answered_id(&self, path: &str, id: &str) -> Option<String> {
         let request = self.http.get(format!("{}{path}", self.url));
         let request = request.header("x-request-id", id);

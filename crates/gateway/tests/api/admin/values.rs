@@ -137,7 +137,7 @@ async fn each_route_has_its_own_label() {
     ] {
         labels.push((method, path, label));
     }
-    // The routes that the API lists itself are among these, so a new route must be added here and in the metrics.
+    // Every route that `GET /` lists must be among these, so a new route must be added here and in the metrics.
     let routes = welcome["routes"].as_object().expect("a list of routes");
     for route in routes.values() {
         let route = route

@@ -20,7 +20,7 @@ use crate::fixture::{ApiResponse, Fixture};
 const KEY: &str = "all-0123456789-0123456789-0123456";
 /// The session of the paths.
 const SESSION: &str = "/v1/sessions/s";
-/// What the gateway refuses inside the bounds of a schema: a field, and what the error tells.
+/// What the gateway refuses inside the bounds of a schema: a field, and a part of the error's message.
 const FURTHER_RULES: [(&str, &str); 2] = [
     // The new sessions have no turns to replace, whatever the number.
     ("replace_from_turn", "has no turn"),
@@ -30,7 +30,7 @@ const FURTHER_RULES: [(&str, &str); 2] = [
     ),
 ];
 
-/// The tool of a completed submit has the name that `tool_choice` has, so both are refused.
+/// `submit_with` gives the tool the name in `tool_choice`, so an invalid name is refused in both fields.
 const SAME_VALUE: (&str, &str) = ("tool_choice.function.name", "tools[0].function.name");
 
 /// A route with a body.
@@ -75,7 +75,7 @@ fn body_routes(document: &Value) -> Vec<BodyRoute> {
 struct Bodies {
     gateway: Fixture,
     _folder: TempDir,
-    /// How many were sent.
+    /// How many bodies were sent.
     sent: usize,
 }
 
@@ -94,7 +94,7 @@ impl Bodies {
         }
     }
 
-    /// Sends a body to its route. What it made is deleted if a later body would meet it.
+    /// Sends a body to its route. Deletes the session that a fork has made, because a later fork may ask for the same id.
     async fn send(&mut self, route: &BodyRoute, body: &Value) -> ApiResponse {
         let path = route.path.replace("/v1/sessions/{id}", SESSION);
         let path = path.replace("{tenant}", "shop");
@@ -123,7 +123,7 @@ impl Bodies {
         self.gateway.send(request.body(body.to_string())).await
     }
 
-    /// The body with what it needs by the rules that no schema expresses.
+    /// The body, completed with the fields that rules outside of the schema require.
     fn completed(&self, route: &BodyRoute, body: Value) -> Value {
         match route.operation.as_str() {
             "submitJob" => submit_with(body, self.sent),
@@ -200,7 +200,7 @@ async fn every_bound_of_every_published_body_is_enforced() {
             "{}",
             route.operation
         );
-        // No route meets what another one has made.
+        // Each route gets a gateway of its own, without what other routes have stored.
         let mut bodies = Bodies::start().await;
         let session = json!({"turns": [{"role": "user", "content": "x"}]});
         let put = bodies.request(Method::PUT, SESSION, "application/json", &session);

@@ -12,10 +12,10 @@ const UNKNOWN: &str = "no_such_field";
 /// Stands for any key of a map.
 const ANY_KEY: &str = "*";
 
-/// A body for each value of one node of the schema.
+/// Makes the body that has this value at one node of the schema.
 type Put<'a> = &'a dyn Fn(Value) -> Value;
 
-/// A value of each size.
+/// Makes a value of this size.
 type OfSize<'a> = &'a dyn Fn(usize) -> Value;
 
 /// A field of a body.
@@ -23,10 +23,10 @@ type OfSize<'a> = &'a dyn Fn(usize) -> Value;
 pub(super) struct Field {
     /// Its name in errors, such as `requests.quota`. Empty for the body itself.
     pub(super) name: String,
-    /// The name of the outermost field around it that accepts values of several forms, if there is one. An error may name this one
-    /// instead: no form accepts the value.
+    /// The name of the outermost enclosing field that accepts values of several forms, if there is one. An error may name that field
+    /// instead, because no form accepts the value.
     of_several_forms: Option<String>,
-    /// Where the schema describes it, for people.
+    /// The path of the field in the schema, for messages.
     path: String,
 }
 
@@ -61,12 +61,12 @@ impl Field {
         }
     }
 
-    /// Whether an error with this field is about this one.
+    /// Whether an error that names `error_field` is about this field.
     pub(super) fn is_named_by(&self, error_field: &str) -> bool {
         let is_form = |outermost: &String| {
             error_field.starts_with(outermost) && self.name.starts_with(error_field)
         };
-        // Of a map, the error names the key that is refused.
+        // In a map, the error names the refused key.
         let is_key = |map: &str| error_field.starts_with(map);
         error_field == self.name
             || self.of_several_forms.as_ref().is_some_and(is_form)
@@ -83,7 +83,7 @@ pub(super) struct BoundCase {
 }
 
 impl BoundCase {
-    /// The bound, for people.
+    /// The bound, for messages.
     pub(super) fn bound(&self) -> String {
         format!("{} {}", self.field.path, self.keyword)
     }
@@ -99,7 +99,7 @@ impl BoundCase {
 pub(super) struct BoundCases {
     /// Bodies that the schema accepts.
     pub(super) inside: Vec<BoundCase>,
-    /// Bodies that the schema refuses, for their one field only.
+    /// Bodies that the schema refuses because of one field.
     pub(super) outside: Vec<BoundCase>,
 }
 

@@ -17,8 +17,9 @@ fn example_path(path: &str) -> String {
     path.replace("{id}", "no-such-session")
 }
 
-/// The gateway answers 405 to the methods that the document does not describe, and never to those that it does. So a route
-/// that is only in one of both fails for a known path; the router takes each path together with its description.
+/// The gateway answers 405 to the methods that the document does not describe, and never to those that it describes. So the test
+/// finds a method that only the router or only the document has. The paths agree, because the router takes each path together with
+/// its description.
 #[tokio::test]
 async fn the_document_describes_the_methods_of_each_path() {
     let gateway = Fixture::start().await;
@@ -69,7 +70,7 @@ async fn the_document_has_every_route_that_the_welcome_lists() {
         .filter_map(|(_, operations)| operations.as_object())
         .map(serde_json::Map::len)
         .sum();
-    // The welcome does not list itself and the files of the page.
+    // `GET /` does not list itself and the files of the page.
     assert_eq!(listed.len() + 2, count);
 }
 
@@ -109,7 +110,7 @@ async fn the_query_parameters_have_the_bounds_of_the_document() {
                         "{path} {name}"
                     );
                 }
-                // Most texts are a session or a tenant. `status` and `order` name their words, and the times have a format.
+                // `x` is a valid session and a valid tenant. All other texts are words or have a format.
                 if !["session_id", "tenant"].contains(&name) {
                     assert_eq!(get(format!("{name}=x")).await, 422, "{path} {name}");
                 }

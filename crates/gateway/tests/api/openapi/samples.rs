@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// Texts, one of which fits each pattern of the schema.
+/// Texts. Each pattern of the schemas matches one of them.
 const TEXTS: [&str; 3] = ["x", "https://x.example/a.png", "data:image/png;base64,AAAA"];
 
 /// A short value that the schema accepts.
@@ -76,16 +76,16 @@ pub(super) fn refused_types(schema: &Value) -> Vec<Value> {
     refused.map(|(_, value)| value).collect()
 }
 
-/// The body with what its fields need by the rules that no schema expresses. So only the tested bound decides.
+/// The body, completed with the fields that rules outside of the schema require. So only the tested bound decides.
 pub(super) fn submit_with(mut body: Value, index: usize) -> Value {
     let Some(fields) = body.as_object_mut() else {
         return body;
     };
-    // Each in a session of its own, because a session accepts a limited number of jobs.
+    // Each submit has a session of its own, because a session accepts a limited number of jobs.
     fields
         .entry("session_id")
         .or_insert_with(|| json!(format!("s{index}")));
-    // It may only be absent with `replace_from_turn`.
+    // `input` may be absent only with `replace_from_turn`.
     fields.entry("input").or_insert_with(|| json!("x"));
     let messages = fields.get_mut("input").and_then(Value::as_array_mut);
     for message in messages
@@ -105,7 +105,7 @@ pub(super) fn submit_with(mut body: Value, index: usize) -> Value {
     body
 }
 
-/// The body of a session with what its fields need by the rules that no schema expresses.
+/// The body of a session, completed with the fields that rules outside of the schema require.
 pub(super) fn session_with(mut body: Value) -> Value {
     let turns = body.get_mut("turns").and_then(Value::as_array_mut);
     for turn in turns.into_iter().flatten().filter_map(Value::as_object_mut) {
@@ -115,7 +115,7 @@ pub(super) fn session_with(mut body: Value) -> Value {
     body
 }
 
-/// The names of the tools must differ.
+/// Gives each further tool a name of its own, because the names must differ.
 fn name_tools(tools: Option<&mut Value>) {
     let tools = tools.and_then(Value::as_array_mut);
     for (n, tool) in tools.into_iter().flatten().enumerate().skip(1) {

@@ -1,4 +1,5 @@
-//! Permits are leased in batches, so most requests cost no call of the store, and no batch makes the limit smaller.
+//! Permits are leased in batches, so most requests cost no call of the store. The batches do not make the limit
+//! smaller.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +21,7 @@ async fn a_burst_shares_the_calls_of_the_store() {
     }
     let answers = burst.join_all().await;
     let accepted = answers.iter().filter(|answer| answer.status == 202).count();
-    // A job that is admitted slowly counts twice for a moment, so a busy machine lets a few less through.
+    // A job that is admitted slowly counts twice for a moment, so on a busy machine a few jobs less may be accepted.
     assert!((190..=200).contains(&accepted), "{accepted}");
     for refused in answers.iter().filter(|answer| answer.status != 202) {
         expect_refused(refused, "live");
@@ -34,7 +35,7 @@ async fn a_burst_shares_the_calls_of_the_store() {
         counted < 100 && swapped < 100,
         "{counted} and {swapped} calls"
     );
-    // Now nothing is being admitted, so the rest of the limit is free.
+    // Now no job is being admitted, so the rest of the limit is free.
     let is_accepted = |response: &ApiResponse| response.status == 202;
     for _ in accepted..200 {
         repeat_until(|| api.submit(SHOP), is_accepted).await;

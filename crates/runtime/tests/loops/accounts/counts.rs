@@ -53,7 +53,7 @@ async fn a_permit_that_came_with_a_wake_is_counted_where_the_call_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_permit_whose_taker_is_gone_counts_only_if_there_is_room() {
+async fn a_permit_whose_taker_is_gone_counts_only_if_another_is_free() {
     let processes = Processes::start().await;
     let key = provider();
     processes.limit_concurrency(&key, 1).await;

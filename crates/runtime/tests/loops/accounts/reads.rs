@@ -1,4 +1,4 @@
-//! When a process reads the accounts, and that accounts without limits cost nothing else.
+//! When a process reads the accounts. Accounts without limits cost no other call of the store.
 
 use faulty_store::{Fault, StoreCall, StoreMode};
 use forebay_shared::{

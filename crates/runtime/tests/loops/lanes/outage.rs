@@ -284,8 +284,8 @@ async fn an_interrupt_is_repeated_after_an_outage_like_other_changes() {
     let change = scene.admission_with("s", job, "two", |admit| {
         admit.if_busy = forebay_shared::lane::IfBusy::Interrupt;
     });
-    // The first commit assumes that the lane is absent, so it gets a conflict. Then the store is down, so the input of the interrupted job
-    // cannot be read at once.
+    // The first commit assumes that the lane is absent, so it gets a conflict. Then the store is down, so the input of the
+    // interrupted job cannot be read at once.
     let store = scene.store.clone();
     let outage = async move { store.set_mode(StoreMode::Down) };
     scene

@@ -1,4 +1,4 @@
-//! The first call of a closed account is that of a job that has not failed, if there is one.
+//! The first call of a closed account is made for a job that has not failed, if there is one.
 
 use faulty_store::StoreCall;
 use forebay_runtime::lanes::LaneChange;

@@ -152,7 +152,7 @@ async fn an_account_whose_store_calls_are_slow_holds_up_no_others() {
             .admit_deferred("s", 0, &other, Class::Interactive)
             .await,
     ];
-    // The first search is that of the first account.
+    // The first search is for the first account.
     let delay = Fault::After(Box::pin(pass_ms(10_000)));
     scene.store.plan(StoreCall::DeferredHeads, [delay]);
     let _member = scene.join("me");

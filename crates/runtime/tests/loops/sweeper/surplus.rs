@@ -112,7 +112,7 @@ async fn heads_get_their_wakes_when_the_queue_has_space() {
 
 /// The job waits behind one that runs for long. When it becomes a head, all jobs of its age have run.
 #[tokio::test(start_paused = true)]
-async fn a_head_that_becomes_ready_late_gets_its_turn() {
+async fn a_head_that_becomes_ready_late_gets_its_wake() {
     let scene = Scene::new();
     let (member, mut jobs) = overloaded(&scene).await;
     let first = scene.queue.take(1)[0];

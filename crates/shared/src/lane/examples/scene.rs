@@ -223,7 +223,7 @@ impl Scene {
         self.apply(&deferral(job(number), None))
     }
 
-    /// Defers a job whose attempt the provider has refused.
+    /// Defers a job whose call the provider has refused.
     pub(in crate::lane) fn defer_attempt(
         &mut self,
         number: u128,

@@ -279,7 +279,7 @@ pub(super) fn check_head(before: &Scene, event: &Event, after: &Scene, effects: 
     }
 }
 
-/// The repeat of a finish, retry or release succeeds and changes nothing.
+/// The repeat of a settlement succeeds and changes nothing.
 pub(super) fn check_repeated_settlement(scene: &Scene, event: &Event) {
     if matches!(
         event,
@@ -352,7 +352,7 @@ pub(super) fn check_refusal(before: &Scene, event: &Event, refused: Refused) {
                 fence: Some(fence), ..
             }) = event
             else {
-                panic!("only a finish, retry or release is refused as Fenced");
+                panic!("only a settlement is refused as Fenced");
             };
             assert!(entry.fence != *fence && entry.settled_fence != *fence);
         }

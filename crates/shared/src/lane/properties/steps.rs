@@ -16,7 +16,7 @@ use crate::{
 const JOBS: u128 = 6;
 const WORKERS: [&str; 3] = ["a", "b", "c"];
 
-/// One step of a sequence. The fence of a finish, retry or release is the job's newest fence minus `fence_age`.
+/// One step of a sequence. The fence of a settlement is the job's newest fence minus `fence_age`.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     AdvanceClock {

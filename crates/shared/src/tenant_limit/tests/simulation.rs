@@ -18,12 +18,15 @@ impl Random {
 #[derive(Default)]
 struct Gateway {
     window: Option<TimeMs>,
+    /// The unspent permits for requests.
     requests: u64,
     /// The free permits for live jobs.
     live: u64,
     /// The permits of jobs that are being admitted.
     in_use: u64,
+    /// The most unspent permits that an idle gateway keeps: for requests, and for live jobs.
     kept_max: (u64, u64),
+    /// When its lease expires.
     until: u64,
 }
 

@@ -17,8 +17,8 @@ use forebay_shared::lane::Refused;
 /// A step to another state.
 pub(crate) struct Step {
     pub(crate) to: State,
-    /// Whether liveness may depend on this step. Liveness must not depend on a fault or a wrong clock. It must also not
-    /// depend on an optional action of a client, a provider or a sweeper, such as a submit, a failed try or a false absence.
+    /// Whether liveness may depend on this step. Liveness must not depend on a fault or a wrong clock, nor on an optional
+    /// action of a client, a provider or a sweeper. Optional are, for example, a submit, a failed try and a false absence.
     pub(crate) is_dependable: bool,
     /// What happens, for the printed path to a state.
     pub(crate) label: &'static str,

@@ -1,4 +1,4 @@
-//! Tests of each row of the table of faults.
+//! The cause of a failure for each status, code, wording and cause of no connection.
 
 use serde_json::{Value, json};
 

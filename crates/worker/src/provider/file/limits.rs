@@ -8,7 +8,7 @@ use serde::Deserialize;
 /// The highest limit.
 const LIMIT_MAX: u32 = 10_000_000;
 
-/// The most models of an entry with limits of their own.
+/// The most models of an entry that have limits of their own.
 const MODELS_MAX: usize = 100;
 
 /// The longest name of a model with limits, in bytes.

@@ -13,11 +13,11 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the server may take to answer a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The most calls in flight on one client, and so on one HTTP/2 connection.
+/// The most calls in flight on one client. Over HTTP/2, they share one connection.
 pub(super) const CALLS_MAX: usize = 100;
 
 /// How many bytes of an answer a server may send over HTTP/2 before they are read. An answer that waits for memory is not
-/// read. The window of the connection is large enough for the unread bytes of all its answers, so that it blocks no other answer.
+/// read. The window of the connection has space for the unread bytes of all answers, so that an unread answer blocks no other.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1_024;
 const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * CALLS_MAX as u32;
 

@@ -1,5 +1,5 @@
-//! Finds out why no connection was made: the host refused it, the lookup of its name failed, this process has no file left, or
-//! there is another cause.
+//! Finds out why no connection was made: the host refused it, the lookup of its name failed, the limit of open files is
+//! reached, or there is another cause.
 //!
 //! The kind of the innermost I/O error shows the cause. Only a failed name lookup (getaddrinfo, RFC 3493) must be recognised
 //! by its text, because Rust's standard library does not keep the error code.
@@ -28,8 +28,8 @@ const UNKNOWN_NAME: [&str; 5] = [
     "nodename nor servname provided, or not known",
 ];
 
-/// The codes of `EMFILE` and `ENFILE` (POSIX), which have the same values on all supported systems: the limit of open files of the
-/// process, or of the system, is reached.
+/// The codes of `EMFILE` and `ENFILE` (POSIX): the limit of open files of the process, or of the system, is reached. The codes
+/// are the same on all supported systems.
 const OUT_OF_FILES: [i32; 2] = [24, 23];
 
 /// Why no connection was made.

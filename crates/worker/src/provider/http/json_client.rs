@@ -87,7 +87,7 @@ pub(in crate::provider) struct Received {
     pub(in crate::provider) location: Option<String>,
     /// The body. Complete for a status of 200 to 299. Otherwise its first bytes, or nothing if it is compressed.
     pub(in crate::provider) body: Vec<u8>,
-    /// The memory of the body and of what it becomes.
+    /// The memory of the body and of the answer that is read from it.
     pub(in crate::provider) memory: ReplyMemory,
 }
 
@@ -150,7 +150,7 @@ impl JsonClient {
         request: &OutgoingRequest<'_>,
         timeout: Duration,
     ) -> Result<Received, Failure> {
-        // A call may send several requests. Its first byte is that of the last one's answer.
+        // A call may send several requests. The first byte of the last answer counts.
         first_byte::clear();
         let first_byte_ms = self.limits.first_byte_ms;
         let started = Instant::now();
@@ -191,7 +191,7 @@ impl JsonClient {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            if transport::is_connect_of_other_call_lost(&error) {
+            if transport::is_shared_connect_lost(&error) {
                 if let Some(failure) = client.connect_failure_since(started) {
                     return Err(failure);
                 }

@@ -2,8 +2,8 @@
 //! may use.
 //!
 //! A reply whose memory is not free yet is read later, within the timeout of its call. A reply of medium size never waits for
-//! the large ones. A reply makes at most two reservations, first as a medium one and then as a large one, and a
-//! reply that has memory as a large one waits for nothing. So two replies cannot wait for each other.
+//! the large ones. A reply makes at most two reservations: the first as a reply of medium size, the second as a large one. A
+//! reply with the second reservation waits for nothing. So two replies cannot wait for each other.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,8 +15,8 @@ const UNRESERVED_BYTES_MAX: u64 = 64 * 1_024;
 const MEDIUM_BYTES_MAX: u64 = 1_024 * 1_024;
 /// How many bytes of memory a byte of a reply takes: in the body, the parsed answer, the job's reply, the session's turn, and the
 /// command that stores both.
-const BYTES_FOR_ONE: u64 = 5;
-/// The deadline of the call ends the wait earlier.
+const MEMORY_BYTES_PER_BYTE: u64 = 5;
+/// The longest wait for memory. The deadline of the call always ends the wait earlier.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// The memory that the long replies of all calls may take.
@@ -42,14 +42,14 @@ impl Default for ReplyBudgets {
 #[derive(Clone, Debug, Default)]
 pub struct ReplyMemory(#[expect(dead_code, reason = "dropped only")] Option<Arc<Reservation>>);
 
-/// Two answers are equal if the provider said the same.
+/// All reservations are equal, so that a comparison of two answers ignores their memory.
 impl PartialEq for ReplyMemory {
     fn eq(&self, _other: &Self) -> bool {
         true
     }
 }
 
-/// The reservations of a reply that is read.
+/// The reservations of a reply that is being read.
 #[derive(Debug, Default)]
 pub(super) struct Reservation {
     medium: Option<ReservedBytes>,
@@ -58,7 +58,7 @@ pub(super) struct Reservation {
 
 impl Reservation {
     /// Waits until there is memory for the first `bytes` of a reply. `announced` is the length of the whole reply, if the provider
-    /// announced it. Otherwise it has at most `bytes_max` bytes.
+    /// announced it. Otherwise the reply has at most `bytes_max` bytes.
     pub(super) async fn cover(
         &mut self,
         budgets: &ReplyBudgets,
@@ -71,7 +71,8 @@ impl Reservation {
             return;
         }
         if expected > MEDIUM_BYTES_MAX {
-            // A large reply that waits must not keep the medium ones from their memory. Only the bytes that it has are in memory.
+            // While a large reply waits, it must not hold the memory that medium replies need. So it keeps only the memory for
+            // the bytes that have arrived.
             if let Some(medium) = &mut self.medium {
                 medium.shrink(bytes);
             }
@@ -88,7 +89,7 @@ impl Reservation {
             self.medium = None;
         }
         for reserved in [&mut self.medium, &mut self.large].into_iter().flatten() {
-            reserved.shrink(bytes.saturating_mul(BYTES_FOR_ONE));
+            reserved.shrink(bytes.saturating_mul(MEMORY_BYTES_PER_BYTE));
         }
         let is_reserved = self.medium.is_some() || self.large.is_some();
         ReplyMemory(is_reserved.then(|| Arc::new(self)))
@@ -96,7 +97,7 @@ impl Reservation {
 }
 
 async fn reserve(budget: &ByteBudget, bytes: u64) -> Option<ReservedBytes> {
-    let bytes = bytes.saturating_mul(BYTES_FOR_ONE);
+    let bytes = bytes.saturating_mul(MEMORY_BYTES_PER_BYTE);
     budget.reserve(bytes, WAIT_MAX).await
 }
 
@@ -112,7 +113,7 @@ mod tests {
     /// Reads a reply of `bytes` whose length is announced. `None` if it has to wait.
     fn read(budgets: &ReplyBudgets, bytes: u64) -> Option<ReplyMemory> {
         let mut reservation = Reservation::default();
-        // It arrives in small pieces.
+        // The reply arrives in pieces.
         for received in [KIB, bytes / 2, bytes] {
             let cover = reservation.cover(budgets, received, Some(bytes), bytes);
             cover.now_or_never()?;

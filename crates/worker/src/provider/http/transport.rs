@@ -39,7 +39,7 @@ pub(super) fn not_answered(error: &reqwest::Error, connect_ms: u64) -> Failure {
 
 /// Whether the call waited for a connection that another call was opening, and the other call failed or was cancelled.
 /// hyper-util reports this only in the text of the error.
-pub(super) fn is_connect_of_other_call_lost(error: &reqwest::Error) -> bool {
+pub(super) fn is_shared_connect_lost(error: &reqwest::Error) -> bool {
     error.is_connect() && cause(error) == "request was canceled"
 }
 

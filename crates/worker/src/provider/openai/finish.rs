@@ -7,7 +7,7 @@ use crate::provider::Retry;
 /// Why the model stopped. `reason` is empty if the service sends none.
 ///
 /// # Errors
-/// Whether a retry can help. The model did not finish the reply, or the reason is unknown.
+/// Whether a retry can help, if the model did not finish the reply or the reason is unknown.
 pub(super) fn read(reason: &str, calls_tools: bool) -> Result<FinishReason, Retry> {
     match reason.to_ascii_lowercase().as_str() {
         "length"

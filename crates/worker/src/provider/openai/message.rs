@@ -1,4 +1,4 @@
-//! Writes one turn as a message. Turns nearly have the form of messages. Parts that strict servers refuse are replaced:
+//! Writes one turn as a message. A turn almost has the form of a message. Parts that strict servers refuse are replaced:
 //!
 //! - A reply always has the key `content`. A reply without text and tool calls gets a placeholder as its text. The reply
 //!   is not left out, because some servers refuse a user message that follows another user message or a tool result.

@@ -1,8 +1,8 @@
 //! Providers with OpenAI's chat completions API, which many other services offer too:
 //! `POST {base}/chat/completions`.
 //!
-//! - `request` builds the body: `messages`, `message` and `system` its messages. `known_fields` removes unknown fields from it.
-//! - `response` reads the answer: `content`, `tool_calls`, `usage` and `finish` its parts.
+//! - `request` builds the body. `messages`, `message` and `system` write its messages. `known_fields` removes unknown fields.
+//! - `response` reads the answer. `content`, `tool_calls`, `usage` and `finish` read its parts.
 //! - `reasoning` stores the parts of an answer that must be sent back with tool results.
 //! - `error` classifies an error.
 //! - `dialect` has the differences between services.

@@ -4,10 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use forebay_shared::account::DELAY_MS_MAX;
 
-/// A number from this one on is a moment in seconds since the Unix epoch. As a duration it would be 31 years.
+/// The lowest number that is read as a moment in seconds since the Unix epoch. As a duration it would be 31 years.
 const EPOCH_SECONDS_MIN: f64 = 1e9;
 
-/// A number from this one on is a moment in milliseconds since the Unix epoch.
+/// The lowest number that is read as a moment in milliseconds since the Unix epoch.
 const EPOCH_MS_MIN: f64 = 1e12;
 
 /// The longest text that is read, in bytes.

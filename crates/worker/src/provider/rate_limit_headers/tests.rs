@@ -140,7 +140,7 @@ fn the_headers_of_each_service_are_read() {
 }
 
 #[test]
-fn the_first_complete_form_counts() {
+fn the_first_complete_set_of_names_is_used() {
     let limits = limits_in(&[
         ("ratelimit-limit", "1"),
         ("ratelimit-remaining", "1"),

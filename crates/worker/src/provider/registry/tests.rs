@@ -268,7 +268,7 @@ fn the_accounts_of_a_call_are_those_of_its_provider_and_of_the_model_that_is_sen
         ("router/auto", vec!["router", "router/router/auto"]),
         ("local/*", vec!["local"]),
         ("router/*", vec!["router"]),
-        // There is nothing to call.
+        // No model is named.
         ("openai/", vec![]),
         ("", vec![]),
     ] {

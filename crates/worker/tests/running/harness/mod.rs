@@ -332,8 +332,8 @@ impl Fleet {
         text.expect("the text is written")
     }
 
-    /// Waits until a series has this value. An attempt is counted only after its commit, which a test can see before.
-    pub(crate) async fn counts(&self, series: &str, value: u64) {
+    /// Waits until a series has this value. A test may see the commit of an attempt before the attempt is counted.
+    pub(crate) async fn wait_for_count(&self, series: &str, value: u64) {
         let line = format!("{series} {value}");
         wait_until(&line, async || {
             self.metrics().lines().any(|other| other == line)

@@ -82,7 +82,7 @@ impl PendingCall {
     }
 
     /// Waits until the worker has dropped the call.
-    pub(crate) async fn dropped(&mut self) {
+    pub(crate) async fn wait_until_dropped(&mut self) {
         wait_for("the call is dropped", self.result.closed()).await;
     }
 }

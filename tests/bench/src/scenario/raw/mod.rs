@@ -7,7 +7,7 @@ mod redis_set;
 
 use crate::{context::Context, report::table::Table};
 
-/// Measures all of them.
+/// Measures all limits.
 ///
 /// # Errors
 /// If a server fails or is not installed.

@@ -1,5 +1,6 @@
-//! A tenant tries every route of the gateways' own OpenAPI document with what belongs to another tenant, over Redis: it finds nothing and
-//! changes nothing. The routes, parameters and bodies are read from the document, so a new one fails until this test knows it.
+//! The tenant `bank` sends requests with ids of the tenant `shop` to every route of the gateways' own OpenAPI document, over Redis. It
+//! finds nothing and changes nothing. The routes, parameters and bodies are read from the document. For a new one, the test fails until
+//! it is added here.
 
 mod route;
 
@@ -82,7 +83,7 @@ impl Fixture {
             jobs.push(id);
         }
         for session in SESSIONS {
-            // A session with live jobs does not expire, so a read changes nothing of it.
+            // A session with live jobs does not expire, so a read does not move its expiry.
             for kind in ["running", "queued"] {
                 let job = json!({ "input": format!("{MARK} {kind}"), "session_id": session });
                 jobs.push(id_of(&shop.submit_ok(&job).await).to_owned());
@@ -131,7 +132,7 @@ impl Fixture {
         }
     }
 
-    /// All that the shop and the operator see of what belongs to the shop.
+    /// All jobs, sessions, keys and limits of the shop, as the shop and the operator see them.
     async fn seen(&self) -> Vec<Value> {
         let mut seen = Vec::new();
         let jobs = self.jobs.iter().map(|job| format!("/v1/jobs/{job}"));
@@ -147,13 +148,13 @@ impl Fixture {
         seen
     }
 
-    /// Whether a name in Redis is of the shop.
+    /// Whether a name in Redis belongs to the shop.
     fn is_of_shop(&self, name: &str) -> bool {
         let has_job = self.jobs.iter().any(|job| name.contains(job));
         has_job || name.contains("shop/") || name.contains("shop|")
     }
 
-    /// All keys of Redis whose names have the shop or one of its jobs, with their values, and the shop's members of [`SHARED`] sets.
+    /// All keys of Redis whose names contain the shop or one of its jobs, with their values, and the shop's members of [`SHARED`] sets.
     /// The scores of those members are left out: the timer of a running job may be set anew.
     async fn stored(&self) -> BTreeMap<String, RedisReply> {
         let redis = &self.fleet.redis;
@@ -191,7 +192,7 @@ impl Fixture {
         stored
     }
 
-    /// Asserts that nothing in an answer to the bank is of the shop.
+    /// Asserts that an answer to the bank contains nothing of the shop.
     fn assert_not_of_shop(&self, answer: &Answer, request: &str) {
         let text = answer.body.to_string();
         let ids = self.jobs.iter().chain([&self.key_id]).map(String::as_str);
@@ -219,7 +220,7 @@ impl Fixture {
         paths
     }
 
-    /// A value of each query parameter: of the shop, or one that leaves nothing of the shop out.
+    /// A query with each parameter of the route. Its value belongs to the shop, or excludes nothing of the shop.
     fn query(&self, route: &Route) -> Vec<String> {
         let value = |name: &str| match name {
             "session_id" => String::from("s"),
@@ -259,14 +260,14 @@ fn remove_position(value: &mut Value) {
     }
 }
 
-/// What belongs to a tenant is not found by another one, at either gateway.
+/// Asserts that the bank finds nothing of the shop, at either gateway.
 async fn assert_not_found(fixture: &Fixture, routes: &[Route]) {
     let mut not_found = 0;
     for route in routes.iter().filter(|route| !route.makes_own()) {
-        let has_own_id = route.path.contains('{');
+        let has_id = route.path.contains('{');
         let expected = match route.is_for_operators() {
             true => 403,
-            false if has_own_id => 404,
+            false if has_id => 404,
             false => 200,
         };
         not_found += usize::from(expected == 404);
@@ -294,7 +295,7 @@ async fn assert_not_found(fixture: &Fixture, routes: &[Route]) {
     }
 }
 
-/// The same ids are those of other jobs and sessions for another tenant.
+/// Asserts that the bank makes its own jobs and sessions when it uses the ids of the shop's.
 async fn assert_own_are_made(fixture: &Fixture, routes: &[Route]) {
     let made: Vec<&Route> = routes.iter().filter(|route| route.makes_own()).collect();
     assert_eq!(made.len(), 2);
@@ -326,7 +327,7 @@ async fn assert_own_are_made(fixture: &Fixture, routes: &[Route]) {
         .await
         .expect(202);
     assert_eq!(id_of(&replayed), own);
-    // The bank's own session has the id of one of the shop, and is copied over none of the shop.
+    // The bank copies its own session, although a session of the shop has the same id.
     let copy = Some(("application/json", &json!({ "id": "copy" })));
     let copy = send(second, Method::POST, "/v1/sessions/s/fork", copy).await;
     assert_eq!(copy.expect(201)["attributes"], json!({"of": "bank"}));

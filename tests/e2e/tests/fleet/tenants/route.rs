@@ -1,4 +1,4 @@
-//! A route of a gateway's OpenAPI document, and requests of it with what belongs to another tenant.
+//! A route of a gateway's OpenAPI document, and requests to it with the ids of another tenant.
 
 use e2e::client::{Answer, Client};
 use http::Method;
@@ -26,7 +26,7 @@ impl Route {
     /// The routes that the gateway's own document describes, without those that are open to everyone.
     ///
     /// # Panics
-    /// If the document says of another route that it needs no API key.
+    /// If another route needs no API key.
     pub(super) async fn all(gateway: &Client) -> Vec<Self> {
         let document = gateway.get("/openapi.json").await.expect(200);
         let mut routes = Vec::new();
@@ -47,7 +47,7 @@ impl Route {
         routes
     }
 
-    /// Whether only operators may use it.
+    /// Whether only operators may use the route.
     pub(super) fn is_for_operators(&self) -> bool {
         let description = self.operation["description"]
             .as_str()
@@ -55,7 +55,7 @@ impl Route {
         description.ends_with("with the scope `admin`.")
     }
 
-    /// Whether it makes something for the tenant that uses it, also with the ids of another one.
+    /// Whether the route makes a job or session of the caller's own, even with an id that another tenant uses.
     pub(super) fn makes_own(&self) -> bool {
         let id = self.operation["operationId"].as_str();
         ["submitJob", "putSession"].map(Some).contains(&id)

@@ -1,7 +1,7 @@
 /* Stands between a process and the system's fsync and fdatasync (LD_PRELOAD). Files in the folder FOREBAY_TEST_SYNC_DIR control
  * each sync:
- * - hold: the sync begins when this file is gone. Meanwhile the file "held" exists.
- * - fail: the sync fails with an input/output error. */
+ * - hold: while this file exists, the sync waits. It creates the file "held", which shows that it waits.
+ * - fail: while this file exists, the sync fails with an input/output error. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

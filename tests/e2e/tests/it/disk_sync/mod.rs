@@ -15,11 +15,11 @@ use tokio::process::Command;
 
 use crate::fixture::{GPT, TIMEOUT};
 
-/// The pause between two looks at a file.
+/// The pause between two checks whether a file exists.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
-/// The key of the submit.
+/// The idempotency key of the submit.
 const KEY: &str = "submit";
-/// Requests of other clients while a sync is held.
+/// The number of reads while a sync is held.
 const READS: usize = 20;
 
 /// The library, and the folder with the files that control the syncs.
@@ -45,7 +45,7 @@ impl SyncControl {
         Self { folder }
     }
 
-    /// A process whose syncs this controls.
+    /// A process whose syncs the test controls.
     fn builder(&self, llm: &ScriptedLlm, data: &TempDir) -> Builder {
         let folder = self.folder.path();
         Forebay::builder()

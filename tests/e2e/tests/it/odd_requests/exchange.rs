@@ -13,7 +13,7 @@ use super::generator::{OddRequest, Strictness};
 
 /// Longer than every time limit of the process.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// Problems whose details name what is wrong, because no field of the request is: what each detail contains.
+/// Problems that no field of the request causes: the code of each, and the word in its detail that names what is wrong.
 const NAMED_IN_DETAIL: [(&str, &str); 10] = [
     ("not_found", "path"),
     ("job_not_found", "id"),
@@ -56,7 +56,7 @@ async fn exchange(address: SocketAddr, request: &OddRequest) -> std::io::Result<
     };
     let (read, ()) = tokio::join!(reader.read_to_end(&mut received), writing);
     match read {
-        // The rest of a request that was cut off, or that the server need not read, may reset the connection after the
+        // The server may close the connection before it has read the whole request. That resets the connection, also after the
         // response.
         Err(_) if request.strictness != Strictness::CleanClose && !received.is_empty() => {}
         Err(_) if request.strictness == Strictness::NoResponse => {}
@@ -112,11 +112,11 @@ fn check(received: &[u8], request: &OddRequest) -> Result<(), String> {
     if problem["status"] != status {
         return Err(String::from("the problem has another status"));
     }
-    names_something(&problem)
+    check_cause_is_named(&problem)
 }
 
-/// Whether a problem names the field, header or parameter that is wrong.
-fn names_something(problem: &Value) -> Result<(), String> {
+/// Checks that a problem names the field, header or parameter that is wrong.
+fn check_cause_is_named(problem: &Value) -> Result<(), String> {
     let field = problem["errors"][0]["field"].as_str();
     let message = problem["errors"][0]["message"].as_str().unwrap_or_default();
     if field.is_some() && message.len() > 5 {

@@ -4,7 +4,7 @@ use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 
 use super::odd_json;
 
-/// What the server may do at most. The order is from the strictest to the least strict.
+/// What the server must do at least. The variants are ordered from the strictest to the least strict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Strictness {
     /// The server must answer, and then close the connection without a reset.
@@ -19,7 +19,7 @@ pub(super) enum Strictness {
 pub(super) struct OddRequest {
     pub(super) bytes: Vec<u8>,
     pub(super) strictness: Strictness,
-    /// Whether the response has no body.
+    /// Whether the method is `HEAD`, so that the response has no body.
     pub(super) is_head: bool,
     /// Which parts are odd.
     pub(super) description: String,
@@ -119,7 +119,7 @@ const HEADERS: [&str; 30] = [
     "max-forwards: 0",
     "via: 1.0 x, 1.1 y",
 ];
-/// Lines that make a request malformed, or refused before its route.
+/// Header lines that make a request malformed, or that the server refuses before it looks for the route.
 const BAD_HEADERS: [&str; 12] = [
     "no colon",
     " folded: x",
@@ -149,7 +149,7 @@ fn pick<'a>(random: &mut StdRng, list: &[&'a str]) -> &'a str {
     list.choose(random).copied().unwrap_or_default()
 }
 
-/// Bytes that are hardly HTTP.
+/// Random bytes, in half of the cases after the first lines of a valid request.
 fn garbage(random: &mut StdRng) -> OddRequest {
     let length = random.random_range(1..2_000);
     let mut bytes: Vec<u8> = (0..length).map(|_| random.random()).collect();

@@ -1,4 +1,4 @@
-//! The README's recipes for providers. Each runs with a real or a scripted server instead of the README's URL.
+//! The README's recipes for providers. Each runs against a real or a scripted server, whose URL replaces the README's.
 
 mod litellm;
 mod llama_cpp;

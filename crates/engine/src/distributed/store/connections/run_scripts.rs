@@ -68,8 +68,7 @@ impl RedisConnections {
         script_reply(script, result, on_store_full)
     }
 
-    /// Runs a script many times, each time on other keys, in one round trip to each server. The keys of one run are in one
-    /// partition.
+    /// Runs a script once for each of `calls`, in one round trip to each server. The keys of one call are in one partition.
     pub(in crate::distributed::store) async fn eval_each<K: AsRef<[String]>>(
         &self,
         script: &LuaScript,
@@ -82,8 +81,8 @@ impl RedisConnections {
             .collect()
     }
 
-    /// Like [`eval_each`](Self::eval_each), with a result for each run. Returns one error if the connection fails. The keys of one
-    /// run may be in several partitions if [`joins_partitions`](Self::joins_partitions) returns `true`.
+    /// Like [`eval_each`](Self::eval_each), with a result for each call. Returns one error if the connection fails. The keys of one
+    /// call may be in several partitions if [`joins_partitions`](Self::joins_partitions) returns `true`.
     pub(in crate::distributed::store) async fn try_eval_each<K: AsRef<[String]>>(
         &self,
         script: &LuaScript,

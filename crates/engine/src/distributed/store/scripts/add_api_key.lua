@@ -2,7 +2,7 @@
 -- has this key now.
 local id, doc, version, keys_max = unpack(ARGV)
 local stored = redis.call('HGET', KEYS[1], id)
--- An earlier request took effect, and its response was lost.
+-- If the documents are equal, an earlier request took effect, and its response was lost.
 if stored then return stored == doc and 1 or 0 end
 if redis.call('HLEN', KEYS[1]) >= tonumber(keys_max) then return 0 end
 redis.call('HSET', KEYS[1], id, doc)

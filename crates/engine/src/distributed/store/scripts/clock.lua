@@ -1,7 +1,7 @@
 -- The clock of the store. The server's clock may be set; the store's clock is steady. The difference between the two is the shift.
 -- The hash `clock` keeps the shift and the latest known time of the store's clock.
 
--- A smaller difference is no step. The times that users see are exact to within this many milliseconds.
+-- A smaller difference does not count as a step. The times that users see are exact to within this many milliseconds.
 local STEP_MS_MIN = 1000
 -- Live processes renew their presence every second. So a longer time between two renewals may be a step of the server's clock.
 local GAP_MS_MAX = 2000
@@ -16,7 +16,7 @@ local function next_clock(server, shift, latest, expected)
   if expected and gap > GAP_MS_MAX and time - expected >= STEP_MS_MIN then time = expected end
   -- The server's clock was set back.
   if latest and time < latest then time = math.max(latest, expected or latest) end
-  -- It was set back after a gap; or a late command made the store's clock too slow.
+  -- The server's clock was set back after a gap, or a late command made the store's clock too slow.
   if expected and expected - time >= STEP_MS_MIN then time = expected end
   if math.abs(server - shift - time) >= STEP_MS_MIN then shift = server - time end
   return time, shift

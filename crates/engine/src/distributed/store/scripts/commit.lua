@@ -1,6 +1,7 @@
 -- Writes a change of a lane: all of it, or nothing. KEYS: the lane.
 -- ARGV: prefix, expected version or '', document or '', code of the head, time of the change; then the arguments of
--- `load.lua` after its prefix; '1' if the change needs the run inputs; the number of the first turn that the change replaces, or ''; then the lists of `commit.rs`, each preceded by its length.
+-- `load.lua` after its prefix; '1' if the change needs the run inputs; the number of the first turn that the change replaces,
+-- or ''; then the lists of `commit.rs`, each preceded by its length.
 -- Returns 1 if the change is written, with the run inputs that it needs: {1, run inputs}. On a conflict, writes nothing and
 -- returns the reply of `load.lua`, which has three parts. Returns 2, and writes nothing, if the session has no turn of that number.
 --
@@ -39,8 +40,8 @@ if repaired ~= '0' then
     conflict = conflict or not record[1] or not record[2] or cjson.decode(record[2])[2] ~= tonumber(argv[index + 1])
   end
 end
--- Whether no document of run inputs has another version than the first, which all releases read. A document with the version at
--- another place, and one whose inner objects have a field `v`, may be of another version.
+-- Whether all documents of the run inputs are certainly of version 1, which all releases read. A document counts as one of
+-- another version if its version is not its first field, or if an inner object may have a field `v`.
 local function all_of_first_version(inputs)
   for _, document in ipairs({inputs[1], inputs[2], inputs[6] or nil}) do
     if string.sub(document, 1, 7) ~= '{"v":1,' or string.find(document, '"v":', 7, true) then return false end
@@ -188,7 +189,7 @@ if argv[i - 1] ~= '0' then
   local expires_at, turns_max, bytes_max, sent_bytes, input_tokens = unpack(argv, i, i + 4)
   i = i + 5
   local is_live = expires_at == ''
-  -- Both indexes have the same sessions. A session with live jobs is in none of them.
+  -- The indexes by use (`su`) and by expiry (`sx`) have the same sessions: those without live jobs.
   local indexed_expiry = not was_live and call('ZSCORE', prefix .. 'sx', session)
   -- A new job does not continue an expired session.
   if indexed_expiry and tonumber(indexed_expiry) <= tonumber(at) then call('DEL', session_key, turns_key) end
@@ -246,7 +247,7 @@ if argv[i - 1] ~= '0' then
     turns = turns - 1
     dropped = dropped + 1
   end
-  -- So the number of a turn does not change when older turns are dropped.
+  -- The count of dropped turns keeps the numbers of the other turns the same.
   if dropped > 0 then call('HINCRBY', session_key, 'dropped', dropped) end
   if gaps and (replaced_position or dropped > 0) then
     call('HSET', session_key, 'gaps', write_gaps(gaps, first_position + dropped))

@@ -6,7 +6,7 @@ local function count_deferred(prefix, name, tenant_class, change)
   for _, field in ipairs({'a|' .. name, 't|' .. tenant_class}) do
     if call('HINCRBY', prefix .. 'd', field, change) == 0 then
       call('HDEL', prefix .. 'd', field)
-      -- An older release does not count the jobs behind a head. This ends an error of the count that its commits caused.
+      -- Commits of an older release do not change the count of the jobs behind, so it may be wrong. Without heads it is 0.
       if field == 'a|' .. name then call('HDEL', prefix .. 'db', name) end
     end
   end

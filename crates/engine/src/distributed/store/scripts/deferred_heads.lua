@@ -1,6 +1,6 @@
 -- Checks entries of one partition's index of deferred heads. KEYS: the index. ARGV: prefix, name of the index, lanes.
 -- Returns three values for each lane. If the first line of the lane's document has the name of the index, they are the head's
--- job, '1' if a worker has claimed it and '0' if not, and nil. Otherwise they are two times nil and the document: the caller
+-- job, '1' if a worker has claimed it and '0' if not, and nil. Otherwise they are nil, nil and the document: the caller
 -- checks the document itself.
 local prefix, checked = ARGV[1], {}
 for index = 3, #ARGV do

@@ -25,9 +25,10 @@ end
 -- Run inputs of at most this many bytes are returned with a lane: INLINE_BYTES_MAX of the trait `Store`.
 local inline_bytes_max = 65536
 
--- The run inputs of a job: its metadata, its request, the token measure of the session, the turns and the defaults of the session, and its
--- fields `dropped` and `gaps`, from which the numbers of the turns follow. If they have more than `bytes_max` bytes, returns their size. Returns false if the job is not live.
--- With 0 bytes a session has no turns. Then the list, if there is one, is left of a session whose hash is gone.
+-- The run inputs of a job: its metadata, its request, and of its session the token measure, the turns, the defaults, and the
+-- fields `dropped` and `gaps`, from which the numbers of the turns follow. If the run inputs have more than `bytes_max` bytes,
+-- returns their size. Returns false if the job is not live.
+-- With 0 bytes a session has no turns. Then the list, if there is one, is left over from a session whose hash is gone.
 local function run_inputs(prefix, session, job, bytes_max)
   local job_key, stored = prefix .. 'j:' .. job, {false, false, false, false, false, false}
   local bytes = call('HSTRLEN', job_key, 'request')
@@ -47,7 +48,7 @@ local function run_inputs(prefix, session, job, bytes_max)
 end
 
 -- The reply of `load.lua`, which has three parts: the lane's document; the summaries of the outcomes of some jobs; and
--- the run inputs of `job`. If they are large, or if the head of the lane runs, the third part is their size instead.
+-- the run inputs of `job`. If these are large, or if the head of the lane runs, the third part is their size instead.
 -- The jobs whose outcomes are read are the `outcome_count` arguments from argv[first_outcome] on.
 local function lane_reply(prefix, document, session, first_outcome, outcome_count, job)
   local summaries = {}

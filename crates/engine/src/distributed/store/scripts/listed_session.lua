@@ -1,4 +1,4 @@
--- Reads a session for the list. This is no use of the session. KEYS: the session. ARGV: prefix, session, now.
+-- Reads a session for the list. This does not count as a use of the session. KEYS: the session. ARGV: prefix, session, now.
 -- Returns the times of creation and last change, the position of the oldest turn, the gaps, the number and the bytes of the
 -- turns, the expiry or 0, the number of live jobs, the attributes and the default model; nil if there is no such session.
 local prefix, session, now = unpack(ARGV)

@@ -2,14 +2,15 @@
 -- KEYS: the session. ARGV: prefix, session, now, its expiry, the id of this write, '1' to only create it; its attributes, its default
 -- model and its other defaults, each '' if not set; then the turns.
 -- Returns 1 if it was created and 2 if it was replaced, each with the times of creation and last change, the position of the oldest
--- turn, the gaps, the number and the bytes of the turns, the expiry or 0, and the number of live jobs; {3} if it has live jobs; {4} if it exists and should only be created.
+-- turn, the gaps, the number and the bytes of the turns, the expiry or 0, and the number of live jobs; {3} if it has live jobs;
+-- {4} if it exists and should only be created.
 local prefix, session, now, expires_at, id, only_create = unpack(ARGV, 1, 6)
 local settings_arg, turns_arg = 7, 10
 local session_key, turns_key, lane_key = KEYS[1], prefix .. 'u:' .. session, prefix .. 'l:s/' .. session
 local stored = redis.call('HMGET', session_key, 'created_at', 'updated_at', 'bytes', 'dropped', 'written_by', 'gaps')
 local created_at, updated_at, bytes, dropped, written_by, gaps = unpack(stored, 1, 6)
 
--- An earlier request of this write took effect, and its response was lost.
+-- If an earlier request of this write took effect and its response was lost, returns its result again.
 local live_jobs = live_job_count(redis.call('GET', lane_key))
 for code, kind in ipairs({'created ', 'replaced '}) do
   if written_by == kind .. id then
@@ -24,7 +25,7 @@ local is_new = has_expired or not created_at
 if not is_new and only_create == '1' then return {4} end
 if live_jobs > 0 then return {3} end
 
--- A list of turns may be left of a session whose hash is gone. With 0 bytes the session has no turns.
+-- A list of turns may be left over from a session whose hash is gone. With 0 bytes the session has no turns.
 local replaced = 0
 if not is_new and bytes ~= '0' then replaced = redis.call('LLEN', turns_key) end
 redis.call('DEL', turns_key, lane_key)
@@ -40,7 +41,7 @@ if is_new then
   created_at, updated_at, dropped, gaps = now, now, 0, false
 else
   if tonumber(updated_at) < tonumber(now) then updated_at = now end
-  -- So no number of a turn is used twice.
+  -- The replaced turns count as dropped, so that no turn gets a number that was used before.
   dropped = tonumber(dropped or 0) + replaced
 end
 -- The token measure belongs to the turns that were replaced.
@@ -61,9 +62,9 @@ for index, field in ipairs({'attributes', 'model', 'defaults'}) do
   end
 end
 list_session(prefix, session, created_at)
--- A partition without counts does not count its sessions.
+-- `counts.lua` skips a partition whose hash of counts is empty. This field makes it count the session.
 redis.call('HSETNX', prefix .. 'c', '#', 0)
--- A session without live jobs is in both indexes.
+-- A session without live jobs is in the indexes by use and by expiry.
 redis.call('ZADD', prefix .. 'su', updated_at, session)
 redis.call('ZADD', prefix .. 'sx', expires_at, session)
 local ttl = string.format('%.0f', math.max(tonumber(expires_at) - tonumber(now), 0))

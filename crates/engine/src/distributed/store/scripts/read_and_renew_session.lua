@@ -11,14 +11,14 @@ if live_jobs == 0 then
   if is_expired(prefix, session, now) then return false end
   redis.call('ZADD', prefix .. 'su', 'GT', now, session)
   redis.call('ZADD', prefix .. 'sx', expires_at, session)
-  -- The times are times of the store's clock, which may differ from the server's clock.
+  -- The times are of the store's clock, which may differ from the server's clock. So only their difference is given to Redis.
   local ttl = string.format('%.0f', tonumber(expires_at) - tonumber(now))
   redis.call('PEXPIRE', prefix .. 'u:' .. session, ttl)
   redis.call('PEXPIRE', KEYS[1], ttl)
   redis.call('PEXPIRE', lane_key, ttl)
 end
 local turns_key, bytes, count, turns = prefix .. 'u:' .. session, tonumber(stored[3] or 0), 0, {}
--- With 0 bytes the session has no turns. Then the list, if there is one, is left of a session whose hash is gone.
+-- With 0 bytes the session has no turns. Then the list, if there is one, is left over from a session whose hash is gone.
 if stored[3] ~= '0' then
   count = redis.call('LLEN', turns_key)
   turns = bytes <= inline_bytes_max and redis.call('LRANGE', turns_key, 0, -1)

@@ -5,7 +5,8 @@
 local now, old_from, turn_ms, old_until = unpack(ARGV)
 local at, turn, counts = unpack(redis.call('HMGET', KEYS[1], 'at', 'turn', 'counts'))
 
--- The time since a stored time. Nil without a time, or if it is too far ahead for a difference of clocks.
+-- The time since a stored time. Nil without a time, or if the time is a second or more ahead, which is more than the clocks of
+-- two processes differ.
 local function age(time)
   local ms = time and tonumber(now) - tonumber(time)
   return ms and ms > -1000 and ms or nil

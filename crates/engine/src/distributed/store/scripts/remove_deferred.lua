@@ -7,10 +7,10 @@ for index = 3, #ARGV, 3 do
   local line = redis.call('GETRANGE', prefix .. 'l:' .. lane, 0, 63)
   local is_unchanged = string.sub(line, 1, 32) == version
   if is_unchanged and remove_deferred(prefix, name, tenant_class, lane) then
-    -- How many jobs were counted behind the head is not known any more. The jobs behind the present head are close to it.
+    -- How many jobs were counted behind the removed head is not known. About as many are behind the present head.
     local jobs = live_job_count(version ~= '' and line)
     if jobs > 1 then count_behind(prefix, name, 1 - jobs) end
-    -- The older release that left the entry took the head out of the wrong count.
+    -- The older release that left the entry has subtracted the head from the wrong count, `w`.
     redis.call('HINCRBY', prefix .. 'c', tenant_class .. '|w', 1)
   end
 end

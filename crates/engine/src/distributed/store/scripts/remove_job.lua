@@ -1,6 +1,6 @@
--- Removes the record of a job that has ended. The summary of its outcome stays, with a fence that is higher by 1, and the time
--- until which the id must be kept. KEYS: the record. ARGV: the tenant, now, how long
--- the id is kept at least in ms, the job, prefix, how long the id of a job with an idempotency key is kept at least in ms.
+-- Removes the record of a job that has ended. Only the summary of its outcome stays, with a fence that is higher by 1, as long as
+-- the id must be kept. KEYS: the record. ARGV: the tenant, now, the shortest time in ms for which the id is kept, the job, prefix,
+-- the shortest time in ms for which the id of a job with an idempotency key is kept.
 -- Returns 0 if the tenant has no such job, 1 if it was removed, 2 if it is live.
 local meta, mark, keep_until = unpack(redis.call('HMGET', KEYS[1], 'meta', 'mark', 'keep_until'))
 local decoded = meta and cjson.decode(meta)

@@ -1,7 +1,7 @@
 -- Reads turns of a session, oldest first. KEYS: the session.
 -- ARGV: prefix, session, the number of the first turn, the most turns, the most bytes.
 -- Returns the position of the first returned turn, the session's gaps, and the turns. The first turn is returned whatever its size.
--- A session of 0 bytes has no turns. Then the list, if there is one, is left of a session whose hash is gone.
+-- A session of 0 bytes has no turns. Then the list, if there is one, is left over from a session whose hash is gone.
 local prefix, session = ARGV[1], ARGV[2]
 local from, turns_max, bytes_max = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local dropped, session_bytes, gaps = unpack(redis.call('HMGET', KEYS[1], 'dropped', 'bytes', 'gaps'))

@@ -1,7 +1,8 @@
 -- Replaces the settings of a session, if they are as expected. KEYS: the session. ARGV: prefix, session, now, the new expiry if
 -- the session has no live jobs; then the expected attributes, default model and other defaults, and the new ones, each '' if not set.
 -- Returns 1 with the times of creation and last change, the position of the oldest turn, the gaps, the number and the bytes of the
--- turns, the expiry or 0, and the number of live jobs; {2} if the settings are other ones; {3} if there is no such session.
+-- turns, the expiry or 0, and the number of live jobs; {2} if the settings are neither the expected nor the new
+-- ones; {3} if there is no such session.
 local prefix, session, now, expires_at = unpack(ARGV, 1, 4)
 local turns_key = prefix .. 'u:' .. session
 local stored = redis.call('HMGET', KEYS[1], 'created_at', 'updated_at', 'bytes', 'dropped', 'attributes', 'model', 'defaults', 'gaps')
@@ -14,7 +15,7 @@ for index = 1, 3 do
   is_expected = is_expected and value == ARGV[4 + index]
   is_next = is_next and value == ARGV[7 + index]
 end
--- An earlier request of this change may have taken effect, and its response was lost.
+-- If the new settings are stored already, an earlier request of this change may have taken effect without a response.
 if not is_expected and not is_next then return {2} end
 if tonumber(updated_at) < tonumber(now) then updated_at = now end
 redis.call('HSET', KEYS[1], 'updated_at', updated_at)
