@@ -3,8 +3,8 @@
 //! The allocator of the C library keeps much of what was freed. With a memory limit of 512 MiB, the kernel killed a process that held at
 //! most 358 MiB of large bodies and sessions. mimalloc with its default delay of 1 s also exceeded the limit.
 //!
-//! On Linux, the process has no transparent huge pages (the feature `no_thp` of libmimalloc-sys). The first byte that is used of a huge page
-//! takes 2 MiB of memory, so a gateway without requests had 44 MiB, of which 24 MiB were pages of zeros.
+//! On Linux, the process uses no transparent huge pages. The first byte that is used of a huge page takes 2 MiB of memory, so a gateway
+//! without requests had 44 MiB, of which 24 MiB were pages of zeros. The feature `no_thp` of libmimalloc-sys stops mimalloc from asking for them.
 
 use mimalloc::MiMalloc;
 
@@ -14,11 +14,22 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// `mi_option_purge_delay` of `mimalloc.h`: how long freed memory is kept, in milliseconds.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
-/// Makes the allocator give freed memory back at once. Call this at the start of the process. The environment variable
-/// `MIMALLOC_PURGE_DELAY` has no effect then.
-pub fn give_freed_memory_back_at_once() {
+/// Makes the allocator give freed memory back at once, and the kernel use no huge pages for this process. Call this at the start of the
+/// process. The environment variable `MIMALLOC_PURGE_DELAY` has no effect then.
+pub fn save_memory() {
     // SAFETY: the function stores a number for a valid option. mimalloc allows this call at any time, from any thread.
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 0) }
+    #[cfg(target_os = "linux")]
+    refuse_huge_pages();
+}
+
+/// Some systems use huge pages without being asked (`/sys/kernel/mm/transparent_hugepage/enabled` is `always`). If the kernel does not
+/// know the option, the process only needs more memory.
+#[cfg(target_os = "linux")]
+fn refuse_huge_pages() {
+    let (set, unused): (libc::c_ulong, libc::c_ulong) = (1, 0);
+    // SAFETY: this option reads no memory of the caller and changes only a flag of the process.
+    let _result = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, set, unused, unused, unused) };
 }
 
 #[cfg(test)]
@@ -31,16 +42,17 @@ mod tests {
         // SAFETY: the function reads a number of a valid option.
         let default_ms = unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) };
         assert_eq!(default_ms, 1_000);
-        give_freed_memory_back_at_once();
+        save_memory();
         // SAFETY: as above.
         let delay_ms = unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) };
         assert_eq!(delay_ms, 0);
     }
 
-    /// The feature of libmimalloc-sys could go with a new version. `proc_pid_status(5)` describes the field.
+    /// `proc_pid_status(5)` describes the field.
     #[cfg(target_os = "linux")]
     #[test]
-    fn the_process_has_no_transparent_huge_pages() {
+    fn the_kernel_uses_no_huge_pages_for_the_process() {
+        refuse_huge_pages();
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let enabled = status
             .lines()

@@ -38,7 +38,7 @@ const EXIT_NOT_STARTED: u8 = 2;
 /// Runs a process until it exits. A binary with a fixed `role` refuses the command for another role.
 #[must_use]
 pub fn main(role: Option<Role>) -> ExitCode {
-    forebay_allocator::give_freed_memory_back_at_once();
+    forebay_allocator::save_memory();
     // An invalid flag or variable ends the process here, with code 2 and an error that names it.
     let mut cli = Cli::read();
     if let Err(error) = cli.settings.read_secret_files() {

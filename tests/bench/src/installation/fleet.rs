@@ -51,14 +51,28 @@ pub(crate) struct Fleet {
     variables: Vec<(&'static str, String)>,
 }
 
+/// The settings that docker-compose.yml has for the memory of Redis.
+const REDIS_MEMORY_ARGS: [&str; 4] = [
+    "--zset-max-listpack-entries",
+    "256",
+    "--hash-max-listpack-value",
+    "1024",
+];
+
+fn redis_args(setup: &Setup) -> Vec<String> {
+    let mut args = REDIS_MEMORY_ARGS.map(String::from).to_vec();
+    if !setup.rewrites_append_only_file {
+        args.extend(["--auto-aof-rewrite-percentage", "0"].map(String::from));
+    }
+    args
+}
+
 impl Fleet {
     pub(super) async fn start(setup: &Setup, servers: &Servers) -> anyhow::Result<Self> {
         let rabbit = servers.rabbit().await?;
         let vhost = rabbit.vhost().await?;
         let redis = Redis::start(RedisOptions {
-            args: ["--auto-aof-rewrite-percentage", "0"]
-                .map(String::from)
-                .into(),
+            args: redis_args(setup),
             ..RedisOptions::default()
         })
         .await?;
