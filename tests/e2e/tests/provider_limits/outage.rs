@@ -88,7 +88,7 @@ async fn assert_jobs_wait(installation: &Installation, ids: &[String]) {
         let waits_or_runs = async || {
             let path = format!("/v1/jobs/{id}");
             job = installation.client.get_until_ok(&path, TIMEOUT).await;
-            job["waiting_for"] == "openai" || job["status"] == "running"
+            job["waiting_for"] == "openai" || job["status"] == "in_progress"
         };
         assert!(poll_until(TIMEOUT, waits_or_runs).await, "{job}");
     }
