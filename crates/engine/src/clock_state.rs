@@ -41,7 +41,8 @@ impl ClockState {
         TimeMs(time.0.saturating_add_signed(self.shift_ms))
     }
 
-    /// The same moment, after the system's clock has returned `system`. The store's clock keeps its time.
+    /// The same moment, once the system's clock has returned `system`. If this is a step, the shift changes. The store's clock keeps its
+    /// time.
     pub(crate) fn after_step(self, system: TimeMs) -> Self {
         if self.to_utc(self.time).0.abs_diff(system.0) < STEP_MS_MIN {
             return self;

@@ -1,4 +1,4 @@
-//! Runs long computations so that they do not hold up the other tasks of their thread.
+//! Runs long computations. In a runtime with several threads, they do not hold up the other tasks of their thread.
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 

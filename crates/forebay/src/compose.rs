@@ -221,7 +221,7 @@ fn is_loopback(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 
-/// The accounts that the jobs of a model wait for.
+/// The accounts that the jobs of a model may wait for.
 fn model_accounts(providers: &Arc<ProviderRegistry>) -> ModelAccounts {
     let providers = Arc::clone(providers);
     ModelAccounts::new(move |model| {
@@ -276,7 +276,7 @@ fn providers_file(path: Option<&Path>) -> anyhow::Result<ProvidersFile> {
     let setting = || format!("FOREBAY_PROVIDERS_FILE {}", path.display());
     let text = read_file(path).with_context(setting)?;
     let text = String::from_utf8(text).with_context(setting)?;
-    // The parser knows only keys that are set and keys that are not. So an unreadable file of a key is reported here.
+    // The parser learns only whether a key is set. So a key file that cannot be read is reported here.
     let unreadable = RefCell::new(None);
     let variable = |name: &str| {
         secret_variable(name).unwrap_or_else(|error| {
@@ -333,7 +333,7 @@ mod tests {
     use super::model_accounts;
 
     #[test]
-    fn a_gateway_without_keys_knows_the_accounts_of_a_model() {
+    fn a_gateway_without_keys_of_providers_knows_the_accounts_of_a_model() {
         let registry = ProviderRegistry::new(ProviderSettings::default());
         let registry = Arc::new(registry.expect("the registry is created"));
         let accounts = model_accounts(&registry).of("gpt-5");

@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail, ensure};
 /// printed before that.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The most bytes of the response that are read. A problem has less.
+/// The most bytes of the response that are read. A response with a problem has fewer.
 const RESPONSE_BYTES_MAX: usize = 16 * 1024;
 
 /// The most characters of a response that the message shows.
@@ -118,7 +118,9 @@ mod tests {
             while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).expect("a byte") == 1 {
                 request.extend_from_slice(&byte);
             }
-            stream.write_all(response.as_bytes()).expect("it is sent");
+            stream
+                .write_all(response.as_bytes())
+                .expect("the response is sent");
             String::from_utf8(request).expect("the request is text")
         });
         (address, server)

@@ -143,13 +143,13 @@ fn check_health(settings: &Settings) -> ExitCode {
 /// Manages the API keys of a running process. Exits with 0, with 1 if the process cannot be reached or refuses, and with 2 without
 /// an admin key or a valid URL.
 fn manage_keys(command: &KeysCommand, settings: &Settings) -> ExitCode {
-    let client = settings::secret_variable(keys::ADMIN_KEY)
-        .and_then(|admin_key| keys::client(command, settings.listen, admin_key));
-    let client = match client {
-        Ok(client) => client,
+    let prepared = settings::secret_variable(keys::ADMIN_KEY)
+        .and_then(|admin_key| keys::prepare(command, settings.listen, admin_key));
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
         Err(error) => return not_started(&error),
     };
-    match client.run() {
+    match prepared.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::print_message(&format!("{error:#}"));

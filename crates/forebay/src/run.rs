@@ -62,7 +62,7 @@ pub(crate) fn run(plan: Plan) -> Result<(), RunError> {
     result
 }
 
-/// A part of the process: the worker or the gateway. It runs until its token is cancelled.
+/// A part of the process: the worker, the gateway or the admin listener. It runs until its token is cancelled.
 struct Part {
     name: &'static str,
     stop: CancellationToken,

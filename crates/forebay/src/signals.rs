@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// `None` if the process ignores SIGHUP, as one that `nohup` has started does.
+    /// `None` if the process ignores SIGHUP, as a process that `nohup` has started does.
     hangup: Option<Signal>,
 }
 

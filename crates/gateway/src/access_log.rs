@@ -1,5 +1,5 @@
-//! One log line for each request, at level debug: the route and the status. It shows no id from the
-//! path and no part of a body.
+//! One log line for each request, at level debug: the method, the route, the status and the time. It shows no id from
+//! the path and no part of a body.
 
 use axum::{
     extract::{MatchedPath, Request},
@@ -16,7 +16,7 @@ pub(crate) struct AccessLog {
 }
 
 impl AccessLog {
-    /// Begins the line of a request. `None` if the log has no such lines.
+    /// Begins the line of a request. `None` if the log leaves out the level debug.
     pub(crate) fn begin(request: &Request) -> Option<Self> {
         tracing::enabled!(tracing::Level::DEBUG).then(|| Self {
             began: Instant::now(),

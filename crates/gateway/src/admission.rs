@@ -1,11 +1,11 @@
 //! Decides whether new jobs are accepted now. The decision depends on the number of live jobs, the jobs that wait for the
 //! same provider, the health of the queue, and the state of the store.
 //!
-//! The readiness probe also checks whether the store answers, and whether an admission lately found it full. A submit does not:
-//! it is refused only if the store itself reports that it is full. Otherwise its commit fails if the store is unavailable or full.
+//! The readiness probe also checks whether the store answers, and whether an admission lately found the store full. A submit checks
+//! only whether the store itself reports that it is full. In the other cases, the commit of the job fails.
 //!
-//! [`decide`] is a pure function of [`Readings`]; [`Admission`] gathers the readings. The limit on the live jobs of one
-//! session is not checked here, but by the rules of the lane.
+//! [`decide`] is a pure function of [`Readings`]; [`Admission`] gathers the readings. `waiting_jobs` has the limit on jobs that wait
+//! for the same provider. The limit on the live jobs of one session is not checked here, but by the rules of the lane.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -37,7 +37,7 @@ struct Readings {
     backlog_max: u64,
     /// How long the queue has confirmed no wake, although some were published.
     unconfirmed_for: Duration,
-    /// Whether the store is full, or the last admission found it full less than [`STORE_FULL_TIME`] ago.
+    /// Whether the store reports that it is full, or the last admission found it full less than [`STORE_FULL_TIME`] ago.
     is_store_full: bool,
     /// Whether the store has answered within the presence TTL.
     store_answers: bool,
@@ -110,9 +110,9 @@ impl Admission {
     /// The job stays counted until a sample has it. Jobs of other gateways are counted with the next sample, about a second
     /// later. `accounts` returns the accounts that the job may wait for. It is called only if jobs may wait for some account.
     ///
-    /// This function does not check whether the store is available, or whether the last admission found it full. In both cases the
-    /// commit of the job fails. Submits are still tried, so that the gateway notices when the store has free space again. If the
-    /// store itself reports that it is full, no submit is tried.
+    /// This function does not check whether the store is available, or whether the last admission found it full. If the store is
+    /// unavailable or still full, the commit of the job fails. Submits are still tried, so that the gateway notices when the store has
+    /// free space again. If the store itself reports that it is full, no submit is tried.
     pub(crate) fn reserve(
         &self,
         member: &Member,
@@ -155,7 +155,8 @@ impl Admission {
         })
     }
 
-    /// Returns `Ok` if a submit would be accepted now. The readiness probe calls it.
+    /// Returns `Ok` if a submit would be accepted now, apart from the limits of its provider, tenant and session. The readiness probe
+    /// calls this function.
     pub(crate) fn ready(&self, member: &Member) -> Result<(), Problem> {
         let readings = self.read(&mut self.lock(), member);
         match decide(&readings) {
@@ -164,9 +165,9 @@ impl Admission {
         }
     }
 
-    /// Records whether an admission found the store full.
-    pub(crate) fn record_store_full(&self, full: bool) {
-        self.lock().store_full_at = full.then(Instant::now);
+    /// Records whether the last admission found the store full.
+    pub(crate) fn set_store_full(&self, is_full: bool) {
+        self.lock().store_full_at = is_full.then(Instant::now);
     }
 
     /// Gathers the readings, and copies a newer sample into `backlog`.

@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(admitted.jobs(), 4);
         admitted.remove_until(start + 902 * MS);
         assert_eq!(admitted.jobs(), 2);
-        // A reserved job is in no sample, however late its commit ends.
+        // A reserved job stays counted, even if its commit ends long after the sample.
         admitted.remove_until(start + 2_000 * MS);
         assert_eq!(admitted.jobs(), 1);
         admitted.commit_ended(start + 3_000 * MS);

@@ -26,13 +26,13 @@ pub(crate) struct AroundHandlers {
     pub(crate) metrics: GatewayMetrics,
     pub(crate) web_guard: WebGuard,
     pub(crate) api_keys: Option<ValidKeys>,
-    /// `None` without API keys: then tenants have no limits.
+    /// `None` if the gateway requires no API keys. Then tenants have no limits.
     pub(crate) limiter: Option<Arc<Limiter>>,
     pub(crate) body_bytes_max: usize,
     pub(crate) methods: RouteMethods,
 }
 
-/// Handles a request within its context, if no rule refuses it. A panic becomes a response.
+/// Handles a request within its context, unless a rule refuses the request. A panic becomes a response.
 pub(crate) fn around_handlers(
     State(around): State<Arc<AroundHandlers>>,
     request: Request,
@@ -41,8 +41,8 @@ pub(crate) fn around_handlers(
     let metrics = around.metrics.clone();
     request_context::with_context(metrics, request, |request| {
         let handling = unread_body::discard_unread(request, async move |request| {
-            let allowed = async |request| refuse_or_run(&around, request, next).await;
-            web_guard::guard(&around.web_guard, request, allowed).await
+            let handle = async |request| refuse_or_run(&around, request, next).await;
+            web_guard::guard(&around.web_guard, request, handle).await
         });
         let caught = AssertUnwindSafe(handling).catch_unwind();
         caught.map(|response| response.unwrap_or_else(panic_response))

@@ -1,7 +1,7 @@
 //! Checks the headers that describe a body: it must be JSON, in UTF-8, and not compressed.
 //!
-//! A `Content-Type` is required, because a browser sends a body without one, or with that of a form, for any web page. Before it
-//! sends JSON for a page of another origin, it asks the gateway.
+//! A `Content-Type` is required. For any web page, a browser sends a body without this header, or with the type of a form. Before
+//! it sends JSON for a page of another origin, it asks the gateway with a preflight request.
 
 use axum::http::{
     HeaderMap,
@@ -50,7 +50,7 @@ fn check_type(
         let message = String::from("must be absent: send the body without compression");
         errors.push(error("Content-Encoding", message));
     }
-    if let Some(message) = refused_type(headers, is_accepted, message) {
+    if let Some(message) = type_fault(headers, is_accepted, message) {
         errors.push(error("Content-Type", message));
     }
     if errors.is_empty() {
@@ -64,8 +64,8 @@ fn check_type(
     })
 }
 
-/// What `Content-Type` must be, if it is not accepted.
-fn refused_type(
+/// Why the header `Content-Type` is refused; `None` if it is accepted. `message` is for a type that is not accepted.
+fn type_fault(
     headers: &HeaderMap,
     is_accepted: impl FnOnce(&str) -> bool,
     message: &str,

@@ -15,7 +15,7 @@ use crate::{
 
 const OK: &str = r#"{"status":"ok"}"#;
 
-/// Reads are served without the queue.
+/// The gateway is ready even without its queue, because reads do not need it.
 const REQUIREMENTS: Requirements = Requirements { queue: false };
 
 /// Answers 200 unless the process runs a worker that takes no jobs although it could. An unavailable store does not count, because
@@ -30,7 +30,8 @@ pub(crate) async fn readyz(State(state): State<Arc<ApiState>>) -> Result<Respons
     readiness::ready(&state.member, REQUIREMENTS)
 }
 
-/// Answers 200 if `/readyz` does and a submit would be accepted now. Otherwise answers with the problem that a submit would get.
+/// Answers 200 if `/readyz` does and a submit would be accepted now, apart from the limits of its provider, tenant and session.
+/// Otherwise answers with the problem.
 pub(crate) async fn readyz_submits(
     State(state): State<Arc<ApiState>>,
 ) -> Result<impl IntoResponse, Problem> {

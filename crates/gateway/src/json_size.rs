@@ -7,7 +7,7 @@ const VALUE_BYTES: u64 = 2 * size_of::<Value>() as u64;
 /// The bytes of a field's name, besides those of its text: the string, its hash and its position in the index.
 const FIELD_BYTES: u64 = 96;
 
-/// The bytes that the values of a JSON text take at most, its strings included. An invalid text takes no more.
+/// The most bytes that the values of a JSON text take, strings included. An invalid text takes no more before the parser refuses it.
 pub(crate) fn parsed_bytes(json: &[u8]) -> u64 {
     let (mut values, mut fields) = (1_u64, 0_u64);
     let (mut in_string, mut is_escaped) = (false, false);

@@ -1,15 +1,14 @@
-//! The gateway: Forebay's HTTP API. It accepts jobs, shows jobs and sessions, and lets clients wait for
-//! a job to end.
+//! The gateway: Forebay's HTTP API. It accepts jobs, shows jobs and sessions, stores sessions that clients write, and lets
+//! clients wait for a job to end.
 //!
 //! The gateway uses the store and the queue only through their traits. It calls no provider, and leaves all rules
-//! about order to [`forebay_shared::lane`]. [`GatewaySettings`]
-//! bounds everything that the gateway keeps in memory.
+//! about order to [`forebay_shared::lane`]. Everything that it keeps in memory is bounded, mostly by [`GatewaySettings`].
 //!
 //! In reading order:
 //! - [`settings`]: the gateway's settings.
 //! - `server`: accepts connections and enforces their time limits.
-//! - `router`: the routes. `request_context`: the id and the trace of a request; `request_id`: chooses the id. `access_log`: one log
-//!   line for each request. `request_metrics`: the metrics of requests.
+//! - `router`: the routes. `around_handlers`: what runs around every handler. `request_context`: the id and the trace of a request;
+//!   `request_id`: chooses the id. `access_log`: one log line for each request. `request_metrics`: the metrics of requests.
 //! - `auth`: API keys, tenants and scopes. `request_caller`: gives handlers the caller of their request.
 //! - `security_headers`: headers of every response, for browsers.
 //! - `web_guard`: refuses the requests of web pages that are not allowed.
@@ -18,22 +17,23 @@
 //! - `welcome`: `GET /`, the name of the program and its routes. `openapi`: the OpenAPI document of all routes.
 //!   `swagger_ui`: the page that shows it.
 //! - `state`: what all handlers share.
-//! - `jobs`, `sessions`, `queues`, `providers`, `admin_keys`, `health`: the handlers, one file for each route. `path_ids`: the ids
-//!   in a path.
-//! - `request_body`: reads a body within its limits; `json_size`: how much memory the parsed body takes. `content_headers`: which
-//!   bodies are accepted. `reserved_body`: the body of a large response. `validation`: checks a submit's fields.
+//! - `jobs`, `sessions`, `queues`, `providers`, `admin_keys`, `health`: the handlers. `path_ids`: the ids in a path.
+//! - `request_body`: reads a body within its limits; `json_size`: how much memory the parsed body takes. `content_headers`:
+//!   checks the headers that describe a body. `reserved_body`: the body of a large response. `validation`: checks the fields of bodies.
 //! - `idempotency`: finds the job of a repeated submit. `admission`: decides whether new jobs are accepted now.
 //!   `admitted_jobs`: counts admitted jobs until a sample of the store's counts has them.
-//! - `tenant_limits`: the limits of tenants. `limits`: the handlers that show and set them. `tenant_name`: which names tenants with
-//!   keys or limits may have.
-//! - `waiting_jobs`: limits the jobs that wait for one provider. `model_accounts`: which provider a model is for.
+//! - `tenant_limits`: applies the limits of tenants. `admin_limits`: the handlers that show and set them. `tenant_name`: which names
+//!   tenants with keys or limits may have.
+//! - `waiting_jobs`: limits the jobs that wait for one provider. `model_accounts`: which accounts the jobs of a model may wait for.
 //! - `readiness`: whether the process is healthy and ready. `admin`: the admin listener.
 //! - `store_call`: time limits and errors of store calls. `read_pacer`: limits the reads of waiting requests.
-//! - `problem`, `problem_code`, `retry_after`: error responses.
+//! - `problem`, `problem_code`: error responses; `panic_response`: the error response after a panic. `retry_after`: when a client should
+//!   ask again. `json_response`: a small response as JSON.
 
 mod access_log;
 mod admin;
 mod admin_keys;
+mod admin_limits;
 mod admission;
 mod admitted_jobs;
 mod around_handlers;
@@ -44,7 +44,6 @@ mod idempotency;
 mod jobs;
 mod json_response;
 mod json_size;
-mod limits;
 mod model_accounts;
 mod openapi;
 mod panic_response;

@@ -1,4 +1,5 @@
-//! The ids in a request's path. Text that is not a valid id gets 404. Valid ids are in the log lines of the request.
+//! The ids in a request's path. Text that is not a valid id gets 404. The log lines of the request name a valid id of a job or a
+//! session.
 
 use axum::extract::{Path, rejection::PathRejection};
 use forebay_shared::{
@@ -25,7 +26,7 @@ pub(crate) fn session_id(path: Result<Path<String>, PathRejection>) -> Result<Se
     Ok(session)
 }
 
-/// The id of an API key in a path. It is not in the request's log lines as `key_id`, which is the id of the caller's own key.
+/// The id of an API key in a path. The log lines of the request do not name it: their `key_id` is the id of the caller's own key.
 pub(crate) fn api_key_id(path: Result<Path<String>, PathRejection>) -> Result<ApiKeyId, Problem> {
     let Path(text) = path.map_err(|_| Problem::api_key_not_found())?;
     ApiKeyId::parse(&text).map_err(|_| Problem::api_key_not_found())

@@ -32,7 +32,7 @@ pub(crate) struct FieldError {
     /// The part of the request that has the field.
     #[serde(rename = "in")]
     pub(crate) part: RequestPart,
-    /// The values that the field accepts.
+    /// What is wrong, or which values the field accepts.
     pub(crate) message: String,
 }
 
@@ -103,7 +103,7 @@ impl Problem {
         }
     }
 
-    /// A problem that one field, header or parameter causes. Its detail begins with this name.
+    /// A problem that one field, header or parameter causes. Its detail begins with the name `field`.
     pub(crate) fn with_field_error(
         code: ProblemCode,
         part: RequestPart,
@@ -171,7 +171,7 @@ impl Problem {
         self
     }
 
-    /// Closes the connection after the response, because the rest of the request is not read.
+    /// Closes the connection after the response, because the rest of the request may be unread.
     pub(crate) fn closing_connection(mut self) -> Self {
         self.closes_connection = true;
         self
@@ -220,7 +220,7 @@ impl Problem {
         Self::new(ProblemCode::ApiKeyNotFound, detail)
     }
 
-    /// The key of the request is unknown, or was revoked while the request was read.
+    /// The response if the key of the request is not valid, or became invalid while the request was read.
     pub(crate) fn unknown_key() -> Self {
         let detail = "the API key is unknown, was revoked or has expired";
         Self::new(ProblemCode::Unauthorized, detail)
@@ -251,7 +251,7 @@ impl IntoResponse for Problem {
         // Strings, numbers and lists of them always serialise.
         let body = serde_json::to_vec(&details).unwrap_or_default();
         let mut response = (status, body).into_response();
-        // For the metrics.
+        // The metrics of submits count by this code.
         response.extensions_mut().insert(self.code);
         let headers = response.headers_mut();
         headers.insert(

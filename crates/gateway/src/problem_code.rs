@@ -39,7 +39,7 @@ pub(crate) enum ProblemCode {
     SessionBusy,
     /// This gateway requires no API keys, so it has none to manage.
     ApiKeysNotRequired,
-    /// The job replaces turns of its session, which has other turns since. So it cannot be retried.
+    /// The job replaces turns of its session, whose turns have changed since the submit. So the job cannot be retried.
     SessionChanged,
     /// The store has as many API keys as it may have.
     TooManyApiKeys,
@@ -57,7 +57,7 @@ pub(crate) enum ProblemCode {
     UnsupportedMediaType,
     /// The Host is not a name of this gateway.
     HostNotAllowed,
-    /// Some fields are not valid. `errors` names each with the values that it accepts.
+    /// Some values of the request are not valid. `errors` names at most 16 of them, and the values that are accepted.
     InvalidRequest,
     /// An earlier request had the same idempotency key and another body.
     IdempotencyKeyReused,

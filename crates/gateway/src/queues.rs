@@ -35,7 +35,7 @@ struct ClassView {
     retry_wait: i64,
     /// Jobs that wait for their provider.
     provider_wait: i64,
-    /// All of these jobs.
+    /// All jobs that have not ended: the sum of the numbers above.
     live: i64,
     /// How long the oldest waiting job has waited, in seconds. Null if none waits.
     oldest_wait_s: Option<f64>,

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 /// The least time between two reads: at most 500 reads in a second.
 const READ_INTERVAL: Duration = Duration::from_millis(2);
 
-/// How long after its deadline a request may still read. So its last read can be at its deadline.
+/// How long after its deadline a request may still read. Its last read is due at the deadline, and may have to wait for other reads.
 const LATE_MAX: Duration = Duration::from_millis(250);
 
 /// Gives each read its time, in the order of the requests.

@@ -18,7 +18,7 @@ pub(crate) struct Requirements {
     pub(crate) queue: bool,
 }
 
-/// The process works, or is ready.
+/// The body of a response with status 200: the process works (`/healthz`), or is ready (`/readyz`).
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Ready {
     #[schemars(extend("const" = "ok"))]
@@ -35,7 +35,7 @@ struct Known {
     store_answers: bool,
     /// Whether a gateway can publish, or a worker consumes.
     queue_is_connected: bool,
-    /// Whether a worker that consumes can publish too.
+    /// False only if a worker consumes but cannot publish.
     queue_accepts: bool,
 }
 
@@ -73,8 +73,8 @@ pub(crate) fn ready(member: &Member, requirements: Requirements) -> Result<Respo
         is_stopping: member.is_stopping(),
         store_answers,
         queue_is_connected: if requirements.queue {
-            // A worker stops its consumers while the store does not answer. An alarm of the broker blocks publishing, and keeps the
-            // consumers.
+            // While the store does not answer, a worker has no consumers, so a connection suffices. An alarm of the broker blocks
+            // publishing, but not the consumers.
             queue.is_consuming() || (queue.is_connected() && !store_answers)
         } else {
             queue.is_connected()

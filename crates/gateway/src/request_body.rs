@@ -36,7 +36,7 @@ const PARSED_SMALL_BYTES: u64 = 512 * 1_024;
 /// A body whose values take more than this many times its bytes is refused if it does not fit into the budget. Any other body
 /// that does not fit gets the whole budget and is parsed alone.
 const PARSED_FACTOR_MAX: u64 = 4;
-/// A body of more bytes is worked on off the async threads, so that it does not hold up other requests.
+/// Work on a body of more bytes is done off the async threads, so that it does not hold up other requests.
 const LONG_WORK_BYTES: usize = 256 * 1_024;
 
 /// Reads bodies, within the memory that the process has for them.
@@ -49,7 +49,7 @@ pub(crate) struct BodyReader {
 /// A complete body. Its bytes stay reserved until this value is dropped.
 pub(crate) struct BufferedBody {
     pub(crate) bytes: Bytes,
-    /// `None` for an empty body, and once the reservation belongs to the job.
+    /// `None` for an empty body, and once `validate` has returned the reservation.
     reserved: Option<ReservedBytes>,
 }
 

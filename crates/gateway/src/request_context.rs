@@ -1,5 +1,5 @@
-//! What is known of a request before its handler runs: its id, and the trace that it belongs to. Both are in all of its log
-//! lines, and the id is in its answer.
+//! What is known of a request before its handler runs: its id, and the trace that it belongs to, if there is one. Both are in
+//! all of its log lines, and the id is in its answer.
 
 use axum::{
     extract::{MatchedPath, Request},
@@ -19,7 +19,7 @@ use crate::{access_log::AccessLog, request_id, request_metrics::RequestRecord, s
 
 /// Handles a request in its context, records and logs it, and adds its id to the answer.
 ///
-/// This is not an `async fn`, and it awaits nothing, because both would store the request twice.
+/// This is not an `async fn`, and it awaits nothing, because its future would then store the request twice.
 pub(crate) fn with_context<H: Future<Output = Response> + Send>(
     metrics: GatewayMetrics,
     request: Request,

@@ -1,4 +1,4 @@
-//! The faults of one request, in its query, its headers and its body. One response names them together.
+//! The faults of one request, in its path, its query, its headers and its body. One response names them together.
 
 use std::convert::Infallible;
 
@@ -49,7 +49,7 @@ impl RequestFaults {
     }
 
     /// One response for all faults. It lists the errors of all, and has the code of the fault with the lowest status: 400 for what
-    /// cannot be read, then 415, then 422 for a value. If several faults have this status, the first one decides.
+    /// is unreadable or unknown, then 415, then 422 for a value. If several faults have this status, the first one decides.
     ///
     /// A problem that names no part of the request, such as a lack of memory, becomes the response only if there is no other problem.
     pub(crate) fn into_problem(self) -> Problem {

@@ -12,16 +12,16 @@ pub(crate) fn set_retry_after(headers: &mut HeaderMap, seconds: u64) {
     headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
 }
 
-/// The advised pause before the next request about a job, in whole seconds: until the expected time in seconds, if one is known. Otherwise
-/// half of the time that the job has waited or run already, so that requests become less frequent: a job that has taken a minute will
-/// hardly end in the next second.
+/// The advised pause before the next request about a job, in whole seconds. If `expected_s` is known, the pause lasts for these seconds.
+/// Otherwise it is half of the time that the job has waited or run already, so that requests become less frequent: a job that has taken
+/// a minute will hardly end in the next second.
 pub(crate) fn pause_s(expected_s: Option<f64>, age_ms: u64) -> u64 {
     let seconds = expected_s.unwrap_or(age_ms as f64 / 2_000.0);
     (seconds.ceil() as u64).clamp(1, PAUSE_S_MAX)
 }
 
-/// The advised pause before the next submit to a session that is full, in seconds: as long as a ready job of this class waits. If no job
-/// of the class has ended lately, the age of the oldest waiting job decides.
+/// The advised pause before the next submit to a session that is full, in seconds: the expected wait of a ready job of this class. If no
+/// job of the class has ended lately, the age of the oldest waiting job decides.
 pub(crate) fn after_full_session_s(gauge: &Gauge, class: Class, now: TimeMs) -> u64 {
     let is_measured = gauge.drained_per_s(class) > 0.0;
     let expected_s = is_measured.then(|| gauge.expected_wait_ms(class) as f64 / 1_000.0);

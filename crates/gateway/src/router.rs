@@ -1,4 +1,4 @@
-//! The routes, and the responses for unknown routes.
+//! The routes, and the responses to requests with an unknown path or method.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use axum::{
 };
 
 use crate::{
-    admin_keys,
+    admin_keys, admin_limits,
     around_handlers::{AroundHandlers, around_handlers},
-    health, jobs, limits,
+    health, jobs,
     openapi::{self, Describe, DocumentResponse},
     problem::Problem,
     problem_code::ProblemCode,
@@ -84,9 +84,9 @@ fn routes() -> Vec<Route> {
         route("get", "/v1/admin/keys", get(admin_keys::list::get), openapi::list_keys),
         route("post", "/v1/admin/keys", post(admin_keys::create::post), openapi::create_key),
         route("delete", "/v1/admin/keys/{key_id}", delete(admin_keys::revoke::delete), openapi::revoke_key),
-        route("get", "/v1/admin/tenants/{tenant}/limits", get(limits::get), openapi::get_limits),
-        route("put", "/v1/admin/tenants/{tenant}/limits", put(limits::put), openapi::put_limits),
-        route("delete", "/v1/admin/tenants/{tenant}/limits", delete(limits::delete), openapi::delete_limits),
+        route("get", "/v1/admin/tenants/{tenant}/limits", get(admin_limits::get), openapi::get_limits),
+        route("put", "/v1/admin/tenants/{tenant}/limits", put(admin_limits::put), openapi::put_limits),
+        route("delete", "/v1/admin/tenants/{tenant}/limits", delete(admin_limits::delete), openapi::delete_limits),
         route("get", "/healthz", get(health::healthz), openapi::healthz),
         route("get", "/readyz", get(health::readyz), openapi::readyz),
         route("get", "/readyz/submits", get(health::readyz_submits), openapi::readyz_submits),

@@ -17,7 +17,7 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
 
-/// Adds the headers that the response does not have.
+/// Adds the headers that the response does not have yet.
 pub(crate) fn add(headers: &mut HeaderMap) {
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);

@@ -29,9 +29,10 @@ pub struct GatewaySettings {
     pub backlog_max: u64,
     /// The model of a submit that names no model. With `None`, such a submit is refused.
     pub default_model: Option<String>,
-    /// Finds the accounts that a submit's job may wait for. The default finds none, so the jobs of no account are limited.
+    /// Finds the accounts that a submit's job may wait for. The default finds none. Then no submit is
+    /// refused because too many jobs wait for its provider.
     pub model_accounts: ModelAccounts,
-    /// How long a session without live jobs is kept after its last job or its last read, in milliseconds.
+    /// How long a session without live jobs is kept after its last job, read or write, in milliseconds.
     pub session_ttl_ms: u64,
     /// The most open connections. Further connections wait in the listener's backlog.
     pub connections_max: usize,

@@ -33,7 +33,7 @@ use crate::{
 /// store is unavailable.
 const COUNTS_AGE_MAX: Duration = Duration::from_secs(3);
 
-/// How many lists of jobs a gateway reads at the same time. Each may read 500 jobs.
+/// How many lists of jobs, sessions or API keys a gateway reads at the same time. A list of jobs may read 500 jobs.
 const LISTS_AT_ONCE: usize = 2;
 /// How long a request may wait for the memory of its response, or for a permit to read a list.
 const READ_WAIT: Duration = Duration::from_secs(5);
@@ -63,7 +63,7 @@ pub(crate) struct ApiState {
     pub(crate) bodies: BodyReader,
     /// One permit for each request that may wait for a job to end.
     pub(crate) wait_permits: Semaphore,
-    /// One permit for each list of jobs that is being read.
+    /// One permit for each list of jobs, sessions or API keys that is being read.
     list_permits: Semaphore,
     /// Limits the reads of requests that wait without notices.
     pub(crate) read_pacer: ReadPacer,
@@ -157,16 +157,16 @@ impl ApiState {
         }))
     }
 
-    /// A permit to read a list of jobs. Waits for a short time.
+    /// A permit to read a list of jobs, sessions or API keys. Waits for it at most [`READ_WAIT`].
     pub(crate) async fn list_permit(&self) -> Result<SemaphorePermit<'_>, Problem> {
         let permit = timeout(READ_WAIT, self.list_permits.acquire()).await;
         permit.ok().and_then(Result::ok).ok_or_else(|| {
-            let detail = "too many lists of jobs are read at once";
+            let detail = "too many lists are read at once";
             Problem::new(ProblemCode::Overloaded, detail).retry_after(2)
         })
     }
 
-    /// Reserves memory for a large response. Waits for a short time.
+    /// Reserves memory for a large response. Waits for it at most [`READ_WAIT`].
     pub(crate) async fn reserve_read(&self, bytes: u64) -> Result<ReservedBytes, Problem> {
         let reserved = self.member.memory.reads.reserve(bytes, READ_WAIT).await;
         reserved.ok_or_else(no_read_memory)

@@ -1,6 +1,6 @@
 //! Calls to the store: their time limit, and the problem that each failure becomes.
 //!
-//! Reads go through [`with_timeout`]. Changes of a lane go through
+//! Reads, and writes that change no lane, go through [`with_timeout`] or one of its variants. Changes of a lane go through
 //! [`Lanes`](forebay_runtime::lanes::Lanes), which takes [`STORE_TIMEOUT`] and retries by itself.
 
 use std::{future::Future, time::Duration};
@@ -34,14 +34,14 @@ pub(crate) async fn within_timeout<T>(
     within(STORE_TIMEOUT, call).await
 }
 
-/// Like [`within_timeout`], for a call that reads something large.
+/// Like [`within_timeout`], for a call that reads or writes something large.
 pub(crate) async fn within_long_timeout<T>(
     call: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
     within(LARGE_STORE_TIMEOUT, call).await
 }
 
-/// Like [`with_timeout`], for a call that reads something large.
+/// Like [`with_timeout`], for a call that reads or writes something large.
 pub(crate) async fn with_long_timeout<T>(
     call: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, Problem> {

@@ -1,7 +1,8 @@
 //! The text formats of a scrape, and which of them a scraper gets.
 //!
-//! The default is Prometheus's text format 0.0.4. A scraper that prefers OpenMetrics 1.0 in its `Accept` header gets
-//! OpenMetrics (RFC 9110, section 12.5.1). OpenMetrics ends with a line `# EOF`, so a response that was cut off is noticed.
+//! The default is Prometheus's text format 0.0.4. A scraper that prefers OpenMetrics 1.0, or accepts both equally by the
+//! qualities in its `Accept` header (RFC 9110, section 12.5.1), gets OpenMetrics. OpenMetrics ends with a line `# EOF`, so a response
+//! that was cut off is noticed.
 
 use prometheus_client::{
     encoding::{prometheus_text, text},

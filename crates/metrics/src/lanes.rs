@@ -6,7 +6,7 @@ use prometheus_client::{metrics::counter::Counter, registry::Registry};
 #[derive(Clone, Debug, Default)]
 pub struct LaneMetrics {
     /// Commits that found that another process had changed the lane since this process read or wrote it. They are repeated.
-    /// A commit that was made without a read of the lane does not count: that of a submit that assumes a new lane, or of a claim with
+    /// A commit that was made without a read of the lane does not count: by a submit that assumes a new lane, or by a claim that uses
     /// the lane copy of its wake. A conflict after a lost response does not count either.
     pub commit_conflicts: Counter,
     /// Running jobs that this process took from their workers, while it was the sweeper: the worker is gone, or the time limit

@@ -334,6 +334,7 @@ impl Store for MeteredStore {
 
     async fn recent_counts(&self) -> Result<RecentCounts, StoreError> {
         let call = self.inner.recent_counts();
+        // Both methods that read the counts have one label.
         self.measure("counts", call).await
     }
 

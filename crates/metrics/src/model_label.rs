@@ -27,6 +27,7 @@ struct ProviderModels {
     models: HashSet<String>,
     /// How many of `models` have a label because the provider has answered.
     answered: usize,
+    /// Whether the provider answers for every name.
     answers_any: bool,
 }
 

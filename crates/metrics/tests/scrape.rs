@@ -150,8 +150,10 @@ fn a_label_that_needs_escapes_is_escaped() {
 
 #[test]
 fn a_process_reports_only_its_parts_and_known_series_begin_at_0() {
-    let roles = |gateway, worker| Metrics::new(Roles { gateway, worker });
-    let worker = roles(false, true);
+    let worker = Metrics::new(Roles {
+        gateway: false,
+        worker: true,
+    });
     worker.worker.count_claim(ClaimOutcome::Granted);
     worker.worker.count_attempt(AttemptOutcome::Completed);
     let of_worker = text(&worker);
@@ -164,7 +166,11 @@ fn a_process_reports_only_its_parts_and_known_series_begin_at_0() {
         "{of_worker}"
     );
     assert!(!of_worker.contains("forebay_submits"), "{of_worker}");
-    let of_gateway = text(&roles(true, false));
+    let gateway = Metrics::new(Roles {
+        gateway: true,
+        worker: false,
+    });
+    let of_gateway = text(&gateway);
     assert!(
         of_gateway.contains(r#"forebay_submits_total{outcome="accepted"} 0"#),
         "{of_gateway}"

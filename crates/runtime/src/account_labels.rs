@@ -39,7 +39,7 @@ impl AccountLabels {
         let mut groups: BTreeMap<String, Vec<(AccountKey, T)>> = BTreeMap::new();
         let now = Instant::now();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        // The accounts that have a label already are seen before others ask for theirs.
+        // First, marks the accounts that have a label as seen, so that they keep it.
         for (key, _) in &accounts {
             if let Some(at) = seen.get_mut(key) {
                 *at = now;

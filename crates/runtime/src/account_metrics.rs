@@ -1,7 +1,7 @@
 //! The metrics of provider accounts, which gateways report. All of them describe the whole fleet.
 //!
-//! An account that is gone, and every account without recent counts, is left out: a gateway that has lost the store must not
-//! report what it knew before.
+//! An account that is gone is left out. Without recent counts, all accounts are left out, because a gateway that has lost the store
+//! must not report what it knew before.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -37,7 +37,7 @@ impl Source {
         Some((self.labels.group(self.accounts.all()), counts))
     }
 
-    /// One value of each label, or none.
+    /// At most one value for each label.
     fn values(&self, value: impl Fn(&Group, &Counts) -> Option<f64>) -> Vec<(Labels, f64)> {
         let Some((groups, counts)) = self.read() else {
             return Vec::new();

@@ -91,7 +91,7 @@ impl Member {
         let (gauge, store) = (Arc::clone(&self.gauge), Arc::clone(&self.store));
         metrics.sampled_gauge(
             "forebay_oldest_queued_seconds",
-            "Age of the oldest job that no worker has claimed; 0 if there is none",
+            "Age of the oldest queued job; 0 if there is none",
             move || {
                 recent_counts(&gauge).map_or_else(Vec::new, |counts| oldest(&counts, store.now()))
             },
@@ -176,7 +176,8 @@ fn oldest(counts: &Counts, now: TimeMs) -> Vec<(Labels, f64)> {
         .collect()
 }
 
-/// The number of processes by role. The id of a process begins with its role; `forebay` is one process with both parts.
+/// The number of processes by role. The id of a process begins with its role. A process with both parts, whose id begins with
+/// `forebay`, has the role `all`.
 fn roles<'a>(processes: impl Iterator<Item = &'a str>) -> Vec<(Labels, f64)> {
     let mut counts = [("gateway", 0_u32), ("worker", 0), ("all", 0)];
     for process in processes {

@@ -160,7 +160,7 @@ impl Gauge {
         self.ended_per_s(|sample| sample.class(class).ended)
     }
 
-    /// How many jobs of a class were running, over the last seconds.
+    /// How many jobs of a class were running on average, over the last seconds.
     #[must_use]
     pub fn mean_in_flight(&self, class: Class) -> f64 {
         let samples = self.samples.read().unwrap_or_else(PoisonError::into_inner);

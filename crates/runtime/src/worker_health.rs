@@ -54,7 +54,7 @@ pub struct WorkerHealth {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// The wakes that were handled.
+    /// The number of wakes that were handled.
     handled: AtomicU64,
     used_slots: AtomicUsize,
     is_wedged: AtomicBool,
@@ -185,8 +185,8 @@ impl WorkerHealth {
             let has_handled = handled != handled_before;
             handled_before = handled;
             let could_run = !has_handled && self.used_slots() < slots && queue.is_consuming();
-            // This costs requests, so it is done only if everything else looks wrong.
             let has_ready_jobs = Class::ALL.iter().any(|class| gauge.ready(*class) > 0);
+            // The search for messages costs requests, so it is made only if all else shows that the worker should handle some.
             let has_messages = could_run
                 && has_ready_jobs
                 && (self.shared.reports().holds_wakes() || has_waiting_messages(sources).await);

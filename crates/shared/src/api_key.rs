@@ -99,7 +99,7 @@ pub struct ApiKey {
     /// When the key expires: it is refused from then on. `None` if it never expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<TimeMs>,
-    /// What the key is for, for people: at most 100 characters.
+    /// A note about the purpose of the key: at most 100 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Fields that this release does not know.

@@ -201,7 +201,7 @@ pub fn read<T: Document>(json: &[u8]) -> Result<T, ReadError> {
 /// Checks that this process can act on a document, without reading the whole document into memory.
 ///
 /// # Errors
-/// [`ReadError`] for a higher version than [`Document::KNOWN`], and for text that is not JSON.
+/// [`ReadError::Newer`] for a higher version than [`Document::KNOWN`]; [`ReadError::Invalid`] if the version cannot be read.
 pub fn check_version<T: Document>(json: &[u8]) -> Result<(), ReadError> {
     let found = serde_json::from_slice::<Versioned>(json).map_err(|source| ReadError::Invalid {
         name: T::NAME,

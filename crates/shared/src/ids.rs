@@ -43,7 +43,7 @@ pub const SESSION_ID_BYTES_MAX: usize = 200;
 pub const SESSION_ID_ALLOWED: &str =
     "a string of 1 to 200 bytes of UTF-8 without control characters, and not . or ..";
 
-/// Most texts are session ids. `.` and `..` are not, because HTTP clients remove them from paths.
+/// Most texts are valid session ids. `.` and `..` are not, because HTTP clients remove them from paths.
 fn is_session_id(text: &str) -> bool {
     (1..=SESSION_ID_BYTES_MAX).contains(&text.len())
         && !matches!(text, "." | "..")

@@ -1,7 +1,6 @@
 //! A key or a password, in a type that does not print its value.
 //!
-//! Only [`Secret::expose`] returns the value. Its callers put the value into a header that is marked as sensitive,
-//! or use it as the URL of a connection.
+//! Only [`Secret::expose`] returns the value, so a search for this name finds every use of it.
 
 use std::fmt;
 
@@ -25,7 +24,7 @@ impl Secret {
         self.0.is_empty()
     }
 
-    /// The value itself, for the request that needs it.
+    /// The value itself, for the code that needs it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

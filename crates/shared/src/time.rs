@@ -1,6 +1,6 @@
 //! Points in time on the store's clock: whole milliseconds since the Unix epoch, in UTC.
 //!
-//! Nothing in this crate reads a clock. `now` is an argument, so a test can run every rule with any times.
+//! The rules of this crate read no clock. `now` is an argument, so a test can run every rule with any times.
 
 use jiff::civil::{self, DateTime};
 use serde::{Deserialize, Serialize};
@@ -74,7 +74,6 @@ fn has_form(text: &str, form: &str) -> bool {
 /// The milliseconds of the digits after the point. `None` if there is no digit.
 fn fraction_ms(digits: &str) -> Option<u64> {
     let first_three = digits.get(..3).unwrap_or(digits);
-    // Without a digit, this is not a number.
     let number: u64 = first_three.parse().ok()?;
     Some(match first_three.len() {
         1 => number * 100,

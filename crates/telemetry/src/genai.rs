@@ -71,8 +71,8 @@ pub const REQUEST_MODEL_LABEL: &str = "gen_ai_request_model";
 /// Label: [`ERROR_TYPE`]. Left out for a call that got an answer.
 pub const ERROR_TYPE_LABEL: &str = "error_type";
 
-/// The name of a service in the conventions: the well-known value of a built-in provider. Any other provider keeps its name of
-/// the providers file, because that name does not tell which service it is.
+/// The name of a service in the conventions. Only Gemini has another name there. A provider of the providers file keeps its name,
+/// because that name does not tell which service it is.
 #[must_use]
 pub fn provider_name(configured: &str) -> &str {
     match configured {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::provider::{Answer, Failure, Provider, first_byte};
 
-/// The error code of a call that was dropped because its job has ended or the worker stops.
+/// The error code of a call that was dropped before it ended, for example because its job was cancelled or the worker stops.
 const CANCELLED: &str = "cancelled";
 
 /// Records the calls of a worker.

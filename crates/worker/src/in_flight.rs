@@ -223,7 +223,7 @@ mod tests {
         let (jobs, ..) = new_jobs();
         let wake = new_wake();
         assert!(!jobs.keep_wake(&wake));
-        let guard = jobs.insert(&wake).expect("the job is not in flight");
+        let guard = jobs.insert(&wake).expect("the job should not be in flight");
         assert!(jobs.insert(&wake).is_none());
         assert!(jobs.keep_wake(&wake));
         assert_eq!(jobs.all(), [wake.job]);
@@ -240,7 +240,7 @@ mod tests {
         let (jobs, mut missed, _published) = new_jobs();
         let wake = new_wake();
         for has_ended in [true, false] {
-            let guard = jobs.insert(&wake).expect("the job is not in flight");
+            let guard = jobs.insert(&wake).expect("the job should not be in flight");
             for sent_at in [TimeMs(2), TimeMs(3)] {
                 let later = Wake {
                     sent_at,
@@ -253,7 +253,7 @@ mod tests {
                 guard.drop_ended();
             } else {
                 drop(guard);
-                let newest = missed.try_recv().expect("the wake is delivered");
+                let newest = missed.try_recv().expect("the wake should be delivered");
                 assert_eq!(newest.wake.sent_at, TimeMs(3));
                 newest.ack();
             }
@@ -265,7 +265,7 @@ mod tests {
     async fn a_missed_wake_goes_back_into_the_queue_if_the_worker_has_stopped() {
         let (jobs, missed, mut published) = new_jobs();
         let wake = new_wake();
-        let guard = jobs.insert(&wake).expect("the job is not in flight");
+        let guard = jobs.insert(&wake).expect("the job should not be in flight");
         assert!(jobs.keep_wake(&wake));
         drop(missed);
         drop(guard);
@@ -276,12 +276,12 @@ mod tests {
     async fn a_task_that_panics_leaves_no_job_in_flight() {
         let (jobs, ..) = new_jobs();
         let wake = new_wake();
-        let guard = jobs.insert(&wake).expect("the job is not in flight");
+        let guard = jobs.insert(&wake).expect("the job should not be in flight");
         let task = tokio::spawn(async move {
             let _guard = guard;
             panic!("on purpose");
         });
-        assert!(task.await.expect_err("the task panics").is_panic());
+        assert!(task.await.expect_err("the task should panic").is_panic());
         assert_eq!(jobs.all(), []);
     }
 }

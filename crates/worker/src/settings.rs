@@ -1,7 +1,7 @@
 //! The limits of a worker.
 
-/// The time that an attempt has for its commit after its call has reached the time limit, in milliseconds. A claim lasts
-/// for the call's time limit plus this time. So no other worker claims the job during the commit.
+/// How long a claim lasts beyond the time limit of its call, in milliseconds. One half is for a slow claim, the other half
+/// for the commit, during which no other worker may claim the job.
 pub(crate) const COMMIT_MARGIN_MS: u64 = 30_000;
 
 /// How long a worker may take after its drain time, in milliseconds. In this time it releases the jobs that still
@@ -12,7 +12,7 @@ pub const RELEASING_MS_MAX: u64 = 2_000;
 /// The limits of a worker. The code that reads the settings checks the ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerSettings {
-    /// The most calls in flight, over both classes: 1 to 100,000.
+    /// The number of slots, for both classes together: 1 to 100,000.
     pub concurrency: usize,
     /// The most jobs that wait for tool results without using a slot. Further waiting jobs keep their slots, so the worker
     /// claims fewer other jobs.

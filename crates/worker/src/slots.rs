@@ -188,7 +188,7 @@ mod tests {
             prop_assert_eq!((slots.interactive, slots.batch), (total - share, share));
             for is_batch in ends {
                 slots.free(if is_batch { Class::Batch } else { Class::Interactive });
-                let next = slots.next(BOTH).expect("a slot is free");
+                let next = slots.next(BOTH).expect("a slot should be free");
                 slots.take(next);
                 prop_assert_eq!((slots.interactive, slots.batch), (total - share, share));
             }
@@ -206,32 +206,32 @@ mod tests {
                 let ended = if is_batch && slots.batch > 0 || slots.interactive == 0 { Class::Batch } else { Class::Interactive };
                 slots.free(ended);
             }
-            for tenth in started.chunks_exact(10) {
-                prop_assert_eq!(tenth.iter().filter(|class| **class == Class::Batch).count(), 1);
-                prop_assert_eq!(tenth[9], Class::Batch);
+            for ten_starts in started.chunks_exact(10) {
+                prop_assert_eq!(ten_starts.iter().filter(|class| **class == Class::Batch).count(), 1);
+                prop_assert_eq!(ten_starts[9], Class::Batch);
             }
         }
     }
 
     #[test]
     fn beyond_their_share_batch_jobs_wait_for_an_expected_interactive_job() {
-        let expected = Waiting {
+        let interactive_is_expected = Waiting {
             has_interactive: false,
             has_batch: true,
             expects_interactive: true,
         };
         let only_batch_waits = Waiting {
             expects_interactive: false,
-            ..expected
+            ..interactive_is_expected
         };
         for total in [1, 5, 10, 30] {
             let mut slots = Slots::new(total);
             let share = if total < 10 { 0 } else { total.div_ceil(10) };
             for _ in 0..share {
-                assert_eq!(slots.next(expected), Some(Class::Batch));
+                assert_eq!(slots.next(interactive_is_expected), Some(Class::Batch));
                 slots.take(Class::Batch);
             }
-            assert_eq!(slots.next(expected), None);
+            assert_eq!(slots.next(interactive_is_expected), None);
             assert_eq!(slots.next(only_batch_waits), Some(Class::Batch));
         }
     }

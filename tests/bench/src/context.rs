@@ -18,7 +18,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Builds the binary, starts RabbitMQ, and begins the document of this name.
+    /// Builds the binary if none is given, starts RabbitMQ, and begins the document of this name.
     ///
     /// # Errors
     /// If the binary cannot be built or a server cannot be started.

@@ -111,7 +111,7 @@ impl Cli {
     }
 }
 
-/// How long a measurement may take. It then ends with an error.
+/// How long a measurement may take before it ends with an error.
 const TIME_LIMIT: Duration = Duration::from_secs(8 * 3_600);
 
 #[tokio::main]

@@ -10,7 +10,7 @@ pub(crate) struct RunOptions {
     /// The session ids of the jobs.
     #[arg(long, value_enum, default_value_t = Sessions::Random)]
     pub(crate) sessions: Sessions,
-    /// Measure this `forebay` binary. Without it, a release build builds one, and a debug build takes the one beside its own.
+    /// Measure this `forebay` binary. Without it, a release build of `bench` builds one, and a debug build takes the one in its own folder.
     #[arg(long)]
     pub(crate) binary: Option<PathBuf>,
     /// The number of runs of each measurement. The tables show the medians, with the lowest and the highest run.

@@ -31,7 +31,8 @@ const WARM_UP: Duration = Duration::from_secs(20);
 const MEASURED: Duration = Duration::from_secs(30);
 /// The smallest fraction of the expected times that must be right.
 const RIGHT_FRACTION_MIN: f64 = 0.8;
-/// An expected time is right if its error is at most this fraction of the true time, or at most [`ERROR_MAX`].
+/// An expected time is right if its error is at most this fraction of the true time, or at most [`ERROR_MAX`] multiplied by the
+/// slowdown of the machine.
 const RELATIVE_ERROR_MAX: f64 = 0.3;
 const ERROR_MAX: Duration = Duration::from_secs(2);
 /// The mean time until the end of a job must be more than this many times [`CALL_MEAN_S`], which proves that jobs wait. A measured
@@ -75,16 +76,16 @@ async fn submit_and_poll(client: Client) -> Seen {
         expected.extend(eta_of(&answer.body));
         let seconds = answer
             .header("retry-after")
-            .expect("an unfinished job has it");
-        let seconds: u64 = seconds.parse().expect("seconds");
+            .expect("an unfinished job has Retry-After");
+        let seconds: u64 = seconds.parse().expect("Retry-After is in seconds");
         assert!((1..=60).contains(&seconds), "{seconds}");
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         answer = client.job(&id).await;
         polls += 1;
     }
     assert_eq!(answer.body["status"], "completed", "{}", answer.body);
-    let ended_at = answer.body["ended_at"].as_str().expect("it has ended");
-    let ended_at: Timestamp = ended_at.parse().expect("a time");
+    let ended_at = answer.body["ended_at"].as_str().expect("the job has ended");
+    let ended_at: Timestamp = ended_at.parse().expect("`ended_at` is a time");
     let since_epoch = Duration::from_millis(ended_at.as_millisecond().unsigned_abs());
     Seen {
         expected,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::process::{Exited, Forebay};
 
-/// Only failing tests reach it.
+/// How long the command may take. Only failing tests reach this time.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The command with an admin key, for the process at a URL.
@@ -65,7 +65,7 @@ impl KeysCommand {
         assert!(key.starts_with("fbk_") && key.len() == 50, "{exited:?}");
         assert!(!exited.stderr.contains(&key), "{exited:?}");
         let id = exited.stderr.split_whitespace().next();
-        let id = id.expect("the id of the key").to_owned();
+        let id = id.expect("the command prints the id of the key").to_owned();
         assert!(id.starts_with("key_"), "{exited:?}");
         MadeKey { key, id }
     }

@@ -19,8 +19,8 @@
 //! - [`readme`]: the README's commands, programs and files, for tests that run them
 //! - [`session_defaults`]: the check that a session's defaults reach the provider
 //!
-//! The LLM provider of these tests is the package `scripted-provider`. The functions of this package panic when they fail.
-//! The message of the panic shows what the processes answered or logged.
+//! The LLM provider of these tests is the package `scripted-provider`. Most functions of this package panic when they
+//! fail. The message of the panic shows what the processes answered or logged.
 
 pub mod client;
 pub mod collector;

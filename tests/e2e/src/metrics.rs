@@ -38,7 +38,10 @@ impl Admin {
         let logs = process.logs();
         let url = logs.lines().find_map(|line| line.split_once(LOGGED));
         let (_, url) = url.expect("the log names the URL");
-        let url = url.split_whitespace().next().expect("a URL");
+        let url = url
+            .split_whitespace()
+            .next()
+            .expect("the log names the URL");
         Self {
             url: url.to_owned(),
             http: reqwest::Client::builder()
@@ -63,7 +66,7 @@ impl Admin {
     /// # Panics
     /// If the process does not answer with 200.
     pub async fn scrape(&self) -> Scrape {
-        let (status, text) = self.try_get("/metrics").await.expect("metrics");
+        let (status, text) = self.try_get("/metrics").await.expect("the process answers");
         assert_eq!(status, 200, "{text}");
         Scrape { text }
     }
@@ -108,7 +111,8 @@ impl Scrape {
     /// If the page lacks a metric.
     pub fn assert_documented(&self) {
         let path = crate::readme::path().with_file_name("deploy");
-        let page = std::fs::read_to_string(path.join("METRICS.md")).expect("deploy/METRICS.md");
+        let page = std::fs::read_to_string(path.join("METRICS.md"))
+            .expect("deploy/METRICS.md can be read");
         let types = self
             .text
             .lines()
@@ -140,14 +144,14 @@ impl Scrape {
             .unwrap_or_else(|error| {
                 panic!("{program} cannot be started ({error}): run the tests with tests/run, which installs it, or set FOREBAY_TEST_PROMTOOL")
             });
-        let mut input = promtool.stdin.take().expect("a pipe");
+        let mut input = promtool.stdin.take().expect("the input is a pipe");
         let text = self.text.clone().into_bytes();
         let writing = tokio::spawn(async move { input.write_all(&text).await });
         let checked = tokio::time::timeout(TIMEOUT, promtool.wait_with_output()).await;
         let checked = checked.expect("promtool ends").expect("promtool runs");
         writing
             .await
-            .expect("no panic")
+            .expect("the writing does not panic")
             .expect("promtool reads all");
         let faults = String::from_utf8_lossy(&checked.stderr);
         assert!(

@@ -36,7 +36,7 @@ pub fn block(readme: &str, name: &str) -> String {
     block.to_owned()
 }
 
-/// The part from the comment `<!-- name -->` to the next heading.
+/// The part from the comment `<!-- name -->` to the next heading of level 2.
 ///
 /// # Panics
 /// If the README has no such comment.

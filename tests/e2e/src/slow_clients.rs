@@ -32,7 +32,7 @@ const REQUESTS: usize = 500;
 /// The most pairs of measurements, without and with slow clients. Other load of the machine can only raise a time, so one pair within
 /// [`RATIO_MAX`] is enough.
 const MEASUREMENTS_MAX: usize = 5;
-/// How many times as long the p99 with slow clients may be.
+/// The highest ratio of the p99 with slow clients to the p99 without them.
 const RATIO_MAX: f64 = 2.0;
 
 /// Sends a submit, one byte a second, until the gateway answers or closes the connection. The first part is sent at once. Adds a permit
@@ -107,7 +107,7 @@ fn assert_are_read(slow: &mut JoinSet<Duration>) {
     );
 }
 
-/// The 99th percentile of the times of a submit and a read.
+/// The 99th percentile of the time that a submit and a read take together.
 async fn p99(client: &Client) -> Duration {
     let mut times = Vec::with_capacity(REQUESTS);
     for _ in 0..REQUESTS {

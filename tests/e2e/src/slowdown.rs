@@ -97,14 +97,14 @@ pub fn stalled_between(from: Instant, to: Instant) -> Duration {
     let recent = samples.iter().rev().take_while(|sample| sample.at > from);
     let recorded: Duration = recent.map(|sample| stalled(sample.due, sample.began)).sum();
     // The thread may be stalled right now, so that its next sample is late.
-    let next = samples.last();
+    let last = samples.last();
     recorded
-        + next.map_or(Duration::ZERO, |last| {
+        + last.map_or(Duration::ZERO, |last| {
             stalled(last.at + PAUSE + WORK, Instant::now())
         })
 }
 
-/// Asserts that `what` took at most `limit`, multiplied by the slowdown since `began`, and the stalls since then.
+/// Asserts that `what` took at most `limit` multiplied by the slowdown since `began`, plus the stalls since then.
 ///
 /// # Panics
 /// If `took` is longer.
@@ -116,7 +116,7 @@ pub fn assert_within(limit: Duration, began: Instant, took: Duration, what: &str
     }
     assert!(
         took <= limit.mul_f64(slowdown) + stalled,
-        "{what} took {took:?}, but at most {limit:?} is allowed, multiplied by the slowdown of {slowdown:.1}, and {stalled:?} for \
+        "{what} took {took:?}, but at most {limit:?} is allowed, multiplied by the slowdown of {slowdown:.1}, plus {stalled:?} for \
          stalls"
     );
 }

@@ -104,7 +104,7 @@ pub enum StoreMode {
     Down,
     /// Every call waits until the mode changes.
     Hanging,
-    /// Commits that admit a job are rejected because the store is full.
+    /// Commits that admit a job are rejected because the store is full, and `is_full` returns true.
     Full,
 }
 

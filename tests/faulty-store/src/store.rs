@@ -1,4 +1,4 @@
-//! The faulty store. It records each call, applies the mode and the call's fault, and forwards the call.
+//! The faulty store. It records each call that can fail, applies the mode and the call's fault, and forwards the call.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -42,7 +42,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Sets how long each reply takes; no time by default.
+    /// Sets how long each reply takes; zero by default.
     pub fn latency(mut self, latency: Latency) -> Self {
         self.latency = latency;
         self

@@ -25,7 +25,7 @@ impl RecordedCalls {
     /// The number of calls that were answered with this HTTP status.
     #[must_use]
     pub fn answered_with(&self, status: u16) -> usize {
-        self.times_of(status).count()
+        self.answer_times(status).count()
     }
 
     /// The number of calls that were answered with 200.
@@ -43,16 +43,17 @@ impl RecordedCalls {
     /// When the first answer with this HTTP status was sent.
     #[must_use]
     pub fn first_answer_at(&self, status: u16) -> Option<Instant> {
-        self.times_of(status).min()
+        self.answer_times(status).min()
     }
 
     /// When the last answer with this HTTP status was sent.
     #[must_use]
     pub fn last_answer_at(&self, status: u16) -> Option<Instant> {
-        self.times_of(status).max()
+        self.answer_times(status).max()
     }
 
-    /// When each call that was answered with this HTTP status arrived, measured from this time, in the order of arrival.
+    /// The time from `since` to the arrival of each call that was answered with this HTTP status, in the order of arrival.
+    /// It is zero for a call that arrived before `since`.
     #[must_use]
     pub fn arrivals_since(&self, status: u16, since: Instant) -> Vec<Duration> {
         let answered = self.0.iter().filter(|record| {
@@ -93,8 +94,8 @@ impl RecordedCalls {
         })
     }
 
-    /// How often each input was answered with 200. An input is the text of a call's last user message. The inputs
-    /// without an answer are included, with 0.
+    /// How often each input was answered with 200. An input is the text of a call's last user message. An input that was
+    /// never answered with 200 is included, with 0.
     #[must_use]
     pub fn answers_by_input(&self) -> BTreeMap<String, usize> {
         let mut answers = BTreeMap::new();
@@ -105,7 +106,7 @@ impl RecordedCalls {
         answers
     }
 
-    fn times_of(&self, status: u16) -> impl Iterator<Item = Instant> {
+    fn answer_times(&self, status: u16) -> impl Iterator<Item = Instant> {
         self.0.iter().filter_map(move |record| match record.ended {
             Some((RequestOutcome::Answered(of), at)) if of == status => Some(at),
             _ => None,

@@ -68,7 +68,7 @@ impl Recorded {
 /// Counts since the start of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Requests received.
+    /// Requests received, without the unexpected ones.
     pub requests: usize,
     /// Requests answered completely, with any status.
     pub answered: usize,

@@ -1,4 +1,4 @@
-//! LiteLLM's proxy with models that it answers by itself (`mock_response`), without calling a provider.
+//! LiteLLM's proxy. It answers every call itself (`mock_response`) and calls no provider.
 
 use std::{fs, path::Path, process::Command};
 

@@ -22,7 +22,7 @@ CHAT_TEMPLATE = (
 
 
 def write_model(path: Path, context_tokens: int) -> None:
-    """Writes a model of one layer, whose tokens are the 256 bytes."""
+    """Writes a model of one layer. Its tokens are the 256 bytes and three special tokens."""
     tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)]
     kinds = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL] + [gguf.TokenType.BYTE] * 256
     writer = gguf.GGUFWriter(path, "llama")

@@ -121,7 +121,7 @@ mod tests {
         let first = DataFolder::lock(&path).unwrap();
         let error = DataFolder::lock(&path).unwrap_err();
         let OpenError::InUse { holder_pid, .. } = &error else {
-            panic!("{error:?}");
+            panic!("the error should be `InUse`: {error:?}");
         };
         assert_eq!(*holder_pid, Some(std::process::id()));
         let message = error.to_string();

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row, named_params};
 
 use super::columns::{JobIdColumn, LaneKeyColumn, NameColumn, TimeColumn, first_readable};
 
-/// Returns the heads that match the filter, in the order of their ids, which is the order of their admission.
+/// Returns the heads that match the filter, in the order of their ids: the job that was created first comes first.
 pub(super) fn find(
     db: &Connection,
     filter: &HeadFilter,

@@ -3,7 +3,7 @@
 //! Only one process at a time can use the folder: a lock file enforces this (`data_folder`).
 //!
 //! The store has these threads:
-//! - `writer` runs all waiting writes in one transaction, commits it to the disk and answers them,
+//! - `writer` runs the waiting writes together in one transaction, commits it to the disk and answers them,
 //! - `checkpointer` copies SQLite's write-ahead log into the database,
 //! - `readers` run reads.
 //!
@@ -44,8 +44,8 @@ mod schema;
 mod sessions;
 mod sqlite_error;
 mod sqlite_store;
+mod store_clock;
 mod store_impl;
-mod system_clock;
 mod tenant_limits;
 mod tenant_usage;
 mod timers;
@@ -108,7 +108,7 @@ impl Embedded {
             path: database.clone(),
             source,
         })?;
-        let clock = system_clock::SystemClock::start(&db);
+        let clock = store_clock::StoreClock::start(&db);
         let clock = Arc::new(clock.map_err(|source| OpenError::Database {
             path: database.clone(),
             source,
@@ -178,7 +178,7 @@ impl Embedded {
         Arc::clone(&self.queue) as Arc<dyn Queue>
     }
 
-    /// How many transactions were written since the folder was opened. Concurrent commits share a transaction.
+    /// How many transactions were begun since the folder was opened. Concurrent commits share a transaction.
     #[must_use]
     pub fn transactions(&self) -> u64 {
         self.store.writer.transactions()

@@ -14,7 +14,7 @@ pub(super) struct Transaction<'a> {
 
 /// A write whose caller waits for the answer.
 pub(super) trait QueuedWrite: Send {
-    /// Runs the statements. If the transaction is rolled back, this is called again in another transaction.
+    /// Runs the statements. If the transaction is rolled back, this may be called again in another transaction.
     fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()>;
 
     /// Which work the write belongs to.

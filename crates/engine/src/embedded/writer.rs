@@ -1,13 +1,14 @@
 //! The one thread that writes.
 //!
-//! This thread runs all waiting writes in one transaction and commits it. SQLite syncs its log in the commit
+//! This thread runs the waiting writes together in one transaction and commits it. SQLite syncs its log in the commit
 //! (`synchronous = FULL`), so each write is on the disk when it is answered.
 //!
 //! If one write of a group fails, the group is rolled back, and each write gets a transaction of its own. A
 //! savepoint around each write would avoid the rollback, but it would always cost a copy of every page that a write
 //! changes.
 //!
-//! If the disk is full, writes that do not admit a job are tried again with space of the reserve (`disk_space`).
+//! If the disk is full, the writes that are not of the kind `WriteKind::NewJob` are tried again with space of the reserve
+//! (`disk_space`).
 
 use std::sync::{
     Arc,
@@ -24,7 +25,7 @@ use super::{
     disk_health::DiskHealth,
     disk_space::{DiskSpace, WriteKind, is_disk_full},
     sqlite_error::{DiskFailed, EngineClosed, is_failed_sync},
-    system_clock::SystemClock,
+    store_clock::StoreClock,
     transaction::{QueuedWrite, Transaction, answer_all},
 };
 use crate::rejection::Rejection;
@@ -48,7 +49,7 @@ pub(super) struct WriterLoop {
     disk: Arc<DiskHealth>,
     checkpoints: CheckpointTrigger,
     space: Arc<DiskSpace>,
-    clock: Arc<SystemClock>,
+    clock: Arc<StoreClock>,
 }
 
 impl Writer {
@@ -58,7 +59,7 @@ impl Writer {
         disk: Arc<DiskHealth>,
         checkpoints: CheckpointTrigger,
         space: Arc<DiskSpace>,
-        clock: Arc<SystemClock>,
+        clock: Arc<StoreClock>,
     ) -> (Self, WriterLoop) {
         let (sender, writes) = CloseableSender::channel(CAPACITY);
         let transactions = Arc::<AtomicU64>::default();
@@ -79,7 +80,7 @@ impl Writer {
     }
 
     /// Runs `statements` in a transaction. When this returns, either all or none of their changes are on the disk.
-    /// `statements` may run twice; then the changes of the first run are rolled back. `on_committed` runs once the
+    /// `statements` may run several times; then the changes of all runs but the last are rolled back. `on_committed` runs once the
     /// transaction is on the disk, even if the caller is gone.
     pub(super) async fn run<T, S, A>(
         &self,

@@ -78,11 +78,11 @@ fn a_job_that_ends_is_counted_once_and_gets_one_notice_and_no_timer() {
     let rows = CommitRows::of(&ending_commit(job)).unwrap();
     assert!(rows.timers.is_empty());
     let [outcome] = &rows.outcomes[..] else {
-        panic!("{rows:?}");
+        panic!("there should be one outcome: {rows:?}");
     };
     assert_eq!((outcome.job, outcome.deletable_at), (job, TimeMs(15)));
     let [count] = &rows.counts[..] else {
-        panic!("{rows:?}");
+        panic!("there should be one row of counts: {rows:?}");
     };
     assert_eq!((count.class, count.ended), (Class::Batch, 1));
     assert_eq!(count.live.ready, -1);
@@ -117,7 +117,7 @@ fn a_job_that_is_live_and_ended_is_an_error() {
         &lane::Event::Admit(admission),
         TimeMs(5),
     );
-    admitted.expect("the job is admitted");
-    let error = CommitRows::of(&commit).expect_err("both states");
+    admitted.expect("the job should be admitted");
+    let error = CommitRows::of(&commit).expect_err("the job is both live and ended");
     assert!(matches!(error, StoreError::Broken(_)), "{error}");
 }

@@ -108,7 +108,7 @@ pub(crate) async fn accept_one_of_several_concurrent_swaps(engine: impl Harness)
         let swaps = swaps.join_all().await.into_iter();
         let swaps: Vec<_> = swaps.filter(|(swapped, _)| *swapped).collect();
         let [(_, winner)] = &swaps[..] else {
-            panic!("{} swaps succeeded", swaps.len());
+            panic!("one swap should succeed, not {}", swaps.len());
         };
         assert_eq!(all(store.as_ref()).await, [after(winner)]);
         expected = Some(winner.version);

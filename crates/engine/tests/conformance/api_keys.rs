@@ -164,7 +164,7 @@ pub(crate) async fn keep_what_a_newer_release_wrote(engine: impl Harness) {
     let stored = store.api_keys(None).await.unwrap().unwrap();
     assert_eq!(stored.keys, [unused(&newer_fields)]);
     let [unreadable] = &stored.unreadable[..] else {
-        panic!("{:?}", stored.unreadable);
+        panic!("one key should be unreadable: {:?}", stored.unreadable);
     };
     assert_eq!(unreadable.id, newer_version.id.as_str());
     // A key that cannot be read can still be removed.

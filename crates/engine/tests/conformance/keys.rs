@@ -110,7 +110,9 @@ pub(crate) async fn are_replaced_only_if_they_have_the_expected_entry(engine: im
     let lane = TestLane::without_session(&engine.store());
     let (store, tenant) = (&lane.store, TenantId::default());
     let first = new_entry(&lane);
-    let (second, third) = (first.revised(true), first.revised(true).revised(false));
+    let (refused, accepted) = (true, false);
+    let second = first.revised(refused);
+    let third = second.revised(accepted);
     let swap = async |expected, next, ttl_ms| {
         let swap = store.swap_idempotency_key(&tenant, "k", expected, next, ttl_ms);
         swap.await.unwrap()

@@ -59,7 +59,7 @@ pub(crate) async fn shows_the_jobs_of_a_tenant_in_the_order_of_their_creation(
 ) {
     let store = engine.store();
     let admitted = admit(&store, 30).await;
-    // Some of these names begin with `default`, and `defaul` is a prefix of it.
+    // Some of these names begin with `default`, and `defaul` is a prefix of `default`.
     for name in ["default-2", "defaul", "default.", "z"] {
         let tenant = TenantId::parse(name).unwrap();
         TestLane::of_tenant(&store, tenant, Some("s")).admit().await;

@@ -1,4 +1,4 @@
-//! The queue: consumers receive every confirmed wake, and each wake is acknowledged once.
+//! The queue: consumers receive every confirmed wake, within their bounds, and again if it is requeued.
 
 use std::{collections::BTreeSet, time::Duration};
 

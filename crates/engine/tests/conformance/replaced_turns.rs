@@ -38,7 +38,7 @@ async fn numbered(lane: &TestLane) -> Vec<(u64, String)> {
         }
         paged.extend(page);
     }
-    assert_eq!(paged, all, "the pages");
+    assert_eq!(paged, all, "the pages differ from one read of all turns");
     all
 }
 
@@ -49,7 +49,7 @@ async fn run_inputs(lane: &TestLane) -> Vec<(u64, String)> {
     let loaded = lane.store.load(&key, &[], Some(job)).await;
     let loaded = loaded.expect("the store responds").run_inputs;
     let Some(LoadedRunInputs::Inline(inline)) = loaded else {
-        panic!("the run inputs are small: {loaded:?}");
+        panic!("small run inputs should be loaded: {loaded:?}");
     };
     let read = lane.store.run_inputs(&key, job).await;
     let read = read.expect("the store responds").expect("a live job");

@@ -15,7 +15,7 @@ use crate::{
 async fn run_inputs(lane: &TestLane, job: JobId) -> Option<RunInputs> {
     let loaded = lane.store.load(&lane.key(), &[], Some(job)).await;
     let run_inputs = loaded.unwrap().run_inputs?.inline();
-    let run_inputs = *run_inputs.expect("small run inputs are loaded");
+    let run_inputs = *run_inputs.expect("small run inputs should be loaded");
     let read = lane.store.run_inputs(&lane.key(), job).await.unwrap();
     let read = read.expect("the job is live");
     assert_eq!(read.request, run_inputs.request);
@@ -23,7 +23,7 @@ async fn run_inputs(lane: &TestLane, job: JobId) -> Option<RunInputs> {
     Some(run_inputs)
 }
 
-pub(crate) async fn contains_the_request_and_the_turns(engine: impl Harness) {
+pub(crate) async fn contain_the_request_and_the_turns(engine: impl Harness) {
     let mut lane = TestLane::session(&engine.store(), "s");
     let measure = TokenMeasure {
         sent_bytes: 1_200,
@@ -47,7 +47,7 @@ pub(crate) async fn contains_the_request_and_the_turns(engine: impl Harness) {
     }
 }
 
-pub(crate) async fn exists_for_live_jobs_only(engine: impl Harness) {
+pub(crate) async fn exist_for_live_jobs_only(engine: impl Harness) {
     let lane = TestLane::session(&engine.store(), "s");
     let ended = lane.complete(&[]).await;
     assert!(run_inputs(&lane, ended).await.is_none());
@@ -57,7 +57,7 @@ pub(crate) async fn exists_for_live_jobs_only(engine: impl Harness) {
     assert!(run_inputs(&lane, ended).await.is_none());
 }
 
-pub(crate) async fn is_returned_with_a_conflict(engine: impl Harness) {
+pub(crate) async fn are_returned_with_a_conflict(engine: impl Harness) {
     let lane = TestLane::session(&engine.store(), "s");
     lane.complete(&["before"]).await;
     let job = lane.admit().await;
@@ -81,7 +81,7 @@ pub(crate) async fn is_returned_with_a_conflict(engine: impl Harness) {
     assert_eq!(texts(&run_inputs.conversation.turns), ["before"]);
 }
 
-pub(crate) async fn is_returned_by_the_commit_that_needs_it(engine: impl Harness) {
+pub(crate) async fn are_returned_by_the_commit_that_needs_them(engine: impl Harness) {
     let mut lane = TestLane::session(&engine.store(), "s");
     let measure = TokenMeasure {
         sent_bytes: 1_200,
@@ -109,7 +109,7 @@ pub(crate) async fn is_returned_by_the_commit_that_needs_it(engine: impl Harness
     // The commit is built on an outdated lane.
     let commit = build(&stale, first);
     let CommitResult::Conflict(newer) = lane.store.commit(&commit).await.unwrap() else {
-        panic!("the lane has changed");
+        panic!("the commit should be a conflict, because the lane has changed");
     };
     let inline = newer.run_inputs.clone().unwrap().inline().unwrap();
     assert_eq!(inline.request, request(first));
@@ -118,7 +118,7 @@ pub(crate) async fn is_returned_by_the_commit_that_needs_it(engine: impl Harness
     let CommitResult::Done(Some(LoadedRunInputs::Inline(run_inputs))) =
         lane.store.commit(&commit).await.unwrap()
     else {
-        panic!("the lane has not changed");
+        panic!("the commit should succeed, because the lane has not changed");
     };
     assert_eq!(run_inputs.meta.id, first);
     assert_eq!(run_inputs.request, request(first));
@@ -126,9 +126,9 @@ pub(crate) async fn is_returned_by_the_commit_that_needs_it(engine: impl Harness
     assert_eq!(run_inputs.conversation.token_measure, Some(measure));
     assert_eq!(lane.load(&[]).await.lane, commit.next);
 
-    // The response was lost, and the head runs now.
+    // The commit is repeated, as after a lost response. The head runs now, so its run inputs are left out.
     let CommitResult::Conflict(own) = lane.store.commit(&commit).await.unwrap() else {
-        panic!("the commit was made before");
+        panic!("the commit should be a conflict, because it was made before");
     };
     assert_eq!(own.version, Some(commit.version));
     assert!(matches!(
@@ -145,13 +145,13 @@ pub(crate) async fn is_returned_by_the_commit_that_needs_it(engine: impl Harness
     let CommitResult::Done(Some(LoadedRunInputs::Inline(run_inputs))) =
         alone.store.commit(&commit).await.unwrap()
     else {
-        panic!("the lane has not changed");
+        panic!("the commit should succeed, because the lane has not changed");
     };
     assert_eq!(run_inputs.request, request(job));
     assert!(run_inputs.conversation.turns.is_empty());
 }
 
-pub(crate) async fn of_many_bytes_is_returned_by_no_commit(engine: impl Harness) {
+pub(crate) async fn if_large_are_returned_by_no_commit(engine: impl Harness) {
     let lane = TestLane::session(&engine.store(), "s");
     let large = "x".repeat(usize::try_from(INLINE_BYTES_MAX).unwrap());
     lane.complete(&[&large]).await;
@@ -167,12 +167,12 @@ pub(crate) async fn of_many_bytes_is_returned_by_no_commit(engine: impl Harness)
     commit.run_inputs_of = Some(job);
     commit.needs_run_inputs = true;
     let CommitResult::Conflict(found) = lane.store.commit(&commit).await.unwrap() else {
-        panic!("a commit returns no large run inputs");
+        panic!("the commit should be a conflict, because it returns no large run inputs");
     };
     assert_eq!(found.version, base.version);
     assert_eq!(found.lane, base.lane);
     let Some(LoadedRunInputs::LeftOut { bytes }) = found.run_inputs else {
-        panic!("large run inputs are not loaded");
+        panic!("large run inputs should be left out");
     };
     assert!(bytes > INLINE_BYTES_MAX);
     assert_eq!(lane.load(&[]).await.lane, base.lane, "nothing is written");
@@ -182,7 +182,7 @@ pub(crate) async fn of_many_bytes_is_returned_by_no_commit(engine: impl Harness)
     assert!(matches!(result, CommitResult::Done(None)));
 }
 
-pub(crate) async fn without_a_session_has_no_turns(engine: impl Harness) {
+pub(crate) async fn without_a_session_have_no_turns(engine: impl Harness) {
     let lane = TestLane::without_session(&engine.store());
     let job = lane.admit().await;
     let run_inputs = run_inputs(&lane, job).await.unwrap();
@@ -191,14 +191,16 @@ pub(crate) async fn without_a_session_has_no_turns(engine: impl Harness) {
     assert_eq!(run_inputs.conversation.token_measure, None);
 }
 
-pub(crate) async fn is_left_out_of_a_load_if_it_is_large_or_the_head_runs(engine: impl Harness) {
+pub(crate) async fn are_left_out_of_a_load_if_they_are_large_or_the_head_runs(
+    engine: impl Harness,
+) {
     let lane = TestLane::session(&engine.store(), "s");
     let large = "x".repeat(usize::try_from(INLINE_BYTES_MAX).unwrap());
     lane.complete(&["small", &large]).await;
     let job = lane.admit().await;
     let load = async || lane.store.load(&lane.key(), &[], Some(job)).await.unwrap();
     let Some(LoadedRunInputs::LeftOut { bytes }) = load().await.run_inputs else {
-        panic!("large run inputs are not loaded");
+        panic!("large run inputs should be left out");
     };
     let read = lane.store.run_inputs(&lane.key(), job).await.unwrap();
     let read = read.unwrap();

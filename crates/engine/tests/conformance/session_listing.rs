@@ -15,6 +15,9 @@ use crate::{
     test_lane::{LONG_MS, TestLane},
 };
 
+const OLDEST_FIRST: bool = true;
+const NEWEST_FIRST: bool = false;
+
 async fn put(lane: &TestLane, ttl_ms: u64) -> SessionPosition {
     let session = lane.session.clone().expect("the lane has a session");
     let put = SessionPut {
@@ -67,7 +70,7 @@ async fn listed(
 pub(crate) async fn shows_sessions_in_the_order_of_their_creation(engine: impl Harness) {
     let store = engine.store();
     let tenant = TenantId::default();
-    assert_eq!(listed(&*store, &tenant, true, 10).await, []);
+    assert_eq!(listed(&*store, &tenant, OLDEST_FIRST, 10).await, []);
     let mut expected = Vec::new();
     for number in 0..30 {
         // Ids in no order, in many partitions, with the separator of the index.
@@ -85,11 +88,14 @@ pub(crate) async fn shows_sessions_in_the_order_of_their_creation(engine: impl H
     }
     let other = TestLane::of_tenant(&store, TenantId::parse("other").unwrap(), Some("s"));
     let of_other = put(&other, LONG_MS).await;
-    assert_eq!(listed(&*store, &other.tenant, true, 3).await, [of_other]);
+    assert_eq!(
+        listed(&*store, &other.tenant, OLDEST_FIRST, 3).await,
+        [of_other]
+    );
     expected.sort();
     for limit in [1, 7, 1_000] {
         assert_eq!(
-            listed(&*store, &tenant, true, limit).await,
+            listed(&*store, &tenant, OLDEST_FIRST, limit).await,
             expected,
             "{limit}"
         );
@@ -97,7 +103,7 @@ pub(crate) async fn shows_sessions_in_the_order_of_their_creation(engine: impl H
     expected.reverse();
     for limit in [1, 7, 1_000] {
         assert_eq!(
-            listed(&*store, &tenant, false, limit).await,
+            listed(&*store, &tenant, NEWEST_FIRST, limit).await,
             expected,
             "{limit}"
         );
@@ -151,13 +157,13 @@ pub(crate) async fn does_not_show_sessions_that_are_gone(engine: impl Harness) {
     assert!(positions[1] > first);
     // The deletion of expired sessions does not change what is listed. The number of calls is bounded, so that the test ends.
     for _ in 0..512 {
-        assert_eq!(listed(&*store, &tenant, true, 10).await, positions);
+        assert_eq!(listed(&*store, &tenant, OLDEST_FIRST, 10).await, positions);
         if store.delete_expired(10).await.unwrap() == 0 {
             break;
         }
     }
-    assert_eq!(listed(&*store, &tenant, true, 10).await, positions);
+    assert_eq!(listed(&*store, &tenant, OLDEST_FIRST, 10).await, positions);
     // A replacement keeps the position.
     put(&kept, LONG_MS).await;
-    assert_eq!(listed(&*store, &tenant, true, 10).await, positions);
+    assert_eq!(listed(&*store, &tenant, OLDEST_FIRST, 10).await, positions);
 }

@@ -261,7 +261,7 @@ pub(crate) async fn create_a_session_once(engine: impl Harness) {
     let winners = results.iter().filter(|(_, result)| is_created(result));
     let winners: Vec<i32> = winners.map(|(number, _)| *number).collect();
     let [winner] = winners[..] else {
-        panic!("created by {winners:?}");
+        panic!("one write should create the session, not {winners:?}");
     };
     let lost = results.iter().filter(|(_, result)| !is_created(result));
     for (_, result) in lost {
@@ -315,7 +315,7 @@ pub(crate) async fn of_many_bytes_are_left_out_of_reads(engine: impl Harness) {
     let job = lane.admit().await;
     let loaded = lane.store.load(&lane.key(), &[], Some(job)).await.unwrap();
     let Some(LoadedRunInputs::LeftOut { bytes }) = loaded.run_inputs else {
-        panic!("the defaults are too large: {:?}", loaded.run_inputs);
+        panic!("large defaults should be left out: {:?}", loaded.run_inputs);
     };
     assert!(bytes > large.defaults.as_ref().unwrap().len() as u64);
     let run_inputs = lane.store.run_inputs(&lane.key(), job).await.unwrap();
@@ -352,7 +352,7 @@ pub(crate) async fn swap_settings_that_are_as_expected(engine: impl Harness) {
     // Live jobs of the session do not prevent a swap.
     let job = lane.admit().await;
     let SettingsSwapResult::Done(changed) = swap(&lane, none(), settings(1)).await else {
-        panic!("the settings are as expected");
+        panic!("the swap should succeed, because the settings are as expected");
     };
     assert_eq!((changed.live_jobs, changed.expires_at), (1, None));
     let fence = lane.claim(job, "worker-1").await;
@@ -367,7 +367,7 @@ pub(crate) async fn swap_settings_that_are_as_expected(engine: impl Harness) {
     assert_eq!(before.settings, Some(settings(1)));
     wait_until_passed(lane.store.as_ref(), before.updated_at).await;
     let SettingsSwapResult::Done(changed) = swap(&lane, settings(1), none()).await else {
-        panic!("the settings are as expected");
+        panic!("the swap should succeed, because the settings are as expected");
     };
     assert!(changed.updated_at > before.updated_at);
     assert!(changed.expires_at >= before.expires_at);
@@ -394,7 +394,7 @@ pub(crate) async fn swap_settings_once(engine: impl Harness) {
         let swaps = swaps.join_all().await.into_iter();
         let swaps: Vec<_> = swaps.filter(|(result, _)| is_done(result)).collect();
         let [(_, winner)] = &swaps[..] else {
-            panic!("{} swaps succeeded", swaps.len());
+            panic!("one swap should succeed, not {}", swaps.len());
         };
         assert_eq!(info(&lane).await.settings.as_ref(), Some(winner));
         expected = winner.clone();

@@ -30,13 +30,13 @@ macro_rules! conformance {
                     is_read_in_pages_without_gaps_or_repeats_while_jobs_come_and_go,
                     is_bounded_by_times,
                     of_a_session_is_read_from_its_partition;
-                run_inputs: contains_the_request_and_the_turns,
-                    exists_for_live_jobs_only,
-                    is_returned_with_a_conflict,
-                    is_returned_by_the_commit_that_needs_it,
-                    of_many_bytes_is_returned_by_no_commit,
-                    is_left_out_of_a_load_if_it_is_large_or_the_head_runs,
-                    without_a_session_has_no_turns;
+                run_inputs: contain_the_request_and_the_turns,
+                    exist_for_live_jobs_only,
+                    are_returned_with_a_conflict,
+                    are_returned_by_the_commit_that_needs_them,
+                    if_large_are_returned_by_no_commit,
+                    are_left_out_of_a_load_if_they_are_large_or_the_head_runs,
+                    without_a_session_have_no_turns;
                 deferred: are_indexed_until_a_worker_may_run_them,
                     leave_the_index_when_they_end,
                     leave_the_index_when_others_take_their_position,

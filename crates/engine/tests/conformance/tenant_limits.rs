@@ -97,7 +97,7 @@ pub(crate) async fn usage_is_replaced_by_one_of_several_concurrent_swaps(engine:
         let swaps = swaps.join_all().await.into_iter();
         let swaps: Vec<_> = swaps.filter(|(swapped, _)| *swapped).collect();
         let [(_, winner)] = &swaps[..] else {
-            panic!("{} swaps succeeded", swaps.len());
+            panic!("one swap should succeed, not {}", swaps.len());
         };
         assert_eq!(read(store.as_ref(), "a").await, after(winner));
         expected = Some(winner.version);

@@ -172,10 +172,12 @@ pub(crate) async fn of_many_partitions_move_in_one_call(engine: impl Harness) {
     });
     let moves: Vec<_> = moves.collect();
     let moved = store.move_timers(&moves).await.unwrap();
-    let now = all_timers(store.as_ref()).await;
+    let timers_after = all_timers(store.as_ref()).await;
     for (timer_move, is_moved) in moves.iter().zip(moved) {
         assert_eq!(is_moved, !claimed.contains(&timer_move.job));
-        let timer = now.iter().find(|timer| timer.job == timer_move.job);
+        let timer = timers_after
+            .iter()
+            .find(|timer| timer.job == timer_move.job);
         assert_eq!(timer.unwrap().at == timer_move.to, is_moved);
     }
 }

@@ -15,7 +15,7 @@ use crate::setup::{
 };
 
 #[tokio::test]
-async fn a_lost_connection_is_noticed_at_once_and_replaced() {
+async fn a_lost_connection_is_noticed_and_replaced() {
     let vhost = vhost().await;
     let port = shared().await.unwrap().port();
     let mut proxy = Proxy::start(port).await.unwrap();

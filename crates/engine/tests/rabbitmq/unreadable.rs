@@ -38,7 +38,8 @@ async fn unreadable_messages_are_moved_with_the_reason_and_the_consumer_continue
         counts.ready == 4
     })
     .await;
-    let messages = vhost.get_messages(UNREADABLE, 10, false).await.unwrap();
+    let remove = false;
+    let messages = vhost.get_messages(UNREADABLE, 10, remove).await.unwrap();
     assert_eq!(messages.len(), bodies.len());
     for (message, (body, reason)) in messages.iter().zip(bodies) {
         let headers = &message["properties"]["headers"];

@@ -14,6 +14,7 @@ async fn scripts_run(server: &Redis) -> u64 {
     calls.parse().unwrap_or(0)
 }
 
+/// A field of the stored counts.
 async fn stored(server: &Redis, field: &str) -> String {
     server.cli(&["HGET", STORED, field]).await.unwrap()
 }
@@ -29,7 +30,7 @@ async fn until_stored(server: &Redis, earlier_at: &str) {
     tokio::time::timeout(limit, changed).await.unwrap();
 }
 
-/// Like [`live`], if this process must sum the counts. Waits until they are stored.
+/// Like [`live`], for a store that must sum the counts. Waits until the new counts are stored.
 async fn live_by_sum(server: &Redis, store: &dyn Store) -> u64 {
     let earlier_at = stored(server, "at").await;
     let jobs = live(store).await;
@@ -37,13 +38,15 @@ async fn live_by_sum(server: &Redis, store: &dyn Store) -> u64 {
     jobs
 }
 
+/// The number of live jobs in the recent counts.
 async fn live(store: &dyn Store) -> u64 {
     store.recent_counts().await.unwrap().counts.live()
 }
 
+/// The key of the stored counts.
 const STORED: &str = "fb:fleet:counts";
 
-/// Sets a stored time to this many milliseconds after now. A time less than a second ahead counts as now.
+/// Sets a stored time to this many milliseconds after now. The store accepts a time that is less than a second ahead.
 async fn set_time(server: &Redis, store: &dyn Store, field: &str, after_now_ms: i64) {
     let now = i64::try_from(store.now().0).unwrap();
     let time = (now + after_now_ms).to_string();

@@ -1,5 +1,5 @@
-//! The store in Redis when the server is full, restarted, slow, down or configured wrongly. These tests control the
-//! server, so they are not part of the conformance suite.
+//! The store in Redis when the server is full, restarted, slow, down or configured wrongly, and when its data is damaged or
+//! written by an older release. These tests control the server, so they are not part of the conformance suite.
 
 #[path = "../conformance/test_lane.rs"]
 mod test_lane;
@@ -33,8 +33,8 @@ async fn connect(url: String) -> Arc<dyn Store> {
     Arc::new(RedisStore::connect(&RedisSettings::new(url)).await.unwrap())
 }
 
-/// Finds the first line of Redis' `INFO` that begins with `prefix`. Returns the text after `prefix` and a colon, or an
-/// empty text if there is no such line.
+/// Finds the first line of Redis' `INFO` that begins with `prefix`. Returns the text after `prefix`, without a colon at its start, or
+/// an empty text if there is no such line.
 async fn info(server: &Redis, section: &str, prefix: &str) -> String {
     let info = server.cli(&["INFO", section]).await.unwrap();
     let line = info.lines().find_map(|line| line.strip_prefix(prefix));

@@ -18,13 +18,14 @@ fn account() -> AccountKey {
     AccountKey::of_provider("acme")
 }
 
-/// A server and a store of this release. [`commit`](Self::commit) changes a lane as an older release does.
-struct OlderRelease {
+/// A fleet of two releases: a server, a store of this release, and [`commit_as_older`](Self::commit_as_older), which changes a lane
+/// as an older release does.
+struct MixedFleet {
     server: Redis,
     store: Arc<dyn Store>,
 }
 
-impl OlderRelease {
+impl MixedFleet {
     async fn start() -> Self {
         let server = server(RedisOptions::default()).await;
         let store = connect(server.url()).await;
@@ -33,7 +34,7 @@ impl OlderRelease {
 
     /// Changes the document of a lane as a commit of the older release does. `edit` changes the entry of the head. `counts`
     /// is what the older release adds to the counts of jobs.
-    async fn commit(
+    async fn commit_as_older(
         &self,
         lane: &TestLane,
         code: &str,
@@ -91,51 +92,51 @@ fn claim(head: &mut serde_json::Value) {
 
 #[tokio::test]
 async fn outdated_entries_are_left_out_and_removed() {
-    let older = OlderRelease::start().await;
+    let fleet = MixedFleet::start().await;
     let mut lanes = Vec::new();
     for number in 0..20 {
-        let lane = TestLane::session(&older.store, &format!("session-{number}"));
+        let lane = TestLane::session(&fleet.store, &format!("session-{number}"));
         let job = lane.admit_deferred(&account()).await;
         lanes.push((lane, job));
     }
     let (last, still_deferred) = lanes.pop().unwrap();
     for (lane, _) in &lanes {
         let counts = [("w", "-1"), ("f", "1")];
-        older.commit(lane, "r", claim, &counts).await;
+        fleet.commit_as_older(lane, "r", claim, &counts).await;
     }
-    assert_eq!(older.counts().await.0.live(), 20);
+    assert_eq!(fleet.counts().await.0.live(), 20);
     // A search within a limit finds a head behind outdated entries.
-    let first = older
+    let first = fleet
         .store
         .deferred_heads(&account(), Class::Interactive, 1)
         .await
         .unwrap();
     assert!(first.len() <= 1);
-    assert_eq!(older.deferred().await, [still_deferred]);
+    assert_eq!(fleet.deferred().await, [still_deferred]);
     let expected = ClassCounts {
         in_flight: 19,
         provider_wait: 1,
         ..ClassCounts::default()
     };
-    assert_eq!(older.counts().await, (expected, 1));
+    assert_eq!(fleet.counts().await, (expected, 1));
     last.apply(&Event::Cancel {
         job: still_deferred,
     })
     .await;
-    assert_eq!(older.deferred().await, []);
+    assert_eq!(fleet.deferred().await, []);
     let expected = ClassCounts {
         provider_wait: 0,
         ..expected
     };
-    assert_eq!(older.counts().await, (expected, 0));
+    assert_eq!(fleet.counts().await, (expected, 0));
 }
 
 #[tokio::test]
 async fn entries_that_cannot_be_read_hide_no_others() {
-    let older = OlderRelease::start().await;
+    let fleet = MixedFleet::start().await;
     let mut lanes = Vec::new();
     for number in 0..30 {
-        let lane = TestLane::session(&older.store, &format!("session-{number}"));
+        let lane = TestLane::session(&fleet.store, &format!("session-{number}"));
         lanes.push((lane.key(), lane.admit_deferred(&account()).await));
     }
     // The lanes of the first heads are damaged, or of a newer release.
@@ -145,49 +146,49 @@ async fn entries_that_cannot_be_read_hide_no_others() {
             0 => "damaged",
             _ => "0123456789abcdef0123456789abcdef;x;1;;;;\n{\"v\": 99}",
         };
-        older.server.cli(&["SET", &key, document]).await.unwrap();
+        fleet.server.cli(&["SET", &key, document]).await.unwrap();
     }
     let readable: Vec<_> = lanes.iter().skip(25).map(|(_, job)| *job).collect();
-    assert_eq!(older.deferred().await, readable);
+    assert_eq!(fleet.deferred().await, readable);
 }
 
 #[tokio::test]
 async fn a_lane_that_ended_leaves_the_index() {
-    let older = OlderRelease::start().await;
-    let lane = TestLane::session(&older.store, "s");
+    let fleet = MixedFleet::start().await;
+    let lane = TestLane::session(&fleet.store, "s");
     lane.admit_deferred(&account()).await;
     let partition = format!("fb:{{{:02x}}}:", lane.key().partition());
     let key = format!("{partition}l:{}", lane.key());
-    older.server.cli(&["DEL", &key]).await.unwrap();
+    fleet.server.cli(&["DEL", &key]).await.unwrap();
     let counts = format!("{partition}c");
     let change = ["HINCRBY", &counts, "default|i|w", "-1"];
-    older.server.cli(&change).await.unwrap();
-    assert_eq!(older.deferred().await, []);
-    assert_eq!(older.counts().await, (ClassCounts::default(), 0));
+    fleet.server.cli(&change).await.unwrap();
+    assert_eq!(fleet.deferred().await, []);
+    assert_eq!(fleet.counts().await, (ClassCounts::default(), 0));
 }
 
 #[tokio::test]
 async fn a_head_that_stays_deferred_is_found() {
-    let older = OlderRelease::start().await;
-    let lane = TestLane::session(&older.store, "s");
+    let fleet = MixedFleet::start().await;
+    let lane = TestLane::session(&fleet.store, "s");
     let job = lane.admit_deferred(&account()).await;
-    older.commit(&lane, "-", |_| {}, &[]).await;
-    assert_eq!(older.deferred().await, [job]);
+    fleet.commit_as_older(&lane, "-", |_| {}, &[]).await;
+    assert_eq!(fleet.deferred().await, [job]);
     let mut expected = ClassCounts {
         provider_wait: 1,
         ..ClassCounts::default()
     };
-    assert_eq!(older.counts().await, (expected, 1));
+    assert_eq!(fleet.counts().await, (expected, 1));
     lane.apply(&Event::Resume { job }).await;
-    assert_eq!(older.deferred().await, []);
+    assert_eq!(fleet.deferred().await, []);
     (expected.provider_wait, expected.ready) = (0, 1);
-    assert_eq!(older.counts().await, (expected, 0));
+    assert_eq!(fleet.counts().await, (expected, 0));
 }
 
 #[tokio::test]
 async fn a_retry_that_reads_as_a_deferral_is_counted_once() {
-    let older = OlderRelease::start().await;
-    let lane = TestLane::session(&older.store, "s");
+    let fleet = MixedFleet::start().await;
+    let lane = TestLane::session(&fleet.store, "s");
     let job = lane.admit_deferred(&account()).await;
     lane.apply(&Event::Resume { job }).await;
     lane.claim(job, "worker-1").await;
@@ -202,39 +203,39 @@ async fn a_retry_that_reads_as_a_deferral_is_counted_once() {
         }});
     };
     let counts = [("w", "1"), ("f", "-1")];
-    older.commit(&lane, "-", retry, &counts).await;
-    assert_eq!(older.deferred().await, []);
+    fleet.commit_as_older(&lane, "-", retry, &counts).await;
+    assert_eq!(fleet.deferred().await, []);
     lane.apply(&Event::Resume { job }).await;
     let expected = ClassCounts {
         ready: 1,
         ..ClassCounts::default()
     };
-    assert_eq!(older.counts().await, (expected, 0));
+    assert_eq!(fleet.counts().await, (expected, 0));
 }
 
 #[tokio::test]
 async fn an_outdated_entry_becomes_valid_again() {
-    let older = OlderRelease::start().await;
-    let lane = TestLane::session(&older.store, "s");
+    let fleet = MixedFleet::start().await;
+    let lane = TestLane::session(&fleet.store, "s");
     let job = lane.admit_deferred(&account()).await;
     let counts = [("w", "-1"), ("f", "1")];
-    older.commit(&lane, "r", claim, &counts).await;
+    fleet.commit_as_older(&lane, "r", claim, &counts).await;
     // A process of this release settles the attempt of the older worker.
     lane.defer(job, Some(1), &account()).await;
-    assert_eq!(older.deferred().await, [job]);
+    assert_eq!(fleet.deferred().await, [job]);
     let expected = ClassCounts {
         provider_wait: 1,
         ..ClassCounts::default()
     };
-    assert_eq!(older.counts().await, (expected, 1));
+    assert_eq!(fleet.counts().await, (expected, 1));
 }
 
 /// An older release does not count the jobs behind a head. The count is right again once no head waits.
 #[tokio::test]
 async fn a_wrong_count_of_jobs_behind_a_head_ends_with_the_last_head() {
-    let older = OlderRelease::start().await;
+    let fleet = MixedFleet::start().await;
     let waiting_jobs = async || {
-        let counts = older.store.counts().await.unwrap().deferred;
+        let counts = fleet.store.counts().await.unwrap().deferred;
         counts.iter().map(|count| count.jobs).sum::<u64>()
     };
     let jobs_behind = |lane: TestLane| async move {
@@ -244,7 +245,7 @@ async fn a_wrong_count_of_jobs_behind_a_head_ends_with_the_last_head() {
     };
     // Both lanes are in one partition.
     let names = (0..).map(|number| format!("session-{number}"));
-    let mut lanes = names.map(|name| TestLane::session(&older.store, &name));
+    let mut lanes = names.map(|name| TestLane::session(&fleet.store, &name));
     let mut lane_of_partition = || lanes.find(|lane| lane.key().partition() == 7).unwrap();
     let (one, other) = (lane_of_partition(), lane_of_partition());
     let of_other = other.admit_deferred(&account()).await;
@@ -254,15 +255,15 @@ async fn a_wrong_count_of_jobs_behind_a_head_ends_with_the_last_head() {
     jobs_behind(one.clone()).await;
     assert_eq!(waiting_jobs().await, 5);
     let counts = [("w", "-1"), ("f", "1")];
-    older.commit(&one, "r", claim, &counts).await;
-    assert_eq!(older.deferred().await, [of_other]);
+    fleet.commit_as_older(&one, "r", claim, &counts).await;
+    assert_eq!(fleet.deferred().await, [of_other]);
     assert_eq!(waiting_jobs().await, 1);
 
     // The data of an older release has no such count. Then each head counts as one waiting job.
     jobs_behind(other.clone()).await;
     let partition = format!("fb:{{{:02x}}}:", other.key().partition());
     let behind = format!("{partition}db");
-    older.server.cli(&["DEL", &behind]).await.unwrap();
+    fleet.server.cli(&["DEL", &behind]).await.unwrap();
     assert_eq!(waiting_jobs().await, 1);
     other.admit().await;
     assert_eq!(waiting_jobs().await, 2);
@@ -273,29 +274,29 @@ async fn a_wrong_count_of_jobs_behind_a_head_ends_with_the_last_head() {
 
     // A count that is too high is removed with the last head.
     let too_high = ["HINCRBY", &behind, "i|acme", "7"];
-    older.server.cli(&too_high).await.unwrap();
+    fleet.server.cli(&too_high).await.unwrap();
     assert_eq!(waiting_jobs().await, 11);
     one.apply(&Event::Resume { job }).await;
     assert_eq!(waiting_jobs().await, 0);
-    let left = older.server.cli(&["EXISTS", &behind]).await.unwrap();
+    let left = fleet.server.cli(&["EXISTS", &behind]).await.unwrap();
     assert_eq!(left.trim(), "0");
 }
 
 /// The first releases with deferred heads wrote no field `CLAIMED` into the first line of a lane's document.
 #[tokio::test]
 async fn a_first_line_without_claimed_is_replaced_by_the_document() {
-    let older = OlderRelease::start().await;
-    let lane = TestLane::session(&older.store, "s");
+    let fleet = MixedFleet::start().await;
+    let lane = TestLane::session(&fleet.store, "s");
     let job = lane.admit().await;
     let fence = lane.claim(job, "worker-1").await;
     lane.defer(job, Some(fence), &account()).await;
     let partition = format!("fb:{{{:02x}}}:", lane.key().partition());
     let key = format!("{partition}l:{}", lane.key());
-    let document = older.server.cli(&["GET", &key]).await.unwrap();
+    let document = fleet.server.cli(&["GET", &key]).await.unwrap();
     let without = document.trim_end().replacen(";1;i|acme\n", ";i|acme\n", 1);
     assert_ne!(without, document.trim_end());
-    older.server.cli(&["SET", &key, &without]).await.unwrap();
-    let heads = older
+    fleet.server.cli(&["SET", &key, &without]).await.unwrap();
+    let heads = fleet
         .store
         .deferred_heads(&account(), Class::Interactive, 10)
         .await
@@ -313,7 +314,7 @@ fn stored_account(document: &str) -> String {
 /// a name changes nothing.
 #[tokio::test]
 async fn accounts_that_cannot_be_read_hide_no_others_and_are_not_overwritten() {
-    let older = OlderRelease::start().await;
+    let fleet = MixedFleet::start().await;
     let swap = |name: &str| AccountSwap {
         key: AccountKey::of_provider(name),
         expected: None,
@@ -321,7 +322,7 @@ async fn accounts_that_cannot_be_read_hide_no_others_and_are_not_overwritten() {
         next: Some(Account::default()),
     };
     let readable = swap("readable");
-    assert!(older.store.swap_account(&readable).await.unwrap());
+    assert!(fleet.store.swap_account(&readable).await.unwrap());
     let values = [
         ("newer", stored_account(r#"{"v":2,"phase":"unknown"}"#)),
         ("invalid", stored_account(r#"{"phase":7}"#)),
@@ -330,9 +331,9 @@ async fn accounts_that_cannot_be_read_hide_no_others_and_are_not_overwritten() {
     ];
     for (name, value) in &values {
         let set = ["HSET", "fb:accounts", name, value];
-        older.server.cli(&set).await.unwrap();
+        fleet.server.cli(&set).await.unwrap();
     }
-    let mut read = older.store.accounts().await.unwrap();
+    let mut read = fleet.store.accounts().await.unwrap();
     let keys: Vec<&AccountKey> = read.accounts.iter().map(|stored| &stored.key).collect();
     assert_eq!(keys, [&readable.key]);
     read.unreadable.sort_by(|a, b| a.key.cmp(&b.key));
@@ -345,8 +346,8 @@ async fn accounts_that_cannot_be_read_hide_no_others_and_are_not_overwritten() {
         assert_eq!(is_newer, account.key.as_str() == "newer", "{account:?}");
     }
     for (name, value) in &values {
-        assert!(!older.store.swap_account(&swap(name)).await.unwrap());
-        let stored = older.server.cli(&["HGET", "fb:accounts", name]).await;
+        assert!(!fleet.store.swap_account(&swap(name)).await.unwrap());
+        let stored = fleet.server.cli(&["HGET", "fb:accounts", name]).await;
         assert_eq!(stored.unwrap().trim_end(), value);
     }
 }

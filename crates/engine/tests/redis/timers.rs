@@ -22,6 +22,7 @@ fn prefix(partition: u8) -> String {
     format!("fb:{{{partition:02x}}}:")
 }
 
+/// The time of a timer, as text; empty if there is no such timer.
 async fn score(server: &Redis, partition: u8, member: &str) -> String {
     let key = prefix(partition) + "t";
     server.cli(&["ZSCORE", &key, member]).await.unwrap()
@@ -97,7 +98,7 @@ async fn the_timer_of_a_live_job_without_a_record_stays_and_hides_no_others() {
     }
     let other = TestLane::session(&store, "other").admit().await;
     // The timer of the other job is moved behind those of the jobs without records.
-    let (soon, now) = (
+    let (soon, after_all_timers) = (
         store.now().plus_ms(LONG_MS / 2),
         store.now().plus_ms(9 * LONG_MS),
     );
@@ -106,10 +107,10 @@ async fn the_timer_of_a_live_job_without_a_record_stays_and_hides_no_others() {
     let later = TimerMove {
         job: other,
         from: timer.at,
-        to: now,
+        to: after_all_timers,
     };
     assert_eq!(store.move_timers(&[later]).await.unwrap(), [true]);
-    let due = store.due_timers(now, 1).await.unwrap();
+    let due = store.due_timers(after_all_timers, 1).await.unwrap();
     assert_eq!(
         due.iter().map(|timer| timer.job).collect::<Vec<_>>(),
         [other]
@@ -120,7 +121,7 @@ async fn the_timer_of_a_live_job_without_a_record_stays_and_hides_no_others() {
             .trim()
             .parse()
             .unwrap();
-        assert!(TimeMs(at) > now, "the timer was not postponed");
+        assert!(TimeMs(at) > after_all_timers, "the timer was not postponed");
     }
 }
 
@@ -134,15 +135,15 @@ async fn a_timer_that_this_release_cannot_read_is_postponed() {
         .cli(&["ZADD", &key, "1", "of-a-newer-release"])
         .await
         .unwrap();
-    let now = store.now().plus_ms(9 * LONG_MS);
-    let due = store.due_timers(now, 1).await.unwrap();
+    let after_all_timers = store.now().plus_ms(9 * LONG_MS);
+    let due = store.due_timers(after_all_timers, 1).await.unwrap();
     assert_eq!(due.iter().map(|timer| timer.job).collect::<Vec<_>>(), [job]);
     let at: u64 = score(&server, 7, "of-a-newer-release")
         .await
         .trim()
         .parse()
         .unwrap();
-    assert!(TimeMs(at) > now);
+    assert!(TimeMs(at) > after_all_timers);
 }
 
 #[tokio::test]

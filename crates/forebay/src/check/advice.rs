@@ -3,7 +3,7 @@
 use forebay_shared::job::JobError;
 use forebay_worker::provider::{KeyState, ProviderSummary};
 
-/// Whether the provider does not know the model. Some providers answer 400 instead of 404.
+/// Whether the error probably means that the provider does not know the model. Some providers answer 400 instead of 404.
 pub(super) fn is_about_the_model(error: &JobError) -> bool {
     // "the job names no model" is another error: no model was named.
     let names_the_model = || {

@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// The time limit of a request.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// The most bytes of a response. A page of keys has less.
+/// The most bytes of a response. A page of keys has fewer.
 const RESPONSE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A client of one process.
@@ -57,8 +57,8 @@ impl AdminClient {
     /// Sends a request. Returns the body of a 2xx response; null without a body.
     ///
     /// # Errors
-    /// If there is no complete response in time, or if its status is not 2xx. The text has the problem that the process reports,
-    /// and not the key.
+    /// If there is no complete response in time, or if its status is not 2xx. The text contains the problem that the process
+    /// reports, but not the key.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -127,7 +127,7 @@ impl AdminClient {
 fn refusal(status: StatusCode, problem: &Value) -> String {
     let (Some(code), Some(detail)) = (problem["code"].as_str(), problem["detail"].as_str()) else {
         return format!(
-            "the answer was {status}, and it is not of Forebay; check --url and FOREBAY_LISTEN"
+            "the answer was {status}, and it does not come from Forebay; check --url and FOREBAY_LISTEN"
         );
     };
     let mut text = format!("{code}: {detail}");
@@ -159,10 +159,13 @@ mod tests {
         let authority =
             |url: &str| AdminClient::new(url, Secret::new("key")).map(|client| client.authority);
         assert_eq!(
-            authority("http://[::1]:8080/").expect("valid"),
+            authority("http://[::1]:8080/").expect("the URL is valid"),
             "[::1]:8080"
         );
-        assert_eq!(authority("http://forebay").expect("valid"), "forebay");
+        assert_eq!(
+            authority("http://forebay").expect("the URL is valid"),
+            "forebay"
+        );
         for url in [
             "",
             "localhost:8080",

@@ -18,9 +18,9 @@ use serde_json::{Map, Value, json};
 use self::client::AdminClient;
 use crate::{health::reachable, log};
 
-/// The variable with the admin key. `_FILE` after this name is the variable with the path of a file that has the key.
+/// The variable with the admin key. The variable with `_FILE` at the end of this name has the path of a file with the key.
 pub(crate) const ADMIN_KEY: &str = "FOREBAY_ADMIN_KEY";
-/// The keys of a page of the list.
+/// The most keys of a page of the list.
 const PAGE_LIMIT: usize = 100;
 /// The most pages of the list. A store has at most 10,000 keys.
 const PAGES_MAX: usize = 200;
@@ -70,15 +70,15 @@ pub enum KeysAction {
     },
 }
 
-/// The client for the command. `listen` is the address of the process if the command has no URL.
+/// Prepares the command: makes its client. `listen` is the address of the process if the command has no URL.
 ///
 /// # Errors
 /// If there is no admin key, or no valid URL.
-pub(crate) fn client(
+pub(crate) fn prepare(
     command: &KeysCommand,
     listen: SocketAddr,
     admin_key: Option<String>,
-) -> anyhow::Result<AdminClientFor> {
+) -> anyhow::Result<PreparedCommand> {
     let key = Secret::new(&admin_key.unwrap_or_default());
     ensure!(
         !key.is_empty(),
@@ -96,19 +96,19 @@ pub(crate) fn client(
             key,
         }
     };
-    Ok(AdminClientFor {
+    Ok(PreparedCommand {
         client,
         action: command.action.clone(),
     })
 }
 
-/// A client, and what to do with it.
-pub(crate) struct AdminClientFor {
+/// What to do with the keys, and the client that does it.
+pub(crate) struct PreparedCommand {
     client: AdminClient,
     action: KeysAction,
 }
 
-impl AdminClientFor {
+impl PreparedCommand {
     /// Does what the command asks for, and prints the result.
     ///
     /// # Errors
@@ -137,7 +137,7 @@ impl AdminClientFor {
     }
 }
 
-/// Prints the key on standard output, alone, so that a script can read it. All else goes to standard error.
+/// Makes a key, and prints it alone on standard output, so that a script can read it. All else goes to standard error.
 async fn create(
     client: &AdminClient,
     tenant: &TenantId,

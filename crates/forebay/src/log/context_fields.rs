@@ -97,7 +97,7 @@ fn add_fields(
         LogFormat::Text => "\n",
         LogFormat::Json => "}\n",
     };
-    // Every line has this end. A line without it is written as it is.
+    // The formatter ends every line like this. A line that ends in another way would be written as it is.
     let Some(length) = line.strip_suffix(end).map(str::len) else {
         return Ok(());
     };

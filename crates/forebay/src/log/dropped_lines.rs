@@ -59,10 +59,11 @@ mod tests {
     fn the_report_does_not_depend_on_the_filter_of_the_log() {
         let errors_only = fmt().with_max_level(Level::ERROR).finish();
         with_default(errors_only, || {
-            let text = String::from_utf8(report(LogFormat::Text, false, 7)).expect("text");
+            let has_colours = false;
+            let text = String::from_utf8(report(LogFormat::Text, has_colours, 7)).expect("text");
             assert!(text.contains("WARN"), "{text}");
             assert!(text.ends_with("dropped_lines=7\n"), "{text}");
-            let json = String::from_utf8(report(LogFormat::Json, false, 7)).expect("text");
+            let json = String::from_utf8(report(LogFormat::Json, has_colours, 7)).expect("text");
             assert!(json.contains(r#""dropped_lines":7"#), "{json}");
         });
     }

@@ -1,8 +1,8 @@
 //! Log lines, on standard error.
 //!
 //! `context_fields` adds the ids of the task to its lines, and `field_value` writes them. `output` writes the lines, `dropped_lines` makes
-//! the report of those that could not be written, and `panic_log` logs panics. None of them ends or delays the process, whatever
-//! happens to standard error.
+//! the report of those that could not be written, and `panic_log` logs panics. None of them ends the process or blocks it for long,
+//! whatever happens to standard error.
 
 mod context_fields;
 mod dropped_lines;

@@ -151,6 +151,7 @@ impl Shared {
         }
     }
 
+    /// Records that the write of a line has ended. If the line was not written, it counts as dropped.
     fn written(&self, is_written: bool) {
         let mut state = self.lock();
         state.is_writing = false;

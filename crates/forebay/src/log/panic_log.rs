@@ -23,7 +23,7 @@ pub(super) fn install(output: LogOutput) {
 fn log(info: &PanicHookInfo<'_>) {
     let message = info.payload_as_str().unwrap_or_default();
     let message = &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)];
-    // It is captured only if RUST_BACKTRACE asks for it.
+    // The backtrace is captured only if RUST_BACKTRACE asks for it.
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace);
     let location = info.location().map(ToString::to_string);

@@ -117,8 +117,8 @@ pub struct Settings {
     pub insecure_no_auth: bool,
 
     /// The host names and IP addresses, separated by commas, that the Host header of a request may have, in addition to
-    /// localhost and loopback addresses. Without this setting: no others if FOREBAY_LISTEN is a loopback address, otherwise
-    /// every host, except from a web page whose Origin names the same DNS name as its Host. `*` allows any host.
+    /// localhost and loopback addresses. Without this setting: only these if FOREBAY_LISTEN is a loopback address, and
+    /// otherwise any host, except in requests of a web page whose Origin names the same DNS name as its Host. `*` allows any host.
     #[arg(long, env = "FOREBAY_ALLOWED_HOSTS", global = true, value_parser = parse::allowed_hosts)]
     pub allowed_hosts: Option<AllowedHosts>,
 

@@ -24,7 +24,7 @@ pub(super) async fn get(
     let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
     let format = Format::accepted_by(&accept.join(","));
     let running = state.scrape.lock().await;
-    // A scrape reads files of the operating system.
+    // A scrape reads files of the operating system, which may block its thread.
     let encoded = off_async_threads(|| state.member.metrics.encode(format));
     drop(running);
     let text = encoded.map_err(|error| {

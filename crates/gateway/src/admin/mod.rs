@@ -1,6 +1,7 @@
-//! The admin listener of a process of any role: `/metrics`, `/healthz` and `/readyz`. It is off unless it has an address.
+//! The admin listener of a process of any role: `/metrics`, `/healthz` and `/readyz`. It is off unless an address is
+//! set for it.
 //!
-//! It has connections and limits of its own, so that a full API does not hide the metrics.
+//! It has connections and limits of its own, so that the metrics can be read even if all connections of the API are in use.
 
 mod metrics;
 mod probes;
@@ -47,10 +48,10 @@ const DRAIN_TIME: Duration = Duration::from_millis(100);
 /// The settings of the admin listener.
 #[derive(Clone, Debug)]
 pub struct AdminSettings {
-    /// The hosts that requests may name, in addition to the names of this machine and all IP addresses: scrapers and probes
-    /// use the address of a pod.
+    /// The hosts that requests may name, in addition to the names of this machine and all IP addresses. These are allowed because
+    /// scrapers and probes use the address of a pod.
     pub allowed_hosts: AllowedHosts,
-    /// Whether the process serves the HTTP API. Without it, the process is ready only if its queue can be reached.
+    /// Whether the process serves the HTTP API. A process that does not is ready only if its queue can be reached.
     pub has_gateway: bool,
     /// Whether the process runs jobs.
     pub has_worker: bool,
@@ -58,7 +59,8 @@ pub struct AdminSettings {
     pub jobs_max: u64,
 }
 
-/// Serves the admin routes on `listener` until `stop` is cancelled. Also reads the values that only the metrics need.
+/// Serves the admin routes on `listener` until `stop` is cancelled. For a process with a gateway, also reads how long the earliest
+/// due timer is overdue, which only the metrics need.
 pub async fn serve_admin(
     listener: TcpListener,
     member: Arc<Member>,
@@ -102,7 +104,10 @@ pub async fn serve_admin(
         write_timeout: WRITE_TIMEOUT,
         drain_time: DRAIN_TIME,
     };
-    let serving = server::serve_router(listener, router(state, web_guard), limits, None, stop);
+    // The metrics of connections are about the API only.
+    let connections = None;
+    let router = router(state, web_guard);
+    let serving = server::serve_router(listener, router, limits, connections, stop);
     tokio::select! {
         () = serving => {}
         () = watch_timers => {}

@@ -1,4 +1,5 @@
-//! `GET /healthz` and `GET /readyz` of the admin listener. They follow the same rules as those of the API.
+//! `GET /healthz` and `GET /readyz` of the admin listener. They follow the same rules as those of the API, but a process without the
+//! API also needs its queue to be ready.
 
 use std::sync::Arc;
 

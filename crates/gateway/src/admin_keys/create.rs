@@ -56,7 +56,7 @@ pub(crate) async fn post(
     drop((body, memory));
     let keys = required_keys(&state)?;
 
-    let invalid = |error: &dyn std::fmt::Display| {
+    let not_made = |error: &dyn std::fmt::Display| {
         tracing::error!(%error, "an API key could not be made");
         Problem::new(ProblemCode::Internal, "the key could not be made")
     };
@@ -68,8 +68,8 @@ pub(crate) async fn post(
         .filter(|scope| scopes.contains(scope));
     let key = ApiKey {
         v: DocumentVersion::FIRST,
-        id: generated_key::generate_id().map_err(|error| invalid(&error))?,
-        tenant: TenantId::parse(&new.tenant).map_err(|error| invalid(&error))?,
+        id: generated_key::generate_id().map_err(|error| not_made(&error))?,
+        tenant: TenantId::parse(&new.tenant).map_err(|error| not_made(&error))?,
         scopes: scopes.map(|scope| scope.as_str().to_owned()).collect(),
         sha256: KeyHash::of(secret.expose()).to_hex(),
         created_at: now,

@@ -16,7 +16,7 @@ use crate::{
     json_response::Json, problem::Problem, query_parameters::Query, state::ApiState, store_call,
 };
 
-/// The memory of all keys of a store, as documents and parsed.
+/// The memory that all keys of a store take while a page is read: their documents, and the parsed keys.
 const BYTES_OF_ALL_KEYS: u64 = 16 * 1024 * 1024;
 
 /// Lists keys.

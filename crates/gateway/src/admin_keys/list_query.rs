@@ -28,7 +28,7 @@ pub(super) struct ListRequest {
     pub(super) cursor: Option<KeyPosition>,
 }
 
-/// The position of a key in the list, which does not depend on other keys.
+/// The position of a key in the list. It does not depend on the other keys, so it stays valid while keys are made and revoked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct KeyPosition {
     created_at: TimeMs,
@@ -43,7 +43,7 @@ impl KeyPosition {
         }
     }
 
-    /// The cursor of a page that ends with this position.
+    /// The cursor of the page that begins after this position.
     pub(super) fn to_cursor(&self) -> String {
         format!("{CURSOR_VERSION}.{}.{}", self.created_at.0, self.id)
     }

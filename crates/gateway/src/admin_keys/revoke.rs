@@ -1,4 +1,5 @@
-//! `DELETE /v1/admin/keys/{key_id}`: revokes an API key. This gateway refuses the key at once, other gateways within 5 s.
+//! `DELETE /v1/admin/keys/{key_id}`: revokes an API key. While the store responds, this gateway refuses the key at once, and other
+//! gateways within 5 s.
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ pub(super) struct ApiKeys {
 }
 
 impl ApiKeys {
-    /// Adds a key. `false` if the set has the key already.
+    /// Adds a key. Returns `false` if the set has the key already.
     pub(super) fn add(&mut self, hash: KeyHash, tenant: TenantId, scopes: Scopes) -> bool {
         let caller = Caller::with_key(tenant, hash, hash.key_id(), scopes);
         self.callers.add(hash, caller)

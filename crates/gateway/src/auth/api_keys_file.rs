@@ -24,7 +24,7 @@ use super::{
 };
 
 /// How often the file is read. A changed file is used once two reads in a row are equal, because it may be read while it is written.
-/// So a removed key is refused at most 4 s after the change.
+/// So a removed key is refused at most about 4 s after the change, unless reads are slow.
 const READ_EVERY: Duration = Duration::from_secs(2);
 /// How long a read may take. A network file system may hang.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,7 +39,7 @@ pub enum ApiKeysFileError {
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
-    /// The path is no regular file, the file is too large, or a line is wrong. The text says what is allowed, and contains no key.
+    /// The path is no regular file, or its content is wrong, for example too large. The text says what is allowed, and contains no key.
     #[error("{0}")]
     Invalid(String),
 }
@@ -54,7 +54,7 @@ pub struct ApiKeysFile {
 impl ApiKeysFile {
     /// Reads a file: `tenant:key` or `tenant:key:scope,scope` in each line. A key is 32 to 512 characters long, a scope `submit`,
     /// `read` or `admin`. Without scopes, a key may submit and read. A line `[tenant] requests=100/60 live=50` has the limits of a tenant:
-    /// how many requests in a window of seconds may submit or retry a job or write a session, and how many jobs may be live.
+    /// at most 100 requests in 60 seconds to submit or retry a job, or to write or fork a session, and at most 50 live jobs.
     ///
     /// # Errors
     /// [`ApiKeysFileError`] if the file cannot be read, is no regular file, has more than 8 MiB or 10,000 keys, has no key, or has a
@@ -84,7 +84,7 @@ impl ApiKeysFile {
         let found = caller
             .key_hash()
             .and_then(|hash| content.keys.find_hash(hash));
-        found.is_some_and(|found| found.is_same(caller))
+        found.is_some_and(|found| found.has_same_rights(caller))
     }
 
     /// The limits of a tenant.
@@ -174,7 +174,7 @@ struct Reads {
 }
 
 impl Reads {
-    /// Whether the text was read twice in a row, and its keys are not in use.
+    /// Records that the text was read. Returns whether it was read twice in a row, and its keys are not in use.
     fn is_new(&mut self, text: &str) -> bool {
         let hash = Some(Sha256::digest(text).into());
         let is_stable = self.last == hash;

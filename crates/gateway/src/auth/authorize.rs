@@ -48,7 +48,7 @@ impl Access {
 }
 
 /// Checks the key of a request. Returns the request with its [`Caller`], or the response that refuses it. If the key is valid and lacks
-/// the scope, returns both.
+/// the scope, returns both. A request that needs no key is returned without a caller.
 #[expect(
     clippy::result_large_err,
     reason = "the response is passed on as it is"
@@ -110,9 +110,9 @@ fn bearer_key(headers: &HeaderMap) -> Result<&str, Refusal> {
 enum Refusal {
     /// There is no header `Authorization`.
     NoKey,
-    /// There is more than one such header, or it has another scheme.
+    /// There is more than one such header, or it is not `Bearer <key>`.
     NotBearer,
-    /// No key is equal to the one of the request.
+    /// No valid key is equal to the one of the request.
     UnknownKey,
     /// The keys of the store were not read yet, so the key may be one of them.
     KeysNotRead,

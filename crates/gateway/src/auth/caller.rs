@@ -59,8 +59,8 @@ impl Caller {
         self.key.as_ref().map(|key| key.hash)
     }
 
-    /// Whether this is the same tenant with the same scopes.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    /// Whether both callers have the same tenant and the same scopes.
+    pub(super) fn has_same_rights(&self, other: &Self) -> bool {
         self.tenant == other.tenant && self.scopes == other.scopes
     }
 

@@ -9,10 +9,11 @@ const PREFIX: &str = "fbk_";
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// 40 digits of base 62 have 238 bits.
 const RANDOM_CHARS: usize = 40;
-/// The fewest random characters of a key. Another release may generate keys of another length.
+/// The fewest random characters of an accepted key. Another release may generate keys of another length than this one.
 const RANDOM_CHARS_MIN: usize = 32;
 /// The largest CRC-32 has six digits of base 62.
 const CHECKSUM_CHARS: usize = 6;
+/// The most characters of an accepted key.
 const KEY_CHARS_MAX: usize = 512;
 /// How many random characters the id of a key has.
 const ID_CHARS: usize = 16;

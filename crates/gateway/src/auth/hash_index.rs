@@ -6,6 +6,7 @@ use super::key_hash::KeyHash;
 
 /// Values by the hashes of keys.
 pub(super) struct HashIndex<T> {
+    /// The values, by the prefixes of the hashes. Keys whose hashes have the same prefix share an entry.
     by_prefix: HashMap<u64, Vec<(KeyHash, T)>>,
 }
 
@@ -18,7 +19,7 @@ impl<T> Default for HashIndex<T> {
 }
 
 impl<T> HashIndex<T> {
-    /// Adds the value of a key. `false` if the key has a value already.
+    /// Adds the value of a key. Returns `false` if the key has a value already.
     pub(super) fn add(&mut self, hash: KeyHash, value: T) -> bool {
         let same_prefix = self.by_prefix.entry(hash.prefix()).or_default();
         if same_prefix.iter().any(|(known, _)| known.equals(hash)) {

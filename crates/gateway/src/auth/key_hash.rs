@@ -32,13 +32,13 @@ impl KeyHash {
         Some(Self(hash))
     }
 
-    /// The first bytes, by which a key is found. They are not secret: they are the id of a file's key too.
+    /// The first bytes, by which a key is found. They are not secret: for a key of the keys file, logs show them as the key's id.
     pub(super) fn prefix(self) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 
-    /// The id of the key for logs. It does not help to find the key, which is random.
+    /// The id of a key of the keys file, for logs. It does not help to guess a random key.
     pub(super) fn key_id(self) -> Arc<str> {
         format!("{:016x}", self.prefix()).into()
     }

@@ -1,4 +1,4 @@
-//! When a stored key was used. Requests only set a time in memory; a task records it.
+//! When a stored key was used. Requests only set a time in memory; a task records it in the store.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +11,7 @@ pub(super) struct KeyUses {
 }
 
 impl KeyUses {
-    /// A key whose last use is in the store.
+    /// The uses of a key whose last use, if there is one, is in the store.
     pub(super) fn recorded(at: Option<TimeMs>) -> Self {
         let ms = at.unwrap_or_default().0;
         Self {
@@ -20,8 +20,8 @@ impl KeyUses {
         }
     }
 
-    /// Records that the key is used now.
-    pub(super) fn used(&self, now: TimeMs) {
+    /// Remembers that the key is used now.
+    pub(super) fn remember_use(&self, now: TimeMs) {
         // Two requests may store their times in the wrong order. These times differ so little that this does not matter.
         self.last_ms.store(now.0, Ordering::Relaxed);
     }
@@ -32,7 +32,7 @@ impl KeyUses {
         (last_ms > self.recorded_ms.load(Ordering::Relaxed)).then_some(TimeMs(last_ms))
     }
 
-    /// Records that the store has this use.
+    /// Remembers that the store has this use.
     pub(super) fn set_recorded(&self, at: TimeMs) {
         self.recorded_ms.store(at.0, Ordering::Relaxed);
     }

@@ -1,6 +1,6 @@
 //! Reads API keys from the text of a file: `tenant:key` or `tenant:key:scope,scope` in each line. A line `[tenant] requests=100/60 live=50`
-//! has the limits of a tenant; no tenant's name has brackets. Empty lines and lines that begin with `#` are ignored. No error contains a
-//! key.
+//! has the limits of a tenant. It cannot be taken for a key, because no tenant's name has brackets. Empty lines and lines that begin
+//! with `#` are ignored. No error contains a key.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -10,8 +10,9 @@ use crate::tenant_name;
 
 use super::{api_keys::ApiKeys, key_hash::KeyHash, limits_text::parse_limits, scopes::Scopes};
 
-/// The length of a key, in characters. 32 characters of base 16 have 128 bits.
+/// The fewest characters of a key. 32 characters of base 16 have 128 bits.
 const KEY_CHARS_MIN: usize = 32;
+/// The most characters of a key.
 const KEY_CHARS_MAX: usize = 512;
 /// The most keys of a file.
 const KEYS_MAX: usize = 10_000;

@@ -4,14 +4,14 @@ use forebay_shared::tenant_limit::{
     LiveJobLimit, QUOTA_MAX, RequestLimit, TenantLimits, WINDOW_S_MAX,
 };
 
-/// Parses limits, separated by spaces.
+/// Parses limits, separated by spaces. Each kind of limit may be given once.
 ///
 /// # Errors
 /// What is allowed.
 pub(super) fn parse_limits(text: &str) -> Result<TenantLimits, String> {
     let mut limits = TenantLimits::default();
     for part in text.split_whitespace() {
-        let is_new = match part.split_once('=') {
+        let is_first_of_its_kind = match part.split_once('=') {
             Some(("requests", value)) => {
                 let (quota, window_s) = value.split_once('/').unwrap_or((value, ""));
                 let limit = RequestLimit {
@@ -24,9 +24,9 @@ pub(super) fn parse_limits(text: &str) -> Result<TenantLimits, String> {
                 let quota = number(value, QUOTA_MAX).ok_or_else(allowed)?;
                 limits.live_jobs.replace(LiveJobLimit { quota }).is_none()
             }
-            _ => false,
+            _ => return Err(allowed()),
         };
-        if !is_new {
+        if !is_first_of_its_kind {
             return Err(allowed());
         }
     }
@@ -43,6 +43,7 @@ fn allowed() -> String {
     )
 }
 
+/// A number from 1 to `most`, in digits only. `None` for any other text.
 fn number(text: &str, most: u32) -> Option<u32> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| is_number)?;

@@ -2,8 +2,8 @@
 //!
 //! - `scopes`: what a key may do. `caller`: who makes a request.
 //! - `hash_index`: finds keys by their hashes (`key_hash`).
-//! - [`ApiKeysFile`]: the keys of a file, read again when it changes. `api_keys`: the keys of one read. `keys_file`: reads keys from the
-//!   text of a file, and limits of tenants; `limits_text`: one line of limits.
+//! - [`ApiKeysFile`]: the keys of a file, read again when it changes. `api_keys`: the keys that one read found. `keys_file`: reads
+//!   keys and limits of tenants from the text of a file; `limits_text`: one line of limits.
 //! - `stored_keys`: the keys of the store, which are made at run time. `generated_key`: their form. `key_uses`: when they were used.
 //! - `valid_keys`: the keys that the gateway accepts, those of the file and of the store.
 //! - `authorize`: decides which scope a request needs, and whether its key has it.

@@ -30,7 +30,7 @@ const _: () = assert!(READ_EVERY.as_millis() + STORE_TIMEOUT.as_millis() < 5_000
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long an expired key is listed before it is deleted, in milliseconds. This is a week.
 const EXPIRED_KEPT_MS: u64 = 7 * 86_400_000;
-/// The most expired keys that are deleted at a time.
+/// The most expired keys that are deleted in a minute.
 const DELETED_AT_ONCE: usize = 100;
 
 /// The result of a search for a key.
@@ -97,7 +97,7 @@ impl StoredKeys {
         let now = (self.now)();
         match keys.index.find(KeyHash::of(key)) {
             Some(found) if found.is_valid(now) => {
-                found.uses.used(now);
+                found.uses.remember_use(now);
                 FoundKey::Caller(found.caller.clone())
             }
             _ => FoundKey::Unknown,
@@ -110,7 +110,9 @@ impl StoredKeys {
             return false;
         };
         let found = keys.index.find(hash);
-        found.is_some_and(|found| found.is_valid((self.now)()) && found.caller.is_same(caller))
+        found.is_some_and(|found| {
+            found.is_valid((self.now)()) && found.caller.has_same_rights(caller)
+        })
     }
 
     fn loaded(&self) -> Option<Arc<LoadedKeys>> {
@@ -144,7 +146,7 @@ impl StoredKeys {
         // Since when the store cannot be read, and when that was logged last.
         let mut failing: Option<(Instant, Instant)> = None;
         loop {
-            // After a failure there is more time, because all keys together may be large.
+            // After a failure, the read gets more time, because all keys together may be large.
             let read = match failing {
                 None => self.read().await,
                 Some(_) => self.read_within(LARGE_STORE_TIMEOUT).await,

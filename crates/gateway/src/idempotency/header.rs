@@ -12,13 +12,13 @@ use crate::{
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The header's value: a text without quotes, or a quoted string (RFC 9651, section 3.3.3), of 1 to 255 characters. The OpenAPI document
-/// publishes this pattern, and it decides which values are accepted.
+/// The header's value: a text that does not begin with a quote, or a quoted string (RFC 9651, section 3.3.3). Both have 1 to 255
+/// characters. This pattern is published in the OpenAPI document, and decides which values are accepted.
 pub(crate) const KEY_PATTERN: &str =
     r#"^([!#-~]([ -~]{0,253}[!-~])?|"([ !#-\[\]-~]|\\["\\]){1,255}")$"#;
 /// The same rule in words.
-pub(crate) const KEY_ALLOWED: &str = "1 to 255 printable ASCII characters that begin with no quote, or a quoted string \
-                                      (RFC 9651) of 1 to 255 of them";
+pub(crate) const KEY_ALLOWED: &str = "1 to 255 printable ASCII characters, the first of which is no quote, or a quoted string \
+                                      (RFC 9651) of 1 to 255 such characters";
 
 static FORM: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(KEY_PATTERN).ok());
 

@@ -5,10 +5,11 @@
 //! admits the job with that id. If a gateway dies between the steps, the key is left without a job. The next request with
 //! that key does the second step itself.
 //!
-//! The limits are checked before the first step. A submit that they refuse only reads the key. If the session or the store
-//! refuses the job after the first step, the key is kept for a minute only.
+//! The limits are checked before the first step. A submit that they refuse only reads the key. If the job is refused after the
+//! first step, for example by its session, the key is kept for a minute only.
 //!
-//! The job of a key may be deleted. Its id remains until the key lapses, so a repeat finds out that the job was deleted.
+//! A client may delete the job of a key. The store keeps the id of the deleted job until the key lapses, so a repeat finds out that
+//! the job was deleted.
 //!
 //! - `header`: reads the header.
 //! - `submit_key`: the key of one submit in the store.

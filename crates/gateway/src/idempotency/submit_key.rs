@@ -21,8 +21,8 @@ use crate::{
 pub(crate) const KEY_TTL_MS: u64 = 24 * 3_600_000;
 /// How long the key of a refused job is kept, in milliseconds.
 const REFUSED_KEY_TTL_MS: u64 = 60_000;
-/// After this many replacements by other requests, a submit is refused.
-const ATTEMPTS_MAX: u32 = 5;
+/// How often one call tries to replace the entry of a key. A replacement fails if another request has replaced the entry before.
+const SWAPS_MAX: u32 = 5;
 
 /// The idempotency key of one submit.
 pub(crate) struct SubmitKey<'a> {
@@ -97,7 +97,7 @@ impl<'a> SubmitKey<'a> {
 
     /// Sets the key, unless an earlier request has set it.
     pub(crate) async fn claim(&self) -> Result<KeyClaim, Problem> {
-        for _ in 0..ATTEMPTS_MAX {
+        for _ in 0..SWAPS_MAX {
             let (store, tenant) = (&self.state.member.store, self.caller.tenant());
             let set = store.set_idempotency_key(tenant, &self.key, &self.entry, KEY_TTL_MS);
             let found = match within_timeout(set).await {
@@ -129,7 +129,7 @@ impl<'a> SubmitKey<'a> {
 
     /// The claim in a full store, which accepts no key and no job, but still shows the jobs of earlier requests.
     async fn claim_in_full_store(&self) -> Result<KeyClaim, Problem> {
-        self.state.admission.record_store_full(true);
+        self.state.admission.set_store_full(true);
         let admitted = self.admitted_job().await?;
         admitted
             .map(KeyClaim::Admitted)
@@ -139,7 +139,7 @@ impl<'a> SubmitKey<'a> {
     /// Keeps the key of an admitted job for its full time. Called if another request may release the key.
     pub(crate) async fn keep(&self, entry: IdempotencyEntry) {
         let mut expected = entry;
-        for _ in 0..ATTEMPTS_MAX {
+        for _ in 0..SWAPS_MAX {
             let next = expected.revised(false);
             match within_timeout(self.swap(&expected, &next, KEY_TTL_MS)).await {
                 Ok(true) => return,
@@ -164,7 +164,7 @@ impl<'a> SubmitKey<'a> {
                 Ok(None) => {}
                 Ok(Some(_)) | Err(_) => self.keep(next).await,
             },
-            // Another request has admitted the job.
+            // Another request has admitted the job and keeps the key.
             Ok(false) => {}
             Err(error) => log_failure(&error),
         }
@@ -182,7 +182,8 @@ impl<'a> SubmitKey<'a> {
             .await
     }
 
-    /// Refuses a submit whose job was deleted. The key keeps the job's id until the key lapses, so a repeat does not create the job again.
+    /// Refuses a submit whose job was deleted. The store keeps the id of the job until the key lapses, so a repeat does not create the
+    /// job again.
     async fn check_not_deleted(&self, found: &IdempotencyEntry) -> Result<(), Problem> {
         if self.state.is_job_deleted(found.job).await? {
             return Err(Problem::job_deleted());

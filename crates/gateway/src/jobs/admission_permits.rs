@@ -1,4 +1,4 @@
-//! What a job needs to be admitted: a permit of its tenant, if the tenant has a limit, and a position in the backlog.
+//! What a job needs to be admitted: a reservation in the backlog, and a permit of its tenant if the tenant has a limit on live jobs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     tenant_limits::{Limited, LivePermit},
 };
 
-/// The permits of a job. Dropping them gives them back if no commit has begun.
+/// The reservation and the permit of a job. Dropping them gives them back if no commit has begun.
 #[must_use]
 pub(super) struct AdmissionPermits<'a> {
     backlog: Reservation<'a>,
@@ -21,7 +21,7 @@ pub(super) struct AdmissionPermits<'a> {
 }
 
 impl<'a> AdmissionPermits<'a> {
-    /// Takes the permits for a job of this model.
+    /// Takes the reservation and the permit for a job of this model.
     pub(super) async fn take(
         state: &'a ApiState,
         limited: &Limited,
@@ -49,7 +49,7 @@ impl<'a> AdmissionPermits<'a> {
         let applying = async move {
             let applied = member.lanes.apply(change, time_limit).await;
             match &applied {
-                // The commit may still take effect.
+                // The commit may still take effect, so the outcome stays unknown.
                 Err(LaneError::Store(StoreError::Unavailable(_))) => {}
                 Err(LaneError::Refused(Refused::Full | Refused::Busy)) => live.commit_refused(),
                 // An earlier attempt of this commit may have admitted the job even if the last one failed.

@@ -92,7 +92,7 @@ impl PreparedJob {
         let applied = permits.apply(state, change, timeout).await;
         match applied {
             Ok(applied) => {
-                state.admission.record_store_full(false);
+                state.admission.set_store_full(false);
                 tracing::debug!(job_id = %id, %class, "job accepted");
                 Ok(accepted_new(state, &caller, &job.meta, &applied)?)
             }
@@ -193,7 +193,7 @@ pub(super) fn admit_error(state: &ApiState, class: Class, error: &LaneError) -> 
         }
         _ => {
             if matches!(error, LaneError::Store(StoreError::Full)) {
-                state.admission.record_store_full(true);
+                state.admission.set_store_full(true);
             }
             lane_problem(error)
         }
@@ -267,7 +267,7 @@ pub(super) fn accepted_job(
     log_with(id);
     let has_ended = matches!(job.state, JobState::Ended(_));
     let mut response = view::respond_job(state, caller, StatusCode::ACCEPTED, job)?;
-    // Clients expect the header even if the job has ended.
+    // Clients expect `Retry-After` in a 202 response, even if the job has ended.
     let headers = response.headers_mut();
     headers
         .entry(RETRY_AFTER)

@@ -40,7 +40,7 @@ pub(crate) async fn post(
     let change = LaneChange::cancel(record.meta.lane(), id);
     match state.member.lanes.apply(change, STORE_TIMEOUT).await {
         Ok(_) => tracing::debug!(job_id = %id, "job cancelled"),
-        // The job has ended since it was read. It is read again below, and its status decides.
+        // The job has ended since it was read. It is read again below, and its status decides the response.
         Err(LaneError::Refused(Refused::Gone)) => {}
         Err(error) => return Err(lane_problem(&error)),
     }

@@ -28,13 +28,13 @@ pub(crate) async fn get(
     let id = job_id(path)?;
     let wait_time = wait::parse(Query(query.as_deref()), &headers);
     let wait_permit = wait_time.permit(&state);
-    let (job, is_complete) = if wait_permit.is_some() {
+    let (job, has_waited_fully) = if wait_permit.is_some() {
         let waited = wait::until_ended(&state, caller.tenant(), id, wait_time.seconds).await?;
         let waited = waited.ok_or_else(Problem::job_not_found)?;
         if !state.is_valid(&caller) {
             return Ok(auth::unknown_key());
         }
-        (waited.job, waited.is_complete)
+        (waited.job, waited.has_waited_fully)
     } else {
         let job = state.read_job(caller.tenant(), id).await?;
         (
@@ -43,7 +43,7 @@ pub(crate) async fn get(
         )
     };
     let mut response = view::respond_job(&state, &caller, StatusCode::OK, job)?;
-    if is_complete {
+    if has_waited_fully {
         wait_time.confirm_wait(&mut response);
     }
     Ok(response)

@@ -1,7 +1,7 @@
-//! `GET /v1/jobs`: lists the tenant's jobs in the order of their creation, in pages.
+//! `GET /v1/jobs`: lists the tenant's jobs, sorted by their times of creation, in pages.
 //!
 //! The store lists positions. This module reads the jobs at these positions, and shows those that the request asks for. A page
-//! ends after a bounded number of reads, even if it shows few jobs.
+//! ends after a bounded number of reads or a bounded time, even if it shows few jobs.
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
@@ -28,14 +28,14 @@ use crate::{
     state::ApiState, store_call,
 };
 
-/// A list leaves out outcomes of more bytes.
+/// The most bytes of an outcome in a list. Larger outcomes are left out.
 const OUTCOME_BYTES_MAX: u64 = 4 * 1024;
 /// The memory of a listed job: its metadata and its outcome as text, parsed, and in the response.
 const BYTES_FOR_EACH_JOB: u64 = 128 * 1024;
 /// The most jobs that one page reads.
 const READ_MAX: usize = 500;
 /// After this time a page ends, even if it has few jobs.
-const TIME_MAX_FOR_PAGE: Duration = Duration::from_secs(2);
+const PAGE_TIME_MAX: Duration = Duration::from_secs(2);
 /// How many jobs are read at the same time.
 const READ_AT_ONCE: usize = 8;
 
@@ -46,7 +46,7 @@ pub(crate) async fn get(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let request = list_query::parse(Query(query.as_deref()));
-    // A list reads up to 500 jobs, so few lists are read at the same time.
+    // A page reads up to 500 jobs, so few pages are read at the same time.
     let _permit = state.list_permit().await?;
     let jobs = u64::try_from(request.limit + READ_AT_ONCE).unwrap_or(u64::MAX);
     let reserved = state
@@ -63,8 +63,8 @@ pub(crate) async fn get(
     let is_filtered = query.session.is_some() || !request.statuses.is_empty();
     let (mut shown, mut read) = (Vec::new(), 0);
     let began = Instant::now();
-    let next = 'pages: loop {
-        // A filter may leave only few of the jobs that are read.
+    let next = 'batches: loop {
+        // A filter may leave only few of the jobs that are read, so more positions are listed.
         query.limit = if is_filtered {
             READ_MAX - read
         } else {
@@ -84,9 +84,9 @@ pub(crate) async fn get(
             if let Some(job) = job.filter(|job| is_requested(&request, job)) {
                 shown.push(job);
             }
-            let is_late = began.elapsed() >= TIME_MAX_FOR_PAGE;
+            let is_late = began.elapsed() >= PAGE_TIME_MAX;
             if shown.len() >= request.limit || read >= READ_MAX || is_late {
-                break 'pages last;
+                break 'batches last;
             }
         }
         drop(jobs);
@@ -105,18 +105,18 @@ fn created(state: &ApiState, request: &ListRequest) -> RangeInclusive<TimeMs> {
     let shown_now = state.member.store.to_utc(now);
     let stored = |time: TimeMs| {
         let ms = time.0.saturating_add(now.0).saturating_sub(shown_now.0);
-        TimeMs(ms.min(TIME_MAX))
+        TimeMs(ms.min(CREATED_MS_MAX))
     };
-    // Both bounds are exclusive.
+    // The range includes its bounds, but `created_after` and `created_before` are exclusive.
     let first = request.created_after.map(|time| stored(time).plus_ms(1));
     let last = request
         .created_before
         .map(|time| TimeMs(stored(time).0.saturating_sub(1)));
-    first.unwrap_or_default()..=last.unwrap_or(TimeMs(TIME_MAX))
+    first.unwrap_or_default()..=last.unwrap_or(TimeMs(CREATED_MS_MAX))
 }
 
-/// The latest time with 14 digits: the lists of the distributed store have times of 14 digits.
-const TIME_MAX: u64 = 99_999_999_999_999;
+/// The latest time with 14 digits, because the lists of the distributed store have times of 14 digits.
+const CREATED_MS_MAX: u64 = 99_999_999_999_999;
 
 async fn read_job(
     state: &ApiState,
@@ -136,6 +136,7 @@ async fn read_job(
     }
 }
 
+/// Whether a job passes the filters of the request. The store may also list jobs of other sessions.
 fn is_requested(request: &ListRequest, job: &FoundJob) -> bool {
     let (meta, status) = meta_and_status(job);
     let is_in_session = request

@@ -38,6 +38,7 @@ pub(super) struct ListRequest {
     pub(super) created_before: Option<TimeMs>,
     pub(super) is_oldest_first: bool,
     pub(super) limit: usize,
+    /// The last position that the previous page read.
     pub(super) cursor: Option<ListPosition>,
 }
 
@@ -142,7 +143,7 @@ impl ValueKind for Statuses {
     }
 }
 
-/// The cursor of a page that ends with this position.
+/// The cursor of the page that begins after this position.
 pub(super) fn write_cursor(position: ListPosition) -> String {
     let ListPosition { created_at, job } = position;
     format!("{CURSOR_VERSION}.{}.{job}", created_at.0)
@@ -173,7 +174,7 @@ mod tests {
     use crate::query_parameters::{Query, faults};
 
     #[test]
-    fn all_parameters_are_read_and_decoded() {
+    fn parameters_are_read_and_decoded() {
         let request = parse(Query(Some(
             "session_id=a%2Fb+c&status=failed,expired&created_after=1970-01-01T00:00:01Z&created_before=1970-01-01T01:00:02+01:00&order=asc&limit=100",
         )));

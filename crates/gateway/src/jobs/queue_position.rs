@@ -40,7 +40,7 @@ pub(crate) struct QueuePosition {
 pub(super) struct ClassSpeed {
     /// How many heads a worker could run now.
     ready: f64,
-    /// When the oldest unclaimed job was accepted.
+    /// When the oldest queued job was accepted.
     oldest_waiting: Option<TimeMs>,
     /// The rate at which jobs ended, in jobs per second. 0 if none has ended lately.
     ended_per_s: f64,
@@ -141,7 +141,7 @@ impl QueuePosition {
         self
     }
 
-    /// In how many seconds to ask for the job again: when it has probably ended. If that is unknown, its age decides ([`pause_s`]).
+    /// In how many seconds to ask for the job again: when it has probably ended. If that is unknown, the job's age decides ([`pause_s`]).
     pub(super) fn poll_after_s(&self, age_ms: u64) -> u64 {
         pause_s(self.eta_s, age_ms)
     }
@@ -160,13 +160,14 @@ struct Waiting<'a> {
 impl Waiting<'_> {
     fn position(&self, speed: &ClassSpeed, now: TimeMs) -> QueuePosition {
         let ahead = self.ahead as f64;
-        let pause_s = match &self.head.state {
+        // How much longer the head takes than a ready head would. Mostly negative if the head runs. `None` if unknown.
+        let head_extra_s = match &self.head.state {
             // It is not known when the provider may be called again.
             State::Deferred(_) => None,
             State::Queued { not_before } => {
                 Some(not_before.map_or(0.0, |at| seconds(at.since_ms(now))))
             }
-            // `lane_s` counts a wait and a full run for each job ahead, but the head no longer waits and has run for a while.
+            // `lane_s` below counts a wait and a full run for each job ahead, but the head no longer waits and has run for a while.
             State::Running { .. } => {
                 let left_s = run_left_s(self.head.running_since, speed, now);
                 Some(left_s - speed.run_s - speed.wait_s(speed.ready))
@@ -177,8 +178,8 @@ impl Waiting<'_> {
         let own_s = speed.wait_s(self.ready_ahead) + speed.run_s;
         QueuePosition {
             ahead_in_session: self.ahead,
-            ahead_in_class: pause_s.map(|_| (self.ready_ahead * speed.shown_part) as u64),
-            eta_s: pause_s.and_then(|pause_s| speed.eta_s(pause_s + lane_s + own_s)),
+            ahead_in_class: head_extra_s.map(|_| (self.ready_ahead * speed.shown_part) as u64),
+            eta_s: head_extra_s.and_then(|extra_s| speed.eta_s(extra_s + lane_s + own_s)),
         }
     }
 }
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_job_waits_for_those_that_are_ready_and_then_runs() {
+    fn a_new_job_waits_for_the_ready_jobs_and_then_runs() {
         let position = of_new(0, &READY, &SPEED, 86_400_000);
         let expected = QueuePosition {
             ahead_in_session: 0,
@@ -283,7 +284,7 @@ mod tests {
         assert_eq!(of_new(2, &READY, &SPEED, 86_400_000).eta_s, Some(39.0));
         // A job that expires earlier ends when it expires.
         assert_eq!(of_new(2, &READY, &SPEED, 5_000).eta_s, Some(5.0));
-        // A tenant sees its own jobs only, and waits for all.
+        // A tenant sees only its own jobs, but its job waits for the jobs of all tenants.
         let speed = ClassSpeed {
             shown_part: 0.25,
             ..SPEED
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn without_jobs_that_ended_the_time_is_unknown_and_polls_become_fewer() {
+    fn if_no_job_has_ended_the_time_is_unknown_and_polls_become_less_frequent() {
         let position = of_new(3, &READY, &ClassSpeed::default(), 86_400_000);
         assert_eq!(position.eta_s, None);
         let pauses = [0, 1_000, 9_000, 500_000].map(|age_ms| position.poll_after_s(age_ms));

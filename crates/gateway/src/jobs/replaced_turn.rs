@@ -1,5 +1,5 @@
 //! Checks `replace_from_turn` when a job is submitted, so that a wrong number is refused at once. The worker and the commit of the
-//! reply check it again, because jobs before this one may change the session. A retry checks that the session has the same turns as
+//! reply check it again, because earlier jobs may change the session. A retry checks that the session has the same turns as
 //! at the submit.
 
 use forebay_shared::{
@@ -65,8 +65,8 @@ async fn info(
     store_call::with_timeout(read).await
 }
 
-/// Whether the session may have a turn of this number. For a session that is not small, only the range of its
-/// numbers is checked.
+/// Whether the session may have a turn of this number. If the turns were not read because they are large, only the range of
+/// their numbers is checked.
 fn may_have(info: &SessionInfo, number: u64) -> bool {
     match &info.turns {
         Some(turns) => turns.iter().any(|turn| turn.number == number),

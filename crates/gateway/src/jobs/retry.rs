@@ -1,5 +1,5 @@
-//! `POST /v1/jobs/{id}/retry`: runs a job again that failed, was cancelled or has expired. It keeps its id, its request and its
-//! idempotency key, and enters its session at the end.
+//! `POST /v1/jobs/{id}/retry`: runs a job again that failed, was cancelled or has expired. The job keeps its id, its request and
+//! its idempotency key, and becomes the last job of its session.
 //!
 //! The record of an ended job contains its request as long as it is kept, so nothing else has to be stored for a retry.
 

@@ -60,7 +60,7 @@ pub(crate) async fn post(
     Ok(response)
 }
 
-/// The response to a submit that asks for a wait, and whose job has ended already. Only a repeated submit gets it.
+/// The response to a submit that asks for a wait, and whose job has ended already. Usually, this is a repeated submit.
 fn already_ended(accepted: Accepted, wait_time: WaitTime) -> Response {
     let mut response = accepted.response;
     *response.status_mut() = StatusCode::OK;
@@ -99,7 +99,7 @@ async fn wait_for_end(
             newest.headers_mut().insert(name, value);
         }
     }
-    if waited.is_complete {
+    if waited.has_waited_fully {
         wait_time.confirm_wait(&mut newest);
     }
     newest
@@ -173,7 +173,7 @@ async fn submit(
     Ok((accepted, wait_time))
 }
 
-/// What a job takes from its session.
+/// What may depend on the session of a job.
 struct OfSession {
     model: String,
     replaces: Option<ReplacedTurns>,
@@ -234,14 +234,14 @@ async fn submit_with_key(
         KeyClaim::Own(entry) => (entry, true),
         KeyClaim::Shared(entry) => (entry, false),
     };
-    let (id, lifetime_ms) = (entry.job, KEY_TTL_MS + RECORD_MARGIN_MS);
-    let keep_until = job.now.plus_ms(lifetime_ms);
+    let id = entry.job;
+    let keep_until = job.now.plus_ms(KEY_TTL_MS + RECORD_MARGIN_MS);
     match job.admit(state, id, Some(keep_until), permits).await {
         Ok(accepted) => {
             if !is_own {
                 key.keep(entry).await;
             }
-            // The owner of the key has admitted the job itself, even if the id comes from an earlier request that was refused.
+            // A request whose claim is `Own` has admitted the job itself, even if the id comes from an earlier request that was refused.
             Ok(if is_own || id == new_id {
                 accepted
             } else {

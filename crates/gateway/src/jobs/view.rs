@@ -1,5 +1,6 @@
-//! A job as the API shows it. A field without a value is null. Nine fields are absent instead: `is_partial`, `queue`, `retried_at`,
-//! `waiting_for`, `waiting_error`, `output.reasoning`, `usage.cached_input_tokens`, `usage.reasoning_tokens` and `error.detail`.
+//! A job as the API shows it. A field without a value is null. These fields are absent instead: `is_partial`, `queue`, `retried_at`,
+//! `waiting_for`, `waiting_error`, `output.reasoning`, `usage.cached_input_tokens`, `usage.reasoning_tokens`, the `detail` of an error,
+//! and the optional fields of a tool call.
 
 use axum::{
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},

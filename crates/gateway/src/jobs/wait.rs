@@ -111,7 +111,7 @@ fn parse_digits(text: &str) -> Option<u64> {
 }
 
 impl WaitTime {
-    /// The permit to wait. Without a free one, the request is answered at once, as if it had not asked to wait.
+    /// The permit to wait. `None` if the request asks for no wait, or if no permit is free. Then it is answered at once.
     pub(super) fn permit(self, state: &ApiState) -> Option<SemaphorePermit<'_>> {
         match self.seconds {
             0 => None,
@@ -134,7 +134,7 @@ impl WaitTime {
     }
 }
 
-/// Adds a preference to those that were applied.
+/// Adds a preference to the header `Preference-Applied`.
 fn confirm(preference: &str, response: &mut Response) {
     let headers = response.headers_mut();
     let earlier = headers.get(APPLIED).and_then(|value| value.to_str().ok());
@@ -150,12 +150,12 @@ fn confirm(preference: &str, response: &mut Response) {
 /// A job after a wait.
 pub(super) struct Waited {
     pub(super) job: ReadJob,
-    /// Whether the job has ended or the whole time has passed. Otherwise the gateway stops.
-    pub(super) is_complete: bool,
+    /// Whether the job has ended or the whole time has passed. Otherwise the gateway stops, or too many requests read their jobs.
+    pub(super) has_waited_fully: bool,
 }
 
 /// Waits until the job has ended, and returns it. After `seconds`, or when the gateway stops, returns the job as it was at the
-/// last read. If there is no such job, returns `None` at once.
+/// last read. If there is no such job, or if it is deleted meanwhile, returns `None`.
 pub(super) async fn until_ended(
     state: &ApiState,
     tenant: &TenantId,
@@ -174,8 +174,11 @@ pub(super) async fn until_ended(
             || state.stop.is_cancelled()
             || !changes.next(deadline).await
         {
-            let is_complete = has_ended || Instant::now() >= deadline;
-            return Ok(Some(Waited { job, is_complete }));
+            let has_waited_fully = has_ended || Instant::now() >= deadline;
+            return Ok(Some(Waited {
+                job,
+                has_waited_fully,
+            }));
         }
     }
 }
@@ -195,50 +198,57 @@ mod tests {
         parse(Query(query), &headers)
     }
 
-    fn wait(seconds: u64, from_prefer_header: bool) -> WaitTime {
+    fn from_header(seconds: u64) -> WaitTime {
+        WaitTime {
+            from_prefer_header: true,
+            ..not_from_header(seconds)
+        }
+    }
+
+    fn not_from_header(seconds: u64) -> WaitTime {
         WaitTime {
             seconds,
-            from_prefer_header,
+            from_prefer_header: false,
             is_async_preferred: false,
         }
     }
 
     #[test]
     fn a_comma_in_a_quoted_value_separates_nothing() {
-        assert_eq!(parsed(None, &[r#"x="a, wait=9", wait=5"#]), wait(5, true));
+        assert_eq!(parsed(None, &[r#"x="a, wait=9", wait=5"#]), from_header(5));
         assert_eq!(
             parsed(None, &[r#"x="a\", wait=9", wait="5""#]),
-            wait(5, true)
+            from_header(5)
         );
-        assert_eq!(parsed(None, &[r#"x="a\\", wait=9"#]), wait(9, true));
+        assert_eq!(parsed(None, &[r#"x="a\\", wait=9"#]), from_header(9));
         assert_eq!(
             parsed(None, &[r#"x="never closed, wait=9"#]),
-            wait(0, false)
+            not_from_header(0)
         );
     }
 
     #[test]
-    fn a_wait_s_takes_precedence_over_the_header() {
-        assert_eq!(parsed(None, &[]), wait(0, false));
-        assert_eq!(parsed(Some("wait_s=0"), &["wait=3"]), wait(0, false));
-        assert_eq!(parsed(Some("wait_s=60"), &["wait=3"]), wait(60, false));
-        assert_eq!(parsed(Some(""), &["wait=3"]), wait(3, true));
+    fn the_parameter_wait_s_takes_precedence_over_the_header() {
+        assert_eq!(parsed(None, &[]), not_from_header(0));
+        assert_eq!(parsed(Some("wait_s=0"), &["wait=3"]), not_from_header(0));
+        assert_eq!(parsed(Some("wait_s=60"), &["wait=3"]), not_from_header(60));
+        assert_eq!(parsed(Some(""), &["wait=3"]), from_header(3));
     }
 
     #[test]
-    fn a_preference_that_is_too_long_is_shortened_and_an_unreadable_preference_is_ignored() {
-        assert_eq!(parsed(None, &["wait=30"]), wait(30, true));
+    fn a_wait_that_is_too_long_is_shortened_and_an_unreadable_preference_is_ignored() {
+        assert_eq!(parsed(None, &["wait=30"]), from_header(30));
         assert_eq!(
             parsed(None, &["respond-async, Wait = \"7\"; x=y"]),
             WaitTime {
                 is_async_preferred: true,
-                ..wait(7, true)
+                ..from_header(7)
             }
         );
         assert_eq!(
             parsed(None, &["foo=1", "wait=99999999999999999999"]),
-            wait(60, true)
+            from_header(60)
         );
-        assert_eq!(parsed(None, &["wait=soon"]), wait(0, false));
+        assert_eq!(parsed(None, &["wait=soon"]), not_from_header(0));
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn headers(names: &[&str]) -> Value {
     Value::Object(names.iter().map(reference).collect::<Map<_, _>>())
 }
 
-/// The headers that responses have.
+/// The definitions of the headers that responses may have.
 pub(super) fn header_components() -> Value {
     let header =
         |description: &str, schema: Value| json!({"description": description, "schema": schema});
@@ -113,7 +113,7 @@ pub(super) fn header_components() -> Value {
             json!({"type": "string", "const": MERGE_PATCH}),
         ),
         "WWW-Authenticate": header(
-            "What the API key lacks (RFC 6750, section 3). Absent if the request is refused for another reason.",
+            "Whether the API key is not valid or lacks a scope (RFC 6750, section 3). Absent if the request is refused for another reason.",
             json!({"type": "string", "pattern": "^Bearer "}),
         ),
         "RateLimit-Policy": header(

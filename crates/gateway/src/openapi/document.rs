@@ -106,7 +106,7 @@ fn access(method: &str, path: &str) -> Access {
     Access::of(&http_method(method), Some(path))
 }
 
-/// The method with this name in lower case.
+/// The method with this lower-case name.
 pub(crate) fn http_method(lower_case: &str) -> Method {
     let method = Method::from_bytes(lower_case.to_uppercase().as_bytes());
     method.unwrap_or_default()

@@ -87,7 +87,7 @@ pub(crate) fn get_job(generator: &mut SchemaGenerator) -> Operation {
 
 pub(crate) fn list_jobs(generator: &mut SchemaGenerator) -> Operation {
     let description = "Lists the jobs whose records are kept, in the order of their creation. A page may have fewer jobs than \
-                       `limit`, also none, although others follow: `next_cursor` is null after the last job only. Pages miss no \
+                       `limit`, even none, although others follow: `next_cursor` is null only after the last job. Pages miss no \
                        job and show none twice while jobs come and go. A job with a large result has `is_partial`.";
     Operation::new("listJobs", "jobs", "List jobs", description)
         .json::<JobList<'_>>(generator, StatusCode::OK, "A page of jobs.", &JOB_HEADERS)

@@ -5,7 +5,7 @@ use schemars::SchemaGenerator;
 
 use super::operation::Operation;
 use crate::{
-    limits::{self, LimitsView},
+    admin_limits::{self, LimitsView},
     problem_code::ProblemCode as P,
     tenant_name,
 };
@@ -33,14 +33,14 @@ pub(crate) fn get_limits(generator: &mut SchemaGenerator) -> Operation {
 
 pub(crate) fn put_limits(generator: &mut SchemaGenerator) -> Operation {
     let description = "Sets the limits of the tenant, in place of all earlier ones. They take precedence over those of the \
-                       keys file. All gateways apply them within 3 seconds. A gateway without API keys refuses them.";
+                       keys file. All gateways apply them within 3 seconds. A gateway without API keys answers 409.";
     tenant(Operation::new(
         "putTenantLimits",
         "limits",
         "Set the limits of a tenant",
         description,
     ))
-    .body("The limits.", limits::body_schema())
+    .body("The limits.", admin_limits::body_schema())
     .json::<LimitsView>(generator, StatusCode::OK, "The limits are set.", &HEADERS)
     .problems(&[
         P::ApiKeysNotRequired,
@@ -55,7 +55,8 @@ pub(crate) fn put_limits(generator: &mut SchemaGenerator) -> Operation {
 }
 
 pub(crate) fn delete_limits(_: &mut SchemaGenerator) -> Operation {
-    let description = "Removes the limits that this API has set for the tenant. Those of the keys file apply again.";
+    let description = "Removes the limits that this API has set for the tenant. If the keys file has limits for the tenant, \
+                       these apply again.";
     tenant(Operation::new(
         "deleteTenantLimits",
         "limits",

@@ -15,12 +15,12 @@ pub(crate) struct Operation {
     parameters: Vec<Value>,
     responses: Map<String, Value>,
     problems: Vec<ProblemCode>,
-    /// Headers that all responses may have.
+    /// Headers that every response of the route may have, besides its own.
     headers: &'static [&'static str],
 }
 
 impl Operation {
-    /// A route without parameters. `id` is unique among the routes.
+    /// A route whose only parameter is the header `X-Request-Id`. `id` is unique among the routes.
     pub(super) fn new(id: &str, tag: &str, summary: &str, description: &str) -> Self {
         let fields = json!({
             "operationId": id,

@@ -33,8 +33,8 @@ pub(crate) fn get_session(generator: &mut SchemaGenerator) -> Operation {
 
 pub(crate) fn list_sessions(generator: &mut SchemaGenerator) -> Operation {
     let description = "Lists the sessions in the order of their creation. Their time to live does not restart. A page may have fewer \
-                       sessions than `limit`, also none, although others follow: `next_cursor` is null after the last session \
-                       only. Pages show no session twice, and miss none that was created before the \
+                       sessions than `limit`, even none, although others follow: `next_cursor` is null only after the last \
+                       session. Pages show no session twice, and miss none that was created before the \
                        first page was read.";
     Operation::new("listSessions", "sessions", "List sessions", description)
         .json::<SessionList<'_>>(
@@ -100,8 +100,9 @@ pub(crate) fn patch_session(generator: &mut SchemaGenerator) -> Operation {
 }
 
 pub(crate) fn fork_session(generator: &mut SchemaGenerator) -> Operation {
-    let description = "Makes a new session with the turns, the attributes and the defaults of this one, which may have live \
-                       jobs: the messages of live jobs are not turns yet. The turns of the new session are numbered from 0.";
+    let description = "Makes a new session with the turns, the attributes and the defaults of this one. This one may have live \
+                       jobs: their messages are not copied, because they are not turns yet. The turns of the new session are \
+                       numbered from 0.";
     id(Operation::new(
         "forkSession",
         "sessions",
@@ -123,7 +124,7 @@ pub(crate) fn fork_session(generator: &mut SchemaGenerator) -> Operation {
     .problems(&[P::SessionBusy, P::SessionExists, P::SessionTooLarge])
 }
 
-/// The problems of each route that writes a session.
+/// The problems of each route that creates or changes a session.
 const WRITE_PROBLEMS: [P; 7] = [
     P::InvalidJson,
     P::UnknownParameter,

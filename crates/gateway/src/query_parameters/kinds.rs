@@ -1,4 +1,5 @@
-//! The kinds of values that several routes accept. A kind of one route is defined beside its handler.
+//! The kinds of values that several routes accept. A kind that only one route uses is defined beside the handler of the
+//! route.
 
 use forebay_shared::time::TimeMs;
 use serde_json::{Value, json};
@@ -67,7 +68,7 @@ impl ValueKind for Order {
     }
 }
 
-/// A `date-time` of RFC 3339 (section 5.6), as JSON Schema has it too.
+/// A `date-time` of RFC 3339 (section 5.6), which is also a format of JSON Schema.
 pub(crate) struct Time;
 
 impl ValueKind for Time {

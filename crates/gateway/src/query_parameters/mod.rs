@@ -1,5 +1,5 @@
 //! The query parameters. Each is defined once, beside the handler of its route: its name, what it does and which values it accepts. The
-//! definition serves to read the parameter, to refuse it, and to publish it in the OpenAPI document.
+//! definition serves to read the parameter, to refuse invalid values, and to publish the parameter in the OpenAPI document.
 //!
 //! Only routes below `/v1/` check their parameters. The health routes must accept any, because load balancers may add some.
 //!

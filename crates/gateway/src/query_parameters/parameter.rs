@@ -1,4 +1,4 @@
-//! The definition of a query parameter, from which it is read, refused and published.
+//! The definition of a query parameter, by which its values are read or refused, and which the OpenAPI document publishes.
 
 use axum::http::Method;
 use serde_json::Value;
@@ -33,7 +33,7 @@ pub(crate) trait AnyParameter: Sync {
     fn description(&self) -> &'static str;
     fn schema(&self) -> Value;
 
-    /// What the parameter accepts, if it does not accept this text. `None` is a text that is not UTF-8.
+    /// What the parameter accepts, if it does not accept this text. `None` is a text that cannot be decoded.
     fn refusal(&self, text: Option<&str>) -> Option<String>;
 }
 

@@ -7,7 +7,7 @@ use crate::{
     request_faults::RequestFaults,
 };
 
-/// The most characters printed of a parameter's name.
+/// The most characters that an error has of the name of an unknown parameter.
 const NAME_CHARS_MAX: usize = 64;
 
 /// The query of a request, whose values were checked before the handler ran.
@@ -22,8 +22,8 @@ impl Query<'_> {
     }
 }
 
-/// The faults of a query: values that a parameter does not accept, and unknown parameters, because a client would not notice that it
-/// has misspelt one.
+/// The faults of a query: values that a parameter does not accept, and unknown parameters. If an unknown parameter were ignored, a
+/// client would not notice a misspelt name.
 pub(crate) fn faults(query: &str, parameters: Parameters) -> RequestFaults {
     let mut faults = RequestFaults::default();
     let unknown = unknown_names(query, parameters);
@@ -65,7 +65,7 @@ fn error(name: &str, message: String) -> FieldError {
     }
 }
 
-/// The names that the route does not have, as they were sent and at most 64 characters of each. No two are the same.
+/// The first names that the route does not have, as they were sent: at most 16 different ones, and at most 64 characters of each.
 fn unknown_names(query: &str, parameters: &[&dyn AnyParameter]) -> Vec<String> {
     let mut unknown = Vec::new();
     for (name, _) in pairs(query) {
@@ -99,7 +99,8 @@ fn is_named(sent: &str, name: &str) -> bool {
     sent == name || (sent.contains('%') && decode(sent).is_some_and(|sent| sent == name))
 }
 
-/// Decodes a text of a query (`application/x-www-form-urlencoded`). `None` if it is not UTF-8.
+/// Decodes a text of a query (`application/x-www-form-urlencoded`). `None` if a `%` is not followed by two hex digits, or if the
+/// decoded text is not UTF-8.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -168,7 +169,7 @@ mod tests {
         assert_eq!(refused("x"), expected(400, &["x"]));
         assert_eq!(refused("=1"), expected(400, &["query"]));
         let problem = faults("=1", &PARAMETERS).into_result();
-        let problem = problem.expect_err("a parameter without a name");
+        let problem = problem.expect_err("a parameter without a name is a fault");
         assert_eq!(
             problem.errors()[0].message,
             "has a parameter without a name; this route has count, limit"
@@ -178,7 +179,7 @@ mod tests {
             expected(400, &["Count", "x", "count"])
         );
         let many: Vec<String> = (0..100).map(|index| format!("x{index}=1")).collect();
-        let (_, fields) = refused(&many.join("&")).expect("refused");
+        let (_, fields) = refused(&many.join("&")).expect("unknown parameters are refused");
         assert_eq!(fields.len(), 16);
     }
 

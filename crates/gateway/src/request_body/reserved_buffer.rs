@@ -67,7 +67,7 @@ impl<'a> ReservedBuffer<'a> {
         (Bytes::from(self.bytes), self.reserved)
     }
 
-    /// Makes the buffer large enough for this many bytes.
+    /// Makes the buffer large enough for this many bytes. Returns false if there is no memory for them.
     async fn grow(&mut self, bytes: usize) -> bool {
         let (capacity, is_reserved) = if bytes <= SMALL_BODY_BYTES {
             let capacity = bytes.next_power_of_two().max(FIRST_BYTES);
@@ -106,7 +106,7 @@ impl<'a> ReservedBuffer<'a> {
         let (small, large) = (&self.memory.small_bodies, &self.memory.bodies);
         let bytes = self.bytes_max as u64;
         let start = Instant::now();
-        // Bodies that wait here hold at most half of the budget of the small bodies. So small bodies do not wait for large ones.
+        // Bodies that wait here hold only about half of the budget of the small bodies. So small bodies do not wait for large ones.
         let may_wait = self.reserved.is_none() || small.available() >= small.total() / 2;
         let reserved = if may_wait {
             let wait_max = MEMORY_WAIT.saturating_sub(self.waited);

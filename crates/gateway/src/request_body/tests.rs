@@ -101,30 +101,41 @@ async fn a_stalled_client_reserves_about_what_it_has_sent() {
     for content_length in [Some(2 * MIB), None] {
         let upload = Upload::begin(&memory, content_length).await;
         upload.send(2 * MIB).await;
-        assert_eq!(upload.end().await.expect("read").bytes.len(), 2 * MIB);
+        assert_eq!(
+            upload.end().await.expect("the body is read").bytes.len(),
+            2 * MIB
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_small_chunked_body_does_not_wait_for_large_bodies() {
     let memory = memory();
-    let _large = memory.bodies.try_reserve(u64::MAX).expect("free");
+    let _large = memory
+        .bodies
+        .try_reserve(u64::MAX)
+        .expect("the memory is free");
     let upload = Upload::begin(&memory, None).await;
     for _ in 0..20 {
         upload.send(3 * KIB).await;
     }
-    assert_eq!(upload.end().await.expect("read").bytes.len(), 60 * KIB);
+    assert_eq!(
+        upload.end().await.expect("the body is read").bytes.len(),
+        60 * KIB
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_small_chunked_body_that_grows_waits_for_other_small_bodies_only() {
     let memory = memory();
     let large = &memory.bodies;
-    let _large = large.try_reserve(u64::MAX).expect("free");
+    let _large = large.try_reserve(u64::MAX).expect("the memory is free");
     let upload = Upload::begin(&memory, None).await;
     upload.send(KIB).await;
     let small = &memory.small_bodies;
-    let others = small.try_reserve(small.available()).expect("free");
+    let others = small
+        .try_reserve(small.available())
+        .expect("the memory is free");
     let later = Upload::begin(&memory, None).await;
     later.send(KIB).await;
     upload.send(2 * KIB).await;
@@ -132,14 +143,19 @@ async fn a_small_chunked_body_that_grows_waits_for_other_small_bodies_only() {
     assert!(!upload.reading.is_finished() && !later.reading.is_finished());
     drop(others);
     for (upload, bytes) in [(upload, 3 * KIB), (later, KIB)] {
-        assert_eq!(upload.end().await.expect("read").bytes.len(), bytes);
+        assert_eq!(
+            upload.end().await.expect("the body is read").bytes.len(),
+            bytes
+        );
     }
     assert_eq!(small.available(), small.total());
 
     // All waits of a body together are bounded.
     let upload = Upload::begin(&memory, None).await;
     upload.send(KIB).await;
-    let _others = small.try_reserve(small.available()).expect("free");
+    let _others = small
+        .try_reserve(small.available())
+        .expect("the memory is free");
     upload.send(2 * KIB).await;
     pass(9).await;
     assert_eq!(small.available(), 0);
@@ -151,16 +167,22 @@ async fn a_small_chunked_body_that_grows_waits_for_other_small_bodies_only() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_is_refused_for_memory_is_read_before_the_response() {
     let memory = memory();
-    let _others = memory.bodies.try_reserve(u64::MAX).expect("free");
+    let _others = memory
+        .bodies
+        .try_reserve(u64::MAX)
+        .expect("the memory is free");
     let small = &memory.small_bodies;
     // The first body waits for memory. The second is refused at once, because most of the budget of the small bodies is in use.
     for (other_bytes, wait_s) in [(0, 10), (small.total() - 64 * 1_024, 0)] {
-        let others = small.try_reserve(other_bytes).expect("free");
+        let others = small.try_reserve(other_bytes).expect("the memory is free");
         let upload = Upload::begin(&memory, Some(MIB)).await;
         upload.send(30 * KIB).await;
         upload.send(500 * KIB).await;
         pass(wait_s).await;
-        assert!(!upload.reading.is_finished(), "the client still sends");
+        assert!(
+            !upload.reading.is_finished(),
+            "the body is read while the client still sends"
+        );
         assert_eq!(small.total() - small.available(), others.bytes());
         assert_eq!(upload.end().await.err(), Some(503));
     }
@@ -174,14 +196,17 @@ async fn a_body_that_is_refused_for_memory_is_read_before_the_response() {
 #[tokio::test(start_paused = true)]
 async fn the_time_in_which_a_body_waits_for_memory_does_not_count_as_its_time() {
     let memory = memory();
-    let others = memory.small_bodies.try_reserve(u64::MAX).expect("free");
+    let others = memory
+        .small_bodies
+        .try_reserve(u64::MAX)
+        .expect("the memory is free");
     let upload = Upload::begin(&memory, Some(2)).await;
     pass(25).await;
     upload.send(1).await;
     pass(9).await;
     drop(others);
     upload.send(1).await;
-    assert_eq!(upload.end().await.expect("read").bytes.len(), 2);
+    assert_eq!(upload.end().await.expect("the body is read").bytes.len(), 2);
 
     let upload = Upload::begin(&memory, Some(2)).await;
     upload.send(1).await;
@@ -192,14 +217,20 @@ async fn the_time_in_which_a_body_waits_for_memory_does_not_count_as_its_time() 
 #[tokio::test(start_paused = true)]
 async fn a_body_waits_for_memory_for_at_most_ten_seconds() {
     let memory = memory();
-    let others = memory.small_bodies.try_reserve(u64::MAX).expect("free");
+    let others = memory
+        .small_bodies
+        .try_reserve(u64::MAX)
+        .expect("the memory is free");
     let small = Upload::begin(&memory, None).await;
     small.send(1).await;
     pass(10).await;
     assert_eq!(small.end().await.err(), Some(503));
     drop(others);
 
-    let _others = memory.bodies.try_reserve(u64::MAX).expect("free");
+    let _others = memory
+        .bodies
+        .try_reserve(u64::MAX)
+        .expect("the memory is free");
     let large = Upload::begin(&memory, None).await;
     large.send(30 * KIB).await;
     large.send(MIB).await;
@@ -219,11 +250,11 @@ async fn large_bodies_wait_for_each_other_and_none_is_refused() {
         upload.send(60 * KIB).await;
         uploads.push(upload);
     }
-    // Only the first one has its memory, which is all of it.
+    // Only the first body has memory for large bodies: all of it.
     assert_eq!(memory.bodies.available(), 0);
     for upload in uploads {
         upload.send(2 * MIB - 120 * KIB).await;
-        drop(upload.end().await.expect("read"));
+        drop(upload.end().await.expect("the body is read"));
     }
     for share in [&memory.small_bodies, &memory.bodies] {
         assert_eq!(share.available(), share.total());
@@ -233,7 +264,10 @@ async fn large_bodies_wait_for_each_other_and_none_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn bodies_that_wait_leave_half_of_the_memory_of_small_bodies() {
     let memory = memory();
-    let others = memory.bodies.try_reserve(u64::MAX).expect("free");
+    let others = memory
+        .bodies
+        .try_reserve(u64::MAX)
+        .expect("the memory is free");
     let mut uploads = Vec::new();
     for _ in 0..100 {
         let upload = Upload::begin(&memory, None).await;
@@ -260,7 +294,7 @@ async fn a_complete_body_reserves_its_bytes() {
         let half = bytes / 2;
         upload.send(half).await;
         upload.send(bytes - half).await;
-        let body = upload.end().await.expect("read");
+        let body = upload.end().await.expect("the body is read");
         let reserved = body.reserved.as_ref().expect("reserved").bytes();
         assert_eq!(reserved, (bytes as u64).next_multiple_of(1_024));
     }

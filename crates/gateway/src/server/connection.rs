@@ -19,7 +19,7 @@ use super::{
 };
 use crate::request_id;
 
-/// The most bytes of a request's headers, and of body data that is buffered before the handler reads it.
+/// The most bytes of a request's head (its request line and headers), and of body data that is buffered before the handler reads it.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// The time limits of a connection.

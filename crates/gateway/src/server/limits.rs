@@ -1,4 +1,4 @@
-//! The limits of a server.
+//! The limits of a server: how many connections it has, and how long they may take.
 
 use std::time::Duration;
 

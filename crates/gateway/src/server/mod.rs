@@ -3,8 +3,8 @@
 //! `accept` bounds the number of connections. This module replaces `axum::serve`, which sets no time limit for a request's headers.
 //! With it, slow clients could keep connections for ever. Here, `connection` serves a connection within its time limits. `head_timer`
 //! limits the time for a request's headers, and the idle time before them. `write_timeout` disconnects a client
-//! that reads a response too slowly. `automatic_response` and `unreadable_request` answer what is not HTTP with problem
-//! details.
+//! that reads a response too slowly. `automatic_response` and `unreadable_request` answer what cannot be read as a request with
+//! problem details.
 
 mod accept;
 mod automatic_response;
@@ -71,7 +71,7 @@ pub async fn serve(
     serve_router(listener, router, limits, Some(connections), stop).await;
     drop((key_reads, limit_reads));
     if let Some(keys) = keys {
-        // The last uses, which the list of keys would not show otherwise.
+        // Stores when the keys were last used. Otherwise the list of keys would not show these uses.
         keys.stored.record_uses().await;
     }
 }
@@ -183,7 +183,11 @@ mod tests {
             let new = new.expect("an answer in time");
             assert!(new.ends_with("quick"), "{new}");
         }
-        assert_eq!(answer(idle).await.as_deref(), Some(""), "it was closed");
+        assert_eq!(
+            answer(idle).await.as_deref(),
+            Some(""),
+            "the idle one is closed"
+        );
         finish.cancel();
         let busy = answer(busy).await.expect("an answer in time");
         assert!(busy.ends_with("slow"), "{busy}");

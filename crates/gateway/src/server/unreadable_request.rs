@@ -39,7 +39,7 @@ pub(super) struct UnreadableRequest<'a> {
 }
 
 impl UnreadableRequest<'_> {
-    /// The problem to answer with. `None` if the client has sent nothing or has gone away.
+    /// The problem to answer with. `None` for an idle connection, and for errors after which nothing can be answered.
     pub(super) fn problem(&self) -> Option<Problem> {
         let problem = if self.error.is_timeout() {
             if self.bytes.is_empty() {
@@ -69,9 +69,11 @@ impl UnreadableRequest<'_> {
 
     fn too_large(&self) -> Problem {
         let bytes_max = self.head_bytes_max;
-        let is_in_target = self.status == Some(StatusCode::URI_TOO_LONG.as_u16())
+        // hyper reports a request line that fills its buffer like headers that are too large. Then no line has
+        // ended in the bytes.
+        let is_request_line = self.status == Some(StatusCode::URI_TOO_LONG.as_u16())
             || (self.bytes.len() >= bytes_max / 2 && !self.bytes.contains(&b'\n'));
-        if is_in_target {
+        if is_request_line {
             let message = format!(
                 "must be shorter: the request line and all headers may have {bytes_max} bytes"
             );
@@ -82,7 +84,9 @@ impl UnreadableRequest<'_> {
                 message,
             );
         }
-        let message = format!("must be at most 100, and {bytes_max} bytes with the request line");
+        let message = format!(
+            "must be at most 100 headers, and together with the request line at most {bytes_max} bytes"
+        );
         Problem::with_field_error(
             ProblemCode::HeadersTooLarge,
             RequestPart::Header,
@@ -101,6 +105,7 @@ fn part_of(field: &str) -> RequestPart {
 
 /// Which part of a request an error of hyper is about, and what it must be.
 fn malformed_part(error: &str) -> (&'static str, String) {
+    // The first word that the error contains decides.
     let parts = [
         (
             "method",
@@ -129,7 +134,7 @@ fn malformed_part(error: &str) -> (&'static str, String) {
             "must be chunked or absent",
         ),
     ];
-    let part = parts.iter().rev().find(|(word, ..)| error.contains(word));
+    let part = parts.iter().find(|(word, ..)| error.contains(word));
     match part {
         Some((_, field, message)) => (field, (*message).to_owned()),
         None => (
@@ -141,7 +146,7 @@ fn malformed_part(error: &str) -> (&'static str, String) {
     }
 }
 
-/// Sends a response, ends the connection, and reads what the client still sends within limits.
+/// Sends a response and ends this side of the connection. Then reads and drops what the client still sends, within limits.
 pub(super) async fn send<S>(mut stream: S, problem: Problem, id: &RequestId) -> std::io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -192,18 +197,49 @@ mod tests {
     use super::malformed_part;
 
     #[test]
-    fn the_malformed_part_of_a_request_is_named() {
-        for (error, field) in [
-            ("invalid HTTP method parsed", "request line"),
+    fn the_malformed_part_of_a_request_and_what_it_must_be_are_named() {
+        for (error, field, message) in [
+            (
+                "invalid HTTP method parsed",
+                "request line",
+                "must begin with a method such as GET or POST",
+            ),
+            (
+                "invalid URI",
+                "request line",
+                "must have a target such as /v1/jobs after the method",
+            ),
+            (
+                "invalid HTTP version parsed",
+                "request line",
+                "must end with HTTP/1.1",
+            ),
             (
                 "invalid HTTP version parsed (found HTTP2 preface)",
                 "request line",
+                "must end with HTTP/1.1; HTTP/2 is not supported",
             ),
-            ("invalid content-length parsed", "Content-Length"),
-            ("unexpected transfer-encoding parsed", "Transfer-Encoding"),
-            ("invalid HTTP header parsed", "headers"),
+            (
+                "invalid content-length parsed",
+                "Content-Length",
+                "must be one whole number",
+            ),
+            (
+                "unexpected transfer-encoding parsed",
+                "Transfer-Encoding",
+                "must be chunked or absent",
+            ),
+            (
+                "invalid HTTP header parsed",
+                "headers",
+                "must be lines of the form Name: value, with printable characters and an empty line at the end",
+            ),
         ] {
-            assert_eq!(malformed_part(error).0, field, "{error}");
+            assert_eq!(
+                malformed_part(error),
+                (field, message.to_owned()),
+                "{error}"
+            );
         }
     }
 }

@@ -113,7 +113,8 @@ async fn read(state: &ApiState, tenant: &TenantId, id: &SessionId) -> Result<Sou
                     copies: COPIES,
                     further_bytes: settings::large_bytes(&info),
                 };
-                let read = large_session::read(state, tenant, id, &info, None, memory).await?;
+                let page = None;
+                let read = large_session::read(state, tenant, id, &info, page, memory).await?;
                 read.map(
                     |ReadTurns {
                          turns, reserved, ..
@@ -147,7 +148,7 @@ fn texts(turns: Vec<StoredTurn>) -> Result<Vec<String>, Problem> {
     })
 }
 
-/// An id that no session has.
+/// A new random id, which no session has.
 fn fresh_id() -> Result<SessionId, Problem> {
     let text = format!("session_{}", SessionWriteId::new_v4().simple());
     SessionId::parse(&text).map_err(|error| {

@@ -25,7 +25,7 @@ static ORDER: QueryParameter<Order> =
     order("`desc` begins with the newest session, `asc` with the oldest.");
 static LIMIT: QueryParameter<WholeNumber> = list_limit("The most sessions of the page.");
 static CURSOR: QueryParameter<Cursor<SessionPosition>> = cursor(
-    "The `next_cursor` of the previous page. `order` should be the same.",
+    "The `next_cursor` of the previous page. `order` should be the same as for that page.",
     read_cursor,
 );
 

@@ -15,7 +15,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// The number of the page's first turn.
+    /// The lowest number that a turn of the page can have.
     pub(super) fn from(self) -> u64 {
         self.after.map_or(0, |after| after.saturating_add(1))
     }

@@ -49,7 +49,8 @@ pub(crate) async fn patch(
     while Instant::now() < deadline {
         let info = read_info(&state, tenant, &id).await?;
         let mut info = info.ok_or_else(Problem::session_not_found)?;
-        let found = settings::read(&state, tenant, &id, &mut info, false).await?;
+        let is_reserved = false;
+        let found = settings::read(&state, tenant, &id, &mut info, is_reserved).await?;
         let found = found.ok_or_else(Problem::session_not_found)?;
         let next = patch.apply(&found.parse()?)?;
         let settings = settings::parse(&next)?;

@@ -1,4 +1,4 @@
-//! Limits a request that submits or retries a job, or writes a session.
+//! Limits a request that submits or retries a job, or stores a whole session.
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
@@ -26,7 +26,8 @@ pub(crate) fn is_limited(method: &Method, route: &str) -> bool {
     }
 }
 
-/// Handles a request within the limits of its tenant. Any response to a limited request has the headers about these limits.
+/// Handles a request within the limits of its tenant. Once the limits are known, every response to a limited
+/// request has the headers about them.
 pub(crate) async fn within_limits(
     limiter: &Limiter,
     mut request: Request,
@@ -46,6 +47,7 @@ pub(crate) async fn within_limits(
     let response = match tenant.take(Policy::Requests).await {
         Ok(_is_taken) => {
             request.extensions_mut().insert(Arc::clone(&tenant));
+            // The response to a request whose handler panics has these headers too.
             let response = AssertUnwindSafe(run(request)).catch_unwind().await;
             response.unwrap_or_else(panic_response)
         }

@@ -5,7 +5,8 @@
 //!
 //! - `policy`: the names of the limits. `headers`: shows the limits in responses.
 //! - `permits`: the permits that this gateway has for a tenant, without I/O.
-//! - `tenant`: who gets these permits, and who waits for a call. `lease_call`: the call. `live_permit`: the permit of one job.
+//! - `tenant`: which requests get these permits, and which wait for new ones. `lease_call`: leases permits from the store.
+//!   `live_permit`: the permit of one job.
 //! - [`Limiter`]: the limits of all tenants, and the tenants that are in use.
 //! - `limited`: limits a request.
 

@@ -104,6 +104,7 @@ struct PolicyPermits {
 }
 
 impl PolicyPermits {
+    /// Takes a free permit. `is_valid`: whether free permits may be spent now.
     fn take(&mut self, is_valid: bool, now: TimeMs) -> Taken {
         if is_valid && self.free > 0 {
             self.free -= 1;
@@ -117,11 +118,13 @@ impl PolicyPermits {
         }
     }
 
+    /// How many permits are needed in [`EXPECTED_MS`], at the rate of the time since the last call.
     fn expected(&self, elapsed_ms: u64) -> u64 {
         let expected = self.taken.saturating_mul(EXPECTED_MS) / elapsed_ms.max(1);
         expected.min(EXPECTED_MAX)
     }
 
+    /// The permits that can still be spent: those of this gateway, and those that no gateway has.
     fn remaining(&self) -> Option<u64> {
         self.left.map(|left| left + self.free)
     }
@@ -175,7 +178,7 @@ impl Permits {
     }
 
     /// Records that the limits have changed, so the next permit needs a call. Gives up the free permits for live jobs. Those for requests
-    /// are given up only if that limit is lower now, because they then count as spent.
+    /// are given up only if the limit of requests is new, is lower or has another window: given up, they count as spent.
     pub(super) fn limits_changed(&mut self, old: &TenantLimits, new: &TenantLimits) {
         self.is_outdated = true;
         let is_lower = match (old.requests, new.requests) {
@@ -289,12 +292,12 @@ impl Permits {
         if self.until <= now || (requests == 0 && live == 0 && self.live_leased == 0) {
             return ReturnDue::Never;
         }
-        // The lease has the free permits, those in use, and those of jobs that are in the store by now. Until a call, these
-        // count twice.
+        // The lease has the free permits, those in use, and those of jobs that are in the store by now. Until a call, such
+        // jobs count twice.
         let in_use = self.live_in_use + self.late();
         let has_surplus =
             requests > self.requests.kept_max || self.live_leased > in_use + self.live.kept_max;
-        // A gateway that has had a burst and still gets some requests is not idle.
+        // A gateway that still gets some requests after a burst is not idle, but returns what it does not need.
         let elapsed_ms = now.since_ms(self.called_at);
         let needs = |permits: &PolicyPermits| permits.kept_max.max(permits.expected(elapsed_ms));
         let has_too_many = elapsed_ms >= EXPECTED_MS
@@ -341,7 +344,7 @@ pub(super) struct Admissions {
 pub(super) enum ReturnDue {
     Now,
     Later,
-    /// This gateway has no permits.
+    /// This gateway has no permits, or its lease has expired.
     Never,
 }
 

@@ -27,16 +27,16 @@ use super::{
 };
 use crate::{problem::Problem, problem_code::ProblemCode};
 
-/// The most requests of a tenant that wait for a call.
+/// The most requests of a tenant that wait for permits of one policy.
 const WAITING_MAX: u64 = 10_000;
-/// How long a request waits for calls.
+/// How long a request waits for a permit.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// How often a task checks whether permits are to be returned.
 const RETURN_EVERY: Duration = Duration::from_millis(500);
-/// The longest pause that a refusal of a live job advises, in seconds.
+/// The longest pause that a refusal of a live job advises, in seconds, unless no request remains in the window.
 const RETRY_AFTER_S_MAX: u64 = 10;
 
-/// What calls need.
+/// What calls to the store need.
 pub(super) struct CallContext {
     pub(super) member: Arc<Member>,
     pub(super) metrics: GatewayMetrics,
@@ -121,7 +121,7 @@ impl LimitedTenant {
     /// whether a permit was taken.
     ///
     /// # Errors
-    /// The limit is reached, or the store does not respond.
+    /// The limit is reached, too many requests wait, or the store does not respond.
     pub(super) async fn take(self: &Arc<Self>, policy: Policy) -> Result<bool, Problem> {
         let deadline = Instant::now() + WAIT_MAX;
         let mut waiter = None;
@@ -254,7 +254,7 @@ impl LimitedTenant {
                 let ends_at = state.permits.requests_left(now).map_or(now, |left| left.1);
                 (
                     format!(
-                        "the tenant may make {} requests that submit or retry a job, or write a session, in {} s",
+                        "the tenant may make {} requests that submit or retry a job, or store a whole session, in {} s",
                         limit.0, limit.1
                     ),
                     ends_at.since_ms(now).div_ceil(1_000).max(1),

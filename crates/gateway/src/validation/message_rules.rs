@@ -23,7 +23,8 @@ pub(super) const REPLY_FIELDS: [&str; 11] = [
     "images",
 ];
 
-/// Returns whether the input holds tool results. The lane puts such a job before the waiting jobs of its session.
+/// Returns whether the input consists of tool results. The first message decides, and [`check`] refuses others of another role. The
+/// lane puts such a job before the waiting jobs of its session.
 pub(super) fn is_tool_results(messages: &[Value]) -> bool {
     messages.first().and_then(role) == Some("tool")
 }

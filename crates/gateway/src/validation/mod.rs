@@ -1,9 +1,9 @@
 //! Validates the bodies of requests: of submits, of sessions that clients write, and of new API keys. The error response names each
 //! invalid field and the values that it accepts.
 //!
-//! What a body may hold is defined once, as the types of `submit_body` with their bounds. Their JSON Schema validates each
+//! What a body may hold is defined once, as types with their bounds, such as those of `submit_body`. Their JSON Schema validates each
 //! body, and the OpenAPI document publishes the same schema. The body is parsed once into a JSON value, whose parts move into the
-//! job's documents without a copy. These types are not the stored ones, so the API does not depend on how documents are
+//! job's documents without a copy. The types are not the stored ones, so the API does not depend on how documents are
 //! stored.
 //!
 //! - `json_text`: parses the body. `field_hints`: what to write instead of fields of other APIs.

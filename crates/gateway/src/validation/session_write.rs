@@ -125,7 +125,7 @@ impl SettingsPatch {
     }
 }
 
-/// Applies the change of a valid context.
+/// Applies a valid change of the bounds.
 fn change_context(context: &mut ContextBounds, patch: &Map<String, Value>) {
     let number = |value: &Value| {
         let whole = value.as_f64().filter(|number| number.fract() == 0.0);
@@ -187,6 +187,7 @@ fn read<T: DeserializeOwned>(
     checked(schema.parse_json(body)?, schema)
 }
 
+/// Checks parsed JSON against its schema and the rules, and reads it.
 fn checked<T: DeserializeOwned>(
     mut value: Value,
     schema: &BodySchema,

@@ -1,5 +1,5 @@
-//! Tests of valid submits, the defaults, and the limits on depth and on errors. `tests/api/bad_input.rs` sends submits
-//! with invalid fields over HTTP.
+//! Tests of valid submits, the defaults, and the limits on nesting and on the number of errors in one answer.
+//! `tests/api/bad_input.rs` sends submits with invalid fields over HTTP.
 
 use forebay_shared::{class::Class, lane::IfBusy, turn::Content};
 use serde_json::{Value, json};
@@ -8,7 +8,8 @@ use super::{Submission, submission};
 use crate::problem::Problem;
 
 fn read(body: &Value) -> Result<Submission, Problem> {
-    submission(body.to_string().as_bytes(), true)
+    let has_default_model = true;
+    submission(body.to_string().as_bytes(), has_default_model)
 }
 
 #[test]
@@ -26,7 +27,7 @@ fn a_submit_needs_only_an_input() {
 }
 
 #[test]
-fn every_field_is_kept_unchanged() {
+fn every_field_but_replace_from_turn_is_kept_unchanged() {
     let request = json!({
         "input": [
             {"role": "system", "content": "Be brief."},

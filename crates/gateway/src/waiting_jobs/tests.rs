@@ -17,8 +17,12 @@ use super::{AccountFull, WaitingJobs, expected_wait_ms};
 
 const NOW: TimeMs = TimeMs(1_000_000);
 const MS: Duration = Duration::from_millis(1);
-/// A backlog of which an account may take 50 jobs.
+/// The limit of the backlog. One account may take half of it: 50 jobs.
 const BACKLOG_MAX: u64 = 100;
+/// The account of the admitted job is limited.
+const LIMITED: bool = true;
+/// The account of the admitted job is not limited, as far as this process knows.
+const UNLIMITED: bool = false;
 
 fn busy() -> AccountKey {
     AccountKey::of_provider("busy")
@@ -101,7 +105,7 @@ fn jobs_that_are_later_than_a_new_sample_stay_counted() {
     let start = Instant::now();
     let mut jobs = sampled(&busy(), 40);
     for at in [100, 200, 300, 900, 900, 900] {
-        assert_eq!(admit(&mut jobs, &busy(), true, start + at * MS), Ok(()));
+        assert_eq!(admit(&mut jobs, &busy(), LIMITED, start + at * MS), Ok(()));
     }
     let in_progress = jobs.reserve(vec![busy()], BACKLOG_MAX, |_| true).unwrap();
     // Another process made this sample at 500 ms. So it has the first three jobs, of which one has ended.
@@ -114,9 +118,12 @@ fn jobs_that_are_later_than_a_new_sample_stay_counted() {
     jobs.release(&in_progress);
     for waiting in 45..50 {
         assert_eq!(jobs.waiting_for(&busy()), waiting);
-        assert_eq!(admit(&mut jobs, &busy(), true, start + 1_000 * MS), Ok(()));
+        assert_eq!(
+            admit(&mut jobs, &busy(), LIMITED, start + 1_000 * MS),
+            Ok(())
+        );
     }
-    assert!(admit(&mut jobs, &busy(), true, start + 1_000 * MS).is_err());
+    assert!(admit(&mut jobs, &busy(), LIMITED, start + 1_000 * MS).is_err());
 
     // All jobs have ended before the next sample.
     jobs.replace_sample(&counts(&[(&busy(), Class::Batch, 1)]), |_| true);
@@ -130,7 +137,7 @@ fn jobs_count_for_an_account_that_is_new_to_a_sample() {
     let start = Instant::now();
     let mut jobs = sampled(&AccountKey::of_provider("other"), 1);
     for at in [100, 900, 900] {
-        assert_eq!(admit(&mut jobs, &busy(), true, start + at * MS), Ok(()));
+        assert_eq!(admit(&mut jobs, &busy(), LIMITED, start + at * MS), Ok(()));
     }
     // As long as no job of the sample waits for the account, the account is not full.
     assert_eq!(jobs.waiting_for(&busy()), 0);
@@ -141,7 +148,10 @@ fn jobs_count_for_an_account_that_is_new_to_a_sample() {
     jobs.replace_sample(&Counts::default(), |_| true);
     jobs.remove_until(start + 600 * MS);
     assert!(jobs.has_no_jobs());
-    assert_eq!(admit(&mut jobs, &busy(), true, start + 1_100 * MS), Ok(()));
+    assert_eq!(
+        admit(&mut jobs, &busy(), LIMITED, start + 1_100 * MS),
+        Ok(())
+    );
     jobs.replace_sample(&counts(&[(&busy(), Class::Batch, 3)]), |_| true);
     jobs.remove_until(start + 1_000 * MS);
     assert_eq!(jobs.waiting_for(&busy()), 4);
@@ -154,7 +164,10 @@ fn before_the_first_sample_jobs_count_for_all_accounts() {
     assert!(!jobs.has_no_jobs());
     // This process does not know yet that the account is limited.
     for at in [0, 0, 900] {
-        assert_eq!(admit(&mut jobs, &busy(), false, start + at * MS), Ok(()));
+        assert_eq!(
+            admit(&mut jobs, &busy(), UNLIMITED, start + at * MS),
+            Ok(())
+        );
     }
     jobs.replace_sample(&counts(&[(&busy(), Class::Batch, 10)]), |_| true);
     jobs.remove_until(start + 500 * MS);
@@ -167,14 +180,14 @@ fn the_number_of_accounts_with_admitted_jobs_is_bounded() {
     let mut jobs = WaitingJobs::default();
     let account = |index: usize| AccountKey::of_model("busy", &index.to_string());
     for index in 0..2 * ACCOUNTS_MAX {
-        assert_eq!(admit(&mut jobs, &account(index), true, start), Ok(()));
+        assert_eq!(admit(&mut jobs, &account(index), LIMITED, start), Ok(()));
     }
     assert_eq!(jobs.admitted.len(), ACCOUNTS_MAX);
     jobs.replace_sample(&Counts::default(), |_| true);
     jobs.remove_until(start + 2 * MS);
     assert!(jobs.admitted.is_empty());
     // No job can have to wait for an account without limits.
-    assert_eq!(admit(&mut jobs, &account(0), false, start), Ok(()));
+    assert_eq!(admit(&mut jobs, &account(0), UNLIMITED, start), Ok(()));
     assert!(jobs.admitted.is_empty());
 }
 

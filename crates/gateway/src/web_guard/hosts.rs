@@ -7,8 +7,11 @@ use super::authority::{Authority, host_name};
 /// The hosts that requests may name in addition to the names of this machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedHosts {
+    /// Whether any host is allowed.
     any: bool,
+    /// Whether any IP address is allowed.
     any_ip: bool,
+    /// The allowed names and IP addresses.
     names: Vec<String>,
 }
 

@@ -12,7 +12,7 @@
 //! - `authority`: parses the host and port of `Host` and `Origin`.
 //! - `hosts`, `origins`: which hosts and origins are allowed.
 //! - `cors`: the answers to a browser about an allowed origin.
-//! - `guard`: applies all of them to each request.
+//! - `guard`: applies these rules to each request.
 
 mod authority;
 mod cors;

@@ -11,6 +11,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The origins of web pages that may use the API. By default there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedOrigins {
+    /// Whether any origin is allowed.
     any: bool,
     origins: Vec<Origin>,
 }

@@ -329,11 +329,11 @@ async fn a_tenant_does_not_see_or_change_what_belongs_to_another_one() {
     repeat_until(|| api.get("/v1/queues", SHOP), is_two).await;
     assert_eq!(live(BANK).await, 0);
 
-    // The position of a job counts the jobs of the own tenant only.
-    let is_last = |ahead: u64| {
+    // Only jobs of the same tenant count as ahead of a job.
+    let has_ahead = |ahead: u64| {
         move |response: &ApiResponse| response.body["queue"]["ahead_in_class"] == ahead
     };
-    repeat_until(|| api.submit("u", SHOP), is_last(2)).await;
+    repeat_until(|| api.submit("u", SHOP), has_ahead(2)).await;
     let of_bank = api.submit("u", BANK).await.expect(202);
     assert_eq!(of_bank["queue"]["ahead_in_class"], 0, "{of_bank}");
 }

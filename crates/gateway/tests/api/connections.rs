@@ -158,10 +158,16 @@ async fn a_large_body_with_expect_continue_is_refused_before_it_is_sent() {
 async fn a_client_can_send_the_whole_body_that_is_refused_for_memory() {
     let gateway = Fixture::start().await;
     let memory = &gateway.member.memory;
-    let _bodies = memory.bodies.try_reserve(u64::MAX).expect("free");
+    let _bodies = memory
+        .bodies
+        .try_reserve(u64::MAX)
+        .expect("the memory is free");
     // With less than half of this budget free, large bodies do not wait.
     let small = memory.small_bodies.total() / 4 * 3;
-    let _small = memory.small_bodies.try_reserve(small).expect("free");
+    let _small = memory
+        .small_bodies
+        .try_reserve(small)
+        .expect("the memory is free");
     // More than the buffers of the connection hold. Many clients read no response before they have sent the whole body.
     let body = vec![b' '; 2 << 20];
     let head = format!(

@@ -138,7 +138,7 @@ impl Fixture {
             result_ttl_ms: 60_000,
         };
         let settings = MemberSettings {
-            // Longer than a busy machine stalls. The probes fail when the presence is older.
+            // Longer than a busy machine stalls. When the presence is older, `/readyz` fails.
             presence_ttl_ms: 10_000,
             sessions_max: None,
             memory: MemoryShares::default(),

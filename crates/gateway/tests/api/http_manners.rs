@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use crate::{
     fixture::{ApiResponse, Fixture, job_in_session, lane_of},
-    raw_http::{RawResponse, exchange},
+    raw_http::{END_SENDING, KEEP_OPEN, RawResponse, exchange},
 };
 
 /// Sends bytes that end the connection. Asserts that the only response is this problem and names the field.
 async fn expect_raw_problem(gateway: &Fixture, bytes: &[u8], status: u16, code: &str, field: &str) {
-    let responses = exchange(gateway.address, bytes, false).await;
+    let responses = exchange(gateway.address, bytes, END_SENDING).await;
     let start = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
     let [
         RawResponse {
@@ -98,7 +98,12 @@ async fn http_1_1_needs_one_valid_host() {
         let bytes = format!("GET /v1/queues HTTP/1.1\r\n{headers}connection: close\r\n\r\n");
         expect_raw_problem_of_route(&gateway, bytes.as_bytes(), 400, "invalid_http", "Host").await;
     }
-    let responses = exchange(gateway.address, b"GET /v1/queues HTTP/1.0\r\n\r\n", true).await;
+    let responses = exchange(
+        gateway.address,
+        b"GET /v1/queues HTTP/1.0\r\n\r\n",
+        KEEP_OPEN,
+    )
+    .await;
     assert_eq!(responses[0].status, 200, "HTTP/1.0 needs no Host");
 }
 
@@ -110,7 +115,7 @@ async fn expect_raw_problem_of_route(
     code: &str,
     field: &str,
 ) {
-    let responses = exchange(gateway.address, bytes, false).await;
+    let responses = exchange(gateway.address, bytes, END_SENDING).await;
     let [
         RawResponse {
             status: found,
@@ -168,7 +173,7 @@ async fn headers_that_do_not_arrive_in_time_get_a_problem() {
     let responses = exchange(
         gateway.address,
         b"GET /v1/queues HTTP/1.1\r\nhost: loc",
-        true,
+        KEEP_OPEN,
     )
     .await;
     let [RawResponse { status, head, body }] = responses.as_slice() else {
@@ -177,7 +182,7 @@ async fn headers_that_do_not_arrive_in_time_get_a_problem() {
     assert_eq!((*status, &body["code"]), (408, &json!("request_timeout")));
     assert!(head.contains("connection: close"), "{head}");
     // An idle connection is closed without a response.
-    let responses = exchange(gateway.address, b"", true).await;
+    let responses = exchange(gateway.address, b"", KEEP_OPEN).await;
     assert!(responses.is_empty(), "{responses:?}");
 }
 
@@ -185,7 +190,7 @@ async fn headers_that_do_not_arrive_in_time_get_a_problem() {
 async fn a_malformed_request_after_a_valid_one_gets_a_problem_too() {
     let gateway = Fixture::start().await;
     let bytes = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nGET / HTTP/9\r\n\r\n";
-    let responses = exchange(gateway.address, bytes, false).await;
+    let responses = exchange(gateway.address, bytes, END_SENDING).await;
     let statuses: Vec<u16> = responses.iter().map(|response| response.status).collect();
     assert_eq!(statuses, [200, 400], "{responses:?}");
     assert_eq!(responses[1].body["code"], "invalid_http");

@@ -158,7 +158,7 @@ async fn retry_after_follows_the_measured_drain_rate() {
 }
 
 #[tokio::test]
-async fn while_the_store_is_unavailable_every_route_answers_503() {
+async fn while_the_store_is_unavailable_its_requests_get_503_and_the_process_stays_healthy() {
     let gateway = Fixture::start().await;
     let id = gateway.submit_accepted(&job_in_session("s")).await;
     for mode in [StoreMode::Down, StoreMode::Hanging] {
@@ -183,7 +183,7 @@ async fn while_the_store_is_unavailable_every_route_answers_503() {
             .await
             .expect("responses within the store timeout");
         gateway.get("/healthz").await.expect(200);
-        // `/v1/queues` uses the last sample of the counts until it is too old, and the probes the last presence.
+        // `/v1/queues` uses the last sample of the counts until it is too old. The readiness uses the last presence.
         for path in ["/v1/queues", "/readyz", "/readyz/submits"] {
             let failed =
                 repeat_until(|| gateway.get(path), |response| response.status != 200).await;

@@ -154,6 +154,7 @@ async fn a_list_waits_for_memory() {
     let gateway = Fixture::start().await;
     let reads = &gateway.member.memory.reads;
     let _others = reads.try_reserve(u64::MAX).expect("the memory is free");
+    // No memory becomes free, so the wait ends with a refusal.
     let refused = gateway.get("/v1/jobs").await;
     assert!(refused.header("retry-after").is_some());
     refused.expect_problem(503, "overloaded");

@@ -97,7 +97,11 @@ async fn a_job_and_its_provider_show_that_the_job_waits() {
         json!({"code": "rate_limited", "message": "slow down"})
     );
     let waits = |body: &Value| body["providers"][0]["waiting"]["batch"] == 1;
-    let shown = repeat_until(|| gateway.get("/v1/providers"), |it| waits(&it.body)).await;
+    let shown = repeat_until(
+        || gateway.get("/v1/providers"),
+        |answer| waits(&answer.body),
+    )
+    .await;
     let shown = shown.expect(200);
     let shown = &shown["providers"][0];
     assert_eq!(shown["name"], "openai/gpt-5");

@@ -19,6 +19,11 @@ pub(crate) struct RawResponse {
     pub(crate) body: Value,
 }
 
+/// A client that keeps its sending side open.
+pub(crate) const KEEP_OPEN: bool = true;
+/// A client that ends its sending side after its bytes.
+pub(crate) const END_SENDING: bool = false;
+
 /// Sends the bytes and ends the sending side, unless `keep_open`. Reads all responses until the server closes the
 /// connection.
 pub(crate) async fn exchange(

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 
-use crate::{fixture::Fixture, raw_http::exchange};
+use crate::{
+    fixture::Fixture,
+    raw_http::{END_SENDING, KEEP_OPEN, exchange},
+};
 
 const ID: &str = "client-7/id";
 
@@ -114,13 +117,13 @@ async fn an_unreadable_request_and_a_timeout_have_an_id_too() {
     let long_target = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(300 * 1024));
     let slow_body = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{";
     for (bytes, keep_open, status) in [
-        ("NO HTTP\r\n\r\n", false, 400),
-        ("GET / HTTP/1.1\r\nbad header\r\n\r\n", false, 400),
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", false, 400),
-        (long_header.as_str(), false, 431),
-        (long_target.as_str(), false, 414),
-        ("GET / HTTP/1.1\r\nX-Slow:", true, 408),
-        (slow_body, true, 408),
+        ("NO HTTP\r\n\r\n", END_SENDING, 400),
+        ("GET / HTTP/1.1\r\nbad header\r\n\r\n", END_SENDING, 400),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", END_SENDING, 400),
+        (long_header.as_str(), END_SENDING, 431),
+        (long_target.as_str(), END_SENDING, 414),
+        ("GET / HTTP/1.1\r\nX-Slow:", KEEP_OPEN, 408),
+        (slow_body, KEEP_OPEN, 408),
     ] {
         let start: String = bytes.chars().take(40).collect();
         let responses = exchange(gateway.address, bytes.as_bytes(), keep_open).await;

@@ -2,13 +2,13 @@
 
 use crate::{
     fixture::{Fixture, job_in_session},
-    raw_http::exchange,
+    raw_http::{END_SENDING, exchange},
 };
 
 #[tokio::test]
 async fn every_response_tells_browsers_to_store_and_load_nothing() {
     let gateway = Fixture::start().await;
-    let unreadable = exchange(gateway.address, b"GET / HTTP/9\r\n\r\n", false).await;
+    let unreadable = exchange(gateway.address, b"GET / HTTP/9\r\n\r\n", END_SENDING).await;
     assert_eq!(unreadable.len(), 1, "{unreadable:?}");
     for response in unreadable {
         for header in [

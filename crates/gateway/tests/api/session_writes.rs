@@ -282,7 +282,7 @@ async fn large_settings_are_shown_and_their_memory_is_given_back() {
 }
 
 #[tokio::test]
-async fn a_submit_without_a_model_gets_that_of_its_session() {
+async fn a_submit_without_a_model_gets_the_model_of_its_session() {
     let gateway = Fixture::with_settings(|settings| settings.default_model = None).await;
     let refused = gateway.submit(&job_in_session("s")).await;
     let problem = refused.expect_problem(422, "invalid_request");
@@ -310,7 +310,7 @@ async fn a_submit_without_a_model_gets_that_of_its_session() {
     let job = gateway.submit(&job_in_session("t")).await.expect(202);
     assert_eq!(
         job["model"], "of-session",
-        "the session comes before the gateway"
+        "the session's default model takes precedence over the gateway's"
     );
 }
 

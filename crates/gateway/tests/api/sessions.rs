@@ -12,7 +12,7 @@ async fn add_turns(gateway: &Fixture, reply: &str) {
     gateway.complete(&lane_of("s"), id, reply).await;
 }
 
-/// Reads the session `s`, and runs `change` after the gateway has read its size and before it reads its turns.
+/// Reads `path`, which names the session `s`, and runs `change` after the gateway has read its size and before it reads its turns.
 async fn read_during(gateway: &Fixture, path: &str, change: impl AsyncFnOnce()) -> ApiResponse {
     let (begin, begun) = oneshot::channel::<()>();
     let wait = async {

@@ -171,7 +171,10 @@ async fn a_key_expires() {
     refused.expect_problem(401, "unauthorized");
     println!("the key was refused after {:?}", began.elapsed());
     let list = api.get(KEYS, ADMIN).await.expect(200);
-    assert_eq!(list["data"][0]["id"], created["id"], "it is listed");
+    assert_eq!(
+        list["data"][0]["id"], created["id"],
+        "an expired key is listed"
+    );
 }
 
 #[tokio::test]

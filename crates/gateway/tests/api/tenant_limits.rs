@@ -236,7 +236,7 @@ async fn a_tenant_may_have_its_live_jobs() {
     assert_eq!(
         api.gateway.live_jobs().await,
         4,
-        "three and that of the bank"
+        "three jobs of the shop and one of the bank"
     );
 }
 
@@ -352,7 +352,7 @@ async fn the_document_describes_the_limits_where_keys_are_on() {
     }
 }
 
-/// Otherwise a tenant could fill the store with copies of its sessions.
+/// If writes of whole sessions did not count, a tenant could fill the store with copies of its sessions.
 #[tokio::test]
 async fn writes_of_whole_sessions_count_as_requests() {
     let api = WithLimits::start("requests=3/600").await;

@@ -38,12 +38,12 @@ impl Calls {
     }
 
     /// Records that the store counts a call.
-    pub(super) fn counted(&self, key: &AccountKey) {
+    pub(super) fn record_counted(&self, key: &AccountKey) {
         self.change(key, |calls| calls.counted += 1);
     }
 
     /// Records that the store may no longer count a call, because its end is recorded next.
-    pub(super) fn uncounted(&self, key: &AccountKey) {
+    pub(super) fn record_uncounted(&self, key: &AccountKey) {
         self.change(key, |calls| calls.counted = calls.counted.saturating_sub(1));
     }
 

@@ -165,19 +165,19 @@ async fn change_all(accounts: Accounts, key: AccountKey) {
         };
         // The gathered answers are applied first, because the other events may depend on them.
         let answered = accounts.shared.answers.take(&key);
-        let has_answered = usize::from(answered.is_some());
+        let answered_events = usize::from(answered.is_some());
         let events = batch.iter().map(|waiting| waiting.event.clone());
         let events: Vec<AccountEvent> = answered.into_iter().chain(events).collect();
         match accounts.change(&key, &events, deadline).await {
             Ok(decisions) => {
-                let decisions = decisions.into_iter().skip(has_answered);
+                let decisions = decisions.into_iter().skip(answered_events);
                 for (waiting, decision) in batch.into_iter().zip(decisions) {
                     // Sending fails if the caller has stopped waiting.
                     let _ = waiting.result.send(Ok(decision));
                 }
             }
             Err(error) => {
-                if has_answered > 0 {
+                if answered_events > 0 {
                     accounts.shared.answers.put_back(&key, &events[0]);
                 }
                 for waiting in batch {

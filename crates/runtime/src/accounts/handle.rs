@@ -102,7 +102,8 @@ impl Accounts {
             return calls;
         }
         let mut account = self.shared.cache.get(key).account.clone();
-        let take = self.take_event(calls, false);
+        let more_wait = false;
+        let take = self.take_event(calls, more_wait);
         account.apply(&take, self.shared.store.now()).granted
     }
 
@@ -164,7 +165,7 @@ impl Accounts {
     }
 
     /// Records the answer of a call, with the tokens of its reply if it got one. The loop applies the answer to the account within
-    /// about 100 ms. Costs nothing if the account needs no answers and no reported limit is low.
+    /// about 100 ms. If the account needs no answers and no reported limit is low, only the start of the call is kept, in memory.
     pub fn answered(
         &self,
         key: &AccountKey,

@@ -11,11 +11,11 @@ use forebay_shared::{
 use super::handle::{Accounts, Denied};
 
 /// The permits of one call, one of each of its accounts. One of [`end`](Self::end), [`end_unanswered`](Self::end_unanswered) and
-/// [`not_used`](Self::not_used) gives them up. If none is called, for example after a panic, the store's count is corrected
+/// [`not_used`](Self::not_used) ends their use. If none is called, for example after a panic, the store's count is corrected
 /// within about a second.
 pub struct CallPermits {
     accounts: Accounts,
-    taken: Vec<Taken>,
+    asked: Vec<AskedAccount>,
 }
 
 /// A permit that came with a wake.
@@ -23,18 +23,18 @@ pub struct CallPermits {
 pub struct HeldPermit {
     /// The permit.
     pub permit: WakePermit,
-    /// When it was taken, or a little later: when its wake was sent. Never earlier, or the account could not recognise the
-    /// permit of a probe.
+    /// A time at or shortly after the taking of the permit. A worker uses the time at which the wake was sent. With an earlier
+    /// time, the account would not recognise the permit of a probe: it would take it for one from before the closing.
     pub taken_at: TimeMs,
 }
 
-/// An account of a call, and the permit that it gave.
-struct Taken {
+/// An account that was asked for a permit of a call.
+struct AskedAccount {
     key: AccountKey,
-    /// Whether the account granted a permit, which is not given up yet. False if the store did not respond, so that the call is
-    /// made without a permit.
+    /// Whether the call still has a permit of the account. False if the account denied one, and if the store did not respond, so
+    /// that the call is made without a permit.
     has_permit: bool,
-    /// When the permit was taken, or a little later ([`HeldPermit::taken_at`]).
+    /// A time at or shortly after the taking of the permit ([`HeldPermit::taken_at`]).
     taken_at: TimeMs,
 }
 
@@ -65,7 +65,7 @@ impl Accounts {
         }
         let mut permits = CallPermits {
             accounts: self.clone(),
-            taken: Vec::with_capacity(needed.len()),
+            asked: Vec::with_capacity(needed.len()),
         };
         // Checked before any permit is taken, so that few permits have to be given back.
         let is_used_up =
@@ -82,7 +82,7 @@ impl Accounts {
         let Some(denied) = denied else {
             return Ok(permits);
         };
-        for (key, held) in &needed[permits.taken.len()..] {
+        for (key, held) in &needed[permits.asked.len()..] {
             if let Some(HeldPermit { permit, taken_at }) = held {
                 self.give_back(key, &permit.process, 1, *taken_at).await;
             }
@@ -108,18 +108,19 @@ impl Accounts {
         permits: &mut CallPermits,
     ) -> bool {
         self.shared.calls.begin(key);
+        let more_wait = false;
         let granted = match held {
             Some(held) => self.move_here(key, &held.permit).await,
-            None => self.grant(key, 1, false).await,
+            None => self.grant(key, 1, more_wait).await,
         };
         let has_permit = matches!(granted, Ok(1..));
         if has_permit {
-            self.shared.calls.counted(key);
+            self.shared.calls.record_counted(key);
         }
         if let Err(error) = &granted {
             tracing::debug!(account = %key, %error, "a permit could not be taken; the provider is called without one");
         }
-        permits.taken.push(Taken {
+        permits.asked.push(AskedAccount {
             key: key.clone(),
             has_permit,
             // Read after the grant, which can take some time.
@@ -256,17 +257,17 @@ impl Accounts {
 }
 
 impl CallPermits {
-    /// When the first of the permits was taken, or a little later ([`HeldPermit::taken_at`]), by the store's clock.
+    /// The earliest [`taken_at`](HeldPermit::taken_at) of the permits, by the store's clock.
     #[must_use]
     pub fn taken_at(&self) -> TimeMs {
-        let taken_at = self.taken.iter().map(|taken| taken.taken_at).min();
+        let taken_at = self.asked.iter().map(|asked| asked.taken_at).min();
         taken_at.unwrap_or_else(|| self.accounts.shared.store.now())
     }
 
     /// Records that the call ended. Only accounts with a limit on calls in flight need it.
     pub async fn end(mut self) {
         let Accounts { shared } = self.accounts.clone();
-        for (key, _) in self.give_up() {
+        for (key, _) in self.take_out() {
             if !self.accounts.counts_calls(&key) {
                 continue;
             }
@@ -283,13 +284,13 @@ impl CallPermits {
     /// Records that the call was made, and ended without an answer.
     pub async fn end_unanswered(mut self) {
         let Accounts { shared } = self.accounts.clone();
-        let taken = self.taken.iter();
-        let keys: Vec<_> = taken
-            .map(|taken| (taken.key.clone(), taken.taken_at))
+        let asked = self.asked.iter();
+        let keys: Vec<_> = asked
+            .map(|asked| (asked.key.clone(), asked.taken_at))
             .collect();
-        let given_up = self.give_up();
+        let taken_out = self.take_out();
         for (key, taken_at) in keys {
-            let had_permit = given_up.iter().any(|(other, _)| *other == key);
+            let had_permit = taken_out.iter().any(|(other, _)| *other == key);
             let is_counted = had_permit && self.accounts.counts_calls(&key);
             // An account that counts no calls is changed only while it is probing, because this call may be its probe.
             let is_probing = matches!(shared.cache.get(&key).account.phase, Phase::Probing(_));
@@ -310,22 +311,23 @@ impl CallPermits {
     /// Records that the call is not made.
     pub async fn not_used(mut self) {
         let Accounts { shared } = self.accounts.clone();
-        for (key, taken_at) in self.give_up() {
+        for (key, taken_at) in self.take_out() {
             self.accounts
                 .give_back(&key, &shared.process, 1, taken_at)
                 .await;
         }
     }
 
-    /// Marks the permits as given up. Returns their accounts, and when they were taken.
-    fn give_up(&mut self) -> Vec<(AccountKey, TimeMs)> {
+    /// Takes the permits out of this value, because the store learns next that they ended or were not used. Returns their accounts
+    /// and their `taken_at`.
+    fn take_out(&mut self) -> Vec<(AccountKey, TimeMs)> {
         let calls = &self.accounts.shared.calls;
-        let permitted = self.taken.iter_mut().filter(|taken| taken.has_permit);
+        let permitted = self.asked.iter_mut().filter(|asked| asked.has_permit);
         permitted
-            .map(|taken| {
-                taken.has_permit = false;
-                calls.uncounted(&taken.key);
-                (taken.key.clone(), taken.taken_at)
+            .map(|asked| {
+                asked.has_permit = false;
+                calls.record_uncounted(&asked.key);
+                (asked.key.clone(), asked.taken_at)
             })
             .collect()
     }
@@ -334,11 +336,11 @@ impl CallPermits {
 impl Drop for CallPermits {
     fn drop(&mut self) {
         let calls = &self.accounts.shared.calls;
-        for taken in &self.taken {
-            if taken.has_permit {
-                calls.uncounted(&taken.key);
+        for asked in &self.asked {
+            if asked.has_permit {
+                calls.record_uncounted(&asked.key);
             }
-            calls.end(&taken.key);
+            calls.end(&asked.key);
         }
     }
 }

@@ -24,7 +24,7 @@ pub enum Applied {
     Claimed {
         /// The fence, which every later change of this attempt must carry.
         fence: u64,
-        /// The time limit of the claim. When it has passed, another worker may claim the job.
+        /// The time limit of the claim. When it has passed, the sweeper takes the job from the worker.
         until: TimeMs,
         /// The number of this attempt at the job, counted from 1.
         attempt: u32,
@@ -32,7 +32,7 @@ pub enum Applied {
         tries: u32,
         /// When the job expires.
         expires_at: TimeMs,
-        /// What the worker needs to run the job. `None` if it is large: then the worker reads it from the store.
+        /// What the worker needs to run the job. `None` if it is large or could not be read: then the worker reads it from the store.
         run_inputs: Option<Box<RunInputs>>,
     },
     /// The claim was not made: the run inputs of the job have this many bytes as stored, more than the claim allows. Otherwise the

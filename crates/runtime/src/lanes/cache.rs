@@ -14,7 +14,7 @@ use forebay_shared::{
     store::{LaneVersion, LoadedLane},
 };
 
-/// The most lanes that are cached. A worker never runs more jobs. A lane stays in the cache if its attempt ends without
+/// The most lanes that are cached. A worker has at most this many slots. A lane stays in the cache if its attempt ends without
 /// a commit of this process, so a full cache is cleared.
 const LANES_MAX: usize = 100_000;
 

@@ -189,7 +189,7 @@ impl LaneChange {
         Self::new(lane, retry)
     }
 
-    /// Ends a claim whose call the provider refused. The job waits for the provider, and no try is counted.
+    /// Ends a claim whose call the provider refused, or an account denied. The job waits for the provider, and no try is counted.
     #[must_use]
     pub fn defer_claimed(claim: ClaimKey, wait: ProviderWait) -> Self {
         let ClaimKey { lane, job, fence } = claim;
@@ -374,7 +374,7 @@ impl Action {
         }
     }
 
-    /// The provider that the attempt called, if the change ends an attempt.
+    /// The provider that the attempt called, if the change completes, fails or retries the job.
     pub(super) fn provider(&self) -> Option<String> {
         match self {
             Self::Complete { output, .. } => output.provider.clone(),

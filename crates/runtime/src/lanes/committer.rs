@@ -38,7 +38,7 @@ pub(super) struct Pending {
     change: LaneChange,
     deadline: Instant,
     answer: oneshot::Sender<ChangeResult>,
-    /// What the caller works on.
+    /// The request or the job that the caller works on, for log lines and traces.
     pub(super) context: TaskContext,
 }
 
@@ -117,13 +117,13 @@ impl Committer {
             batch = others;
             result = self.commit(key, &mut batch, INPUTS_WAIT).await;
         }
-        let concerns_some = matches!(
+        let may_succeed_alone = matches!(
             &result,
             Err(
                 LaneError::Store(StoreError::TooLarge | StoreError::TurnGone) | LaneError::NoMemory
             )
         );
-        if concerns_some && batch.len() > 1 {
+        if may_succeed_alone && batch.len() > 1 {
             // One change may be too large, or only all of them together, or one replaces a turn that is gone. So each is committed by
             // itself, without another wait for memory.
             for pending in batch.into_iter().filter(Pending::is_awaited) {

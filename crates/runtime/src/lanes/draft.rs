@@ -264,7 +264,7 @@ impl<'a> CommitDraft<'a> {
                 }
             }
         }
-        let append = without_surplus(append, &session);
+        let append = without_excess(append, &session);
         // A claim, a retry and a release do not write the session. Its time to live does not run while it has live
         // jobs.
         let is_session_changed = !append.is_empty()
@@ -301,15 +301,15 @@ impl<'a> CommitDraft<'a> {
 
 /// Drops the oldest turns that the session would drop as soon as they are appended. Leaves one turn more than the session keeps, so
 /// that the store drops all older turns that it has. Otherwise turns between them and the new ones would be missing.
-fn without_surplus(mut append: Vec<Turn>, session: &SessionBounds) -> Vec<Turn> {
+fn without_excess(mut append: Vec<Turn>, session: &SessionBounds) -> Vec<Turn> {
     let mut kept = TurnSum::default();
-    let surplus = append.iter().rposition(|turn| {
+    let excess = append.iter().rposition(|turn| {
         let is_full = kept.exceeds(session);
         kept.add(turn);
         is_full
     });
-    if let Some(last_surplus) = surplus {
-        append.drain(..=last_surplus);
+    if let Some(last_excess) = excess {
+        append.drain(..=last_excess);
     }
     append
 }
@@ -340,7 +340,7 @@ mod tests {
         turn::{Role, Turn},
     };
 
-    use super::without_surplus;
+    use super::without_excess;
 
     #[test]
     fn a_commit_appends_one_turn_more_than_the_session_keeps() {
@@ -356,14 +356,14 @@ mod tests {
         };
         let all = turns(&["a", "b", "c", "d"]);
         assert_eq!(
-            without_surplus(all.clone(), &bounds(2, 1_000)),
+            without_excess(all.clone(), &bounds(2, 1_000)),
             turns(&["b", "c", "d"])
         );
         assert_eq!(
-            without_surplus(all.clone(), &bounds(9, 2 * bytes)),
+            without_excess(all.clone(), &bounds(9, 2 * bytes)),
             turns(&["b", "c", "d"])
         );
-        assert_eq!(without_surplus(all.clone(), &bounds(9, 1)), turns(&["d"]));
-        assert_eq!(without_surplus(all.clone(), &bounds(4, 1_000)), all);
+        assert_eq!(without_excess(all.clone(), &bounds(9, 1)), turns(&["d"]));
+        assert_eq!(without_excess(all.clone(), &bounds(4, 1_000)), all);
     }
 }

@@ -33,7 +33,7 @@ impl Default for FailedJobsLog {
 }
 
 impl FailedJobsLog {
-    /// Logs the jobs that the commit has ended without a reply. `before` is the lane before the commit.
+    /// Logs the jobs that the commit has ended as failed or expired. `before` is the lane before the commit.
     pub(super) fn log(&self, commit: &Commit, before: &Lane) {
         for ended in &commit.ended {
             let has_failed = matches!(ended.outcome.status, Status::Failed | Status::Expired);

@@ -1,6 +1,7 @@
 //! Wakes heads: one by one as their lanes change, or many ready heads with one request to the store.
 //!
-//! The timer of a head moves before its wake is published. If that wake is lost, the timer leads to another wake.
+//! The timer of a head moves before its wake is published, except in a refill of the queue. If that wake is lost, the timer leads to
+//! another wake.
 
 use std::sync::Arc;
 
@@ -132,7 +133,7 @@ impl HeadWakes {
     }
 
     /// Moves the timers of ready heads of a class and wakes those heads, like a tick that changes nothing else. If a
-    /// timer has moved meanwhile, its head is left out: the process that moved the timer has woken the head.
+    /// timer has moved meanwhile, its head is left out, because the job was woken, claimed or ended.
     pub(super) async fn wake_ready(&self, class: Class, heads: &[Head]) -> Result<(), StoreError> {
         let now = self.store.now();
         let heads = heads.iter().map(|head| {

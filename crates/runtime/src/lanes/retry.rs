@@ -69,9 +69,9 @@ pub(super) enum RetriedCommit {
         /// The run inputs that the commit needed, or their size after a lost response.
         run_inputs: Option<LoadedRunInputs>,
     },
-    /// The last request wrote nothing, because the lane has changed.
+    /// The last request wrote nothing ([`CommitResult::Conflict`]).
     Conflict {
-        /// The changed lane.
+        /// The lane as it is now.
         newer: Box<LoadedLane>,
         /// Whether the response to an earlier request was lost. That request may have succeeded.
         is_in_doubt: bool,

@@ -38,8 +38,8 @@ struct FoundOfClass {
 }
 
 impl FoundHeads {
-    /// Searches for more jobs where fewer than `permits` are left. For a probe, searches also if all that are left were
-    /// claimed.
+    /// Searches for more jobs of each class of which fewer than `permits` are left. For a probe, searches also if all that are left
+    /// were claimed.
     pub(super) async fn search(
         &mut self,
         store: &dyn Store,

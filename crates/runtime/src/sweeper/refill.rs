@@ -21,7 +21,7 @@ impl Sweeper {
         if space.waiting > space.free {
             return Ok(());
         }
-        // First, wakes are published again. So a head that becomes ready during the pass gets its wake.
+        // During the pass, all wakes are published. So a head that becomes ready meanwhile gets its wake.
         self.wakes.clear_surplus(class);
         let is_complete = self.wake_unwoken(class, space.free).await;
         if !matches!(is_complete, Ok(true)) {

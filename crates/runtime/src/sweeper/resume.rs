@@ -252,10 +252,8 @@ impl ResumeLoop {
             return Ok((0, 0));
         }
         let wanted = u32::try_from(heads.len()).unwrap_or(u32::MAX);
-        let granted = self
-            .accounts
-            .take_for_wakes(key, wanted, self.waiting_heads(key) > u64::from(wanted))
-            .await?;
+        let more_wait = self.waiting_heads(key) > u64::from(wanted);
+        let granted = self.accounts.take_for_wakes(key, wanted, more_wait).await?;
         heads.truncate(granted as usize);
         let permit = WakePermit {
             account: key.clone(),
@@ -287,7 +285,7 @@ impl ResumeLoop {
         result.is_ok()
     }
 
-    /// Deletes accounts that are no longer needed, and removes the calls of processes that are gone from the others.
+    /// Deletes accounts that are no longer needed. Removes the calls of processes that are gone from the other accounts.
     async fn clean(&self, loop_state: &mut LoopState) {
         let is_recent = |at: Instant| at.elapsed() < CLEAN_INTERVAL;
         if loop_state.cleaned_at.is_some_and(is_recent) {

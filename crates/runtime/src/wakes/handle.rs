@@ -70,7 +70,8 @@ impl Wakes {
     /// Requests a wake. Never waits. If the buffer is full, the request is dropped, and the sweeper wakes the head later.
     pub fn request(&self, request: WakeRequest) {
         if self.requests.try_send(request).is_err() {
-            self.health.record(false);
+            let is_confirmed = false;
+            self.health.record(is_confirmed);
         }
     }
 
@@ -92,7 +93,8 @@ impl Wakes {
         needs_no_wake.then(|| parked_until(&self.gauge, class, now))
     }
 
-    /// Whether ready heads of the class may have no wake, because the queue was full. No wakes of the class are published then.
+    /// Whether ready heads of the class may have no wake, because the queue was full. Then only the sweeper's wakes for these
+    /// heads are published.
     #[must_use]
     pub fn has_surplus(&self, class: Class) -> bool {
         self.surplus.exists(class) && self.queue.space(class).is_some()
@@ -103,7 +105,7 @@ impl Wakes {
         self.surplus.record(class);
     }
 
-    /// Publishes wakes of the class again. The caller then wakes all ready heads that have no wake.
+    /// Lets all wakes of the class be published again. The caller then wakes the ready heads that have no wake.
     pub fn clear_surplus(&self, class: Class) {
         self.surplus.clear(class);
     }

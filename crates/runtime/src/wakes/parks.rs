@@ -36,7 +36,7 @@ pub(super) struct Parks {
     store: Arc<dyn Store>,
     waiting: Mutex<Waiting>,
     /// Notified when `send_at` becomes earlier.
-    is_earlier: Notify,
+    became_earlier: Notify,
 }
 
 #[derive(Default)]
@@ -51,7 +51,7 @@ impl Parks {
         Self {
             store,
             waiting: Mutex::default(),
-            is_earlier: Notify::new(),
+            became_earlier: Notify::new(),
         }
     }
 
@@ -80,7 +80,7 @@ impl Parks {
         let send_at = Instant::now() + delay;
         if waiting.send_at.is_none_or(|before| send_at < before) {
             waiting.send_at = Some(send_at);
-            self.is_earlier.notify_one();
+            self.became_earlier.notify_one();
         }
     }
 
@@ -97,10 +97,10 @@ impl Parks {
                 Some(at) => {
                     tokio::select! {
                         () = sleep_until(at) => {}
-                        () = self.is_earlier.notified() => {}
+                        () = self.became_earlier.notified() => {}
                     }
                 }
-                None => self.is_earlier.notified().await,
+                None => self.became_earlier.notified().await,
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The loop that publishes wakes. [`Parks`] parks the timers of those that are confirmed.
+//! The loop that publishes wakes. [`Parks`] parks the timers of those that are confirmed, or for which the queue has no space.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ const REPUBLISH_AFTER: Duration = Duration::from_secs(1);
 enum Published {
     /// The queue has confirmed the wake.
     Confirmed,
-    /// The queue is full.
+    /// The queue is full, or the wake was not published because ready heads of its class wait without a wake.
     NoSpace,
     /// The queue has not confirmed the wake.
     Unconfirmed,
@@ -49,7 +49,7 @@ pub struct WakePublisher {
 }
 
 impl WakePublisher {
-    /// Publishes the requested wakes, batch by batch, and parks the timers of those that are confirmed.
+    /// Publishes the requested wakes, batch by batch, and parks their timers unless the queue has not confirmed a wake.
     pub async fn run(self) {
         let parks = Arc::clone(&self.parks);
         tokio::select! {

@@ -1,8 +1,7 @@
 //! The surplus: ready heads that have no wake, because the queue was full.
 //!
-//! While a class has a surplus, no wake of the class is published, so that no new head overtakes the surplus. When half of the
-//! queue is free, the sweeper wakes heads that have no wake (`sweeper/refill.rs`). So the timers of these heads need not be due
-//! soon.
+//! While a class has a surplus, only the sweeper's wakes for the surplus are published, so that no new head overtakes it. When half
+//! of the queue is free, the sweeper sends these wakes (`sweeper/refill.rs`). So the timers of the surplus need not be due soon.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +14,7 @@ pub(super) struct Surplus {
 }
 
 impl Surplus {
-    /// Whether the class has a surplus.
+    /// Whether the class has a surplus, so that other wakes of the class are not published.
     pub(super) fn exists(&self, class: Class) -> bool {
         self.exists[class as usize].load(Ordering::Acquire)
     }
@@ -25,7 +24,8 @@ impl Surplus {
         self.exists[class as usize].store(true, Ordering::Release);
     }
 
-    /// Records that the class has no surplus any more, as far as this process knows.
+    /// Lets all wakes of the class be published again. The sweeper calls this before it wakes the surplus, and records the surplus
+    /// again if it could not wake all of it.
     pub(super) fn clear(&self, class: Class) {
         self.exists[class as usize].store(false, Ordering::Release);
     }

@@ -62,7 +62,7 @@ pub(crate) struct Scene {
     pub(crate) reads: ByteBudget,
 }
 
-/// Limits that no test reaches.
+/// Limits that most tests do not reach.
 fn settings() -> LaneSettings {
     LaneSettings {
         session: SessionBounds {

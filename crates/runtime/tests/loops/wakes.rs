@@ -218,7 +218,7 @@ async fn the_time_without_a_confirmed_publish_is_reported() {
     scene.admit("b", "hello").await;
     let_tasks_run().await;
     let before = scene.wakes.unconfirmed_for();
-    // The loop continues to publish, so it detects the recovery of the queue at once.
+    // The loop continues to publish, so it detects the recovery of the queue within a second.
     pass_ms(20_000).await;
     assert_eq!(
         scene.wakes.unconfirmed_for() - before,

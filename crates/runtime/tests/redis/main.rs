@@ -85,8 +85,8 @@ impl Process {
         .await;
     }
 
-    /// Waits until this process knows whether the account is open.
-    async fn wait_for_open(&self, is_open: bool) {
+    /// Waits until this process knows that the account is open, or that it is not.
+    async fn wait_until_open_is(&self, is_open: bool) {
         let knows = async {
             while (self.accounts.get(&account()).phase == Phase::Open) != is_open {
                 // No event reports that a process has read the accounts.
@@ -110,18 +110,18 @@ async fn a_process_knows_within_200_ms_that_another_one_has_closed_an_account() 
     let observer = Process::start("observer", &redis).await;
     // After the first change, the notices are watched.
     closer.close().await;
-    observer.wait_for_open(false).await;
+    observer.wait_until_open_is(false).await;
     closer.open().await;
-    observer.wait_for_open(true).await;
+    observer.wait_until_open_is(true).await;
     let began = slowdown::measure();
     let mut delays = Vec::with_capacity(CLOSINGS);
     for _ in 0..CLOSINGS {
         let closed_at = Instant::now();
         closer.close().await;
-        observer.wait_for_open(false).await;
+        observer.wait_until_open_is(false).await;
         delays.push(closed_at.elapsed());
         closer.open().await;
-        observer.wait_for_open(true).await;
+        observer.wait_until_open_is(true).await;
     }
     delays.sort_unstable();
     let p99 = delays[CLOSINGS * 99 / 100 - 1];

@@ -1,4 +1,4 @@
-//! A token bucket. Its level rises at a rate up to a burst, and each permit lowers it.
+//! A token bucket. Its level rises at a rate up to a burst, and each permit lowers it. Its units are calls, or tokens of a model.
 //!
 //! The bucket stores no rate and no burst, because both change with each measurement. The caller passes them.
 
@@ -36,7 +36,7 @@ impl Bucket {
         self.level -= units;
     }
 
-    /// Adds units that were removed but not used. The next refill lowers the level to the burst.
+    /// Adds units that were removed but not used. The next refill lowers the level to at most the burst.
     pub(super) fn give_back(&mut self, units: f64) {
         self.level += units;
     }
@@ -51,7 +51,7 @@ impl Bucket {
         self.level = self.level.max(units);
     }
 
-    /// The milliseconds until the bucket has `units`, at least 1.
+    /// The milliseconds until the bucket has `units`, from 1 to [`DELAY_MS_MAX`].
     pub(super) fn wait_ms(&self, units: f64, rate: f64) -> u64 {
         ms((units - self.level) / rate * 1_000.0)
     }

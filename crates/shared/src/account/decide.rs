@@ -113,7 +113,8 @@ impl Account {
         self.configured.concurrency.is_some() || self.overload.is_some()
     }
 
-    /// The most calls in flight: the configured ones, or fewer if the provider was overloaded. `None` if they are not limited.
+    /// The most calls that may be in flight: the configured number, or fewer if the provider was overloaded. `None` if they are not
+    /// limited.
     #[must_use]
     pub fn concurrency(&self) -> Option<u32> {
         let overload = self.overload.as_ref().map(OverloadLimit::calls);
@@ -150,7 +151,7 @@ impl Account {
     /// Whether the document can be deleted, because the account no longer limits calls and has nothing to remember.
     #[must_use]
     pub fn is_forgettable(&self, now: TimeMs) -> bool {
-        // If no job needs the account, no probe is requested and its phase never changes.
+        // A closed account whose pause has passed counts too: if no job needs it, no probe starts, and its phase never changes.
         let may_be_called = match &self.phase {
             Phase::Open => true,
             Phase::Closed(closing) | Phase::Probing(closing) => now >= closing.until,
@@ -290,9 +291,9 @@ impl Account {
     /// The provider reported its limits.
     pub(super) fn report(&mut self, limits: &ReportedLimits, now: TimeMs) {
         if let Some(report) = &limits.requests {
-            let was_refused = self.stale_until.is_some_and(|at| now.since_ms(at) < 60_000);
+            let was_closed_recently = self.stale_until.is_some_and(|at| now.since_ms(at) < 60_000);
             let is_ample = self.pace.as_ref().is_some_and(|pace| pace.is_ample(now));
-            if report.is_ample() && !was_refused && is_ample {
+            if report.is_ample() && !was_closed_recently && is_ample {
                 self.pace = None;
             } else if report.is_low() || self.pace.is_some() {
                 self.pace

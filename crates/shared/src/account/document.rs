@@ -46,7 +46,7 @@ pub struct Account {
     /// The limit on calls in flight, measured by the refusals of overloads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) overload: Option<OverloadLimit>,
-    /// How many times in a row the account closed without an answer to a call that started after a closing.
+    /// How many times the account has closed since the last answer to a call that started after a closing.
     #[serde(default, rename = "pauses")]
     pub(super) pause_count: u32,
     /// The longest time from the permit of a call to its refusal by a rate limit, in milliseconds.
@@ -57,7 +57,7 @@ pub struct Account {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) stale_until: Option<TimeMs>,
     /// When the provider last refused a call, failed, or reported a limit that the account uses.
-    /// [`FORGET_MS`](super::FORGET_MS) counts from it.
+    /// [`FORGET_MS`](super::FORGET_MS) counts from it. After a loss, an earlier time, so that the account is forgotten sooner.
     #[serde(
         default,
         rename = "limited_at",

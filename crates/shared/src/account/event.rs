@@ -69,14 +69,14 @@ pub enum AccountEvent {
         /// How many calls.
         calls: u32,
     },
-    /// Calls were made, and ended without an answer, for example because this process stopped. The provider may have worked on
+    /// Calls were made, and ended without an answer, for example because the process stopped. The provider may have worked on
     /// them, so their units are not given back. If one of them was the probe, the next probe may start at once.
     EndedUnanswered {
         /// The process that made the calls.
         process: ProcessId,
         /// How many calls.
         calls: u32,
-        /// When their permits were taken, or a little later; never earlier.
+        /// A time at or shortly after the taking of their permits. With an earlier time, the probe would not be recognised.
         taken_at: TimeMs,
     },
     /// Permits were not used: their calls do not start, and their units are given back. If one of them was the probe's, the
@@ -86,7 +86,7 @@ pub enum AccountEvent {
         process: ProcessId,
         /// How many permits.
         calls: u32,
-        /// When they were taken, or a little later; never earlier.
+        /// A time at or shortly after their taking. With an earlier time, the probe's permit would not be recognised.
         taken_at: TimeMs,
     },
     /// A call starts with a permit that another process took. The call is counted under the process that makes it.

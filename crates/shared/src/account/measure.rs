@@ -13,7 +13,8 @@ use crate::time::TimeMs;
 
 /// All earlier measurements together count as at most this many calls.
 const EARLIER_CALLS_MAX: f64 = 20.0;
-/// The shortest time that is measured, in milliseconds, and the least time between two marks, except after a raise.
+/// The shortest time that is measured, in milliseconds. Also the least time between two marks (`Window::marks`), except for the
+/// mark of a raise of the rate.
 const SHORTEST_MS: u64 = 200;
 /// The most marks of a window.
 const MARKS_MAX: usize = 8;
@@ -128,7 +129,7 @@ impl Window {
         self.ended_at = now;
     }
 
-    /// Permits of this window were not used: their calls were never made. Returns how many of them it counted.
+    /// Permits of this window were not used: their calls were never made. Returns how many of them the window had counted.
     pub(super) fn not_used(&mut self, calls: u32, taken_at: TimeMs) -> u32 {
         if taken_at < self.opened_at {
             return 0;

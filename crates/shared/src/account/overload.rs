@@ -2,14 +2,15 @@
 //!
 //! A provider that is overloaded refuses calls because too many are in flight, whatever their rate is. After such a refusal the
 //! calls in flight are limited to half of them. Further refusals of the same overload lower the limit to the calls that remain.
-//! The limit grows while calls are answered: at first it doubles in each round of calls, and after a second overload by a
-//! twentieth in each round. This is the congestion control of TCP (RFC 5681, section 3.1), with a smaller decrease.
+//! The limit grows while calls are answered: at first it doubles in each round of calls, and after a second overload it grows by a
+//! twentieth in each round. A round is as many answers as the limit allows calls in flight. This is the congestion control of TCP
+//! (RFC 5681, section 3.1), with a smaller decrease.
 
 use serde::{Deserialize, Serialize};
 
 use crate::time::TimeMs;
 
-/// The limit after a refusal, as a part of the calls in flight before it.
+/// The limit after a further overload, as a part of the limit before.
 const REFUSED_PART: f64 = 0.8;
 /// The first limit, as a part of the calls in flight of one process at the first refusal. That process may not know of calls that
 /// the provider is about to refuse.
@@ -30,7 +31,7 @@ pub(super) struct OverloadLimit {
     limit: f64,
     /// Up to this limit, the limit doubles in each round of calls.
     doubles_until: f64,
-    /// When the provider last refused a call.
+    /// When the account last closed because of an overload.
     refused_at: TimeMs,
     /// When the limit last kept a call waiting, recorded up to a second too early.
     short_at: TimeMs,
@@ -67,7 +68,7 @@ impl OverloadLimit {
         now.since_ms(self.refused_at) < UNUSED_MS || now.since_ms(self.short_at) < UNUSED_MS
     }
 
-    /// The provider refused a further call, in a new closing.
+    /// The provider refused a further call, and the account closes again.
     pub(super) fn refused(&mut self, now: TimeMs) {
         self.limit = (self.limit * REFUSED_PART).max(1.0);
         self.doubles_until = self.limit;
@@ -75,12 +76,13 @@ impl OverloadLimit {
     }
 
     /// The provider refused a call that started before the last closing. `calls_left` calls are still in flight. The provider
-    /// works on these, or refuses them too. A provider that refuses slowly accepts more calls than these, so the limit may still double.
+    /// works on these, or refuses them too. If it refuses slowly, it accepts more calls than these, so `doubles_until` stays.
     pub(super) fn refused_earlier(&mut self, calls_left: u32) {
         self.limit = self.limit.min(f64::from(calls_left)).max(1.0);
     }
 
-    /// `calls` calls were answered while at most `calls_in_flight` others were in flight. A limit that is not used does not grow.
+    /// `calls` calls were answered while at most `calls_in_flight` others were in flight. A limit of which
+    /// less than half is used does not grow.
     pub(super) fn answered(&mut self, calls: usize, calls_in_flight: u32) {
         if (calls as f64 + f64::from(calls_in_flight)) * 2.0 < self.limit {
             return;

@@ -113,7 +113,8 @@ impl Account {
             && let Some(pace) = &mut self.pace
         {
             pace.open(now);
-            pace.take(probe, false, now);
+            let is_short = false;
+            pace.take(probe, is_short, now);
         }
         self.phase = Phase::Probing(Closing {
             until: now.plus_ms(answer_ms),

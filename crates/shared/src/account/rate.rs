@@ -45,8 +45,8 @@ const REFUSED_PART: f64 = 0.9;
 const REPORTED_PART_GROWTH: f64 = 1.01;
 /// The lowest value of that part.
 const REPORTED_PART_MIN: f64 = 0.1;
-/// How long a pace counts as in use after it last kept a call waiting, in milliseconds. At the start of a fixed window the
-/// reports allow many calls, although more jobs may wait than the window allows.
+/// How long a pace counts as in use after it last kept a call waiting, in milliseconds. At the start of a
+/// provider's fixed window, such as a minute, the reports allow many calls, although more jobs may wait than the window allows.
 const IN_USE_MS: u64 = 60_000;
 /// How long after the first refusal the answers to calls from before it still count for the burst, in milliseconds.
 const BURST_ANSWERS_MS: u64 = 60_000;
@@ -72,10 +72,10 @@ pub(super) struct Pace {
     /// How many times in a row the provider refused more than half of the calls that its reports allowed.
     #[serde(default, skip_serializing_if = "is_zero")]
     contradictions: u32,
-    /// The part of the reported rate that was used after the last refusal.
+    /// The part of the reported rate that was used after the last refusal that the reports explain.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     reported_part: f64,
-    /// When that refusal was.
+    /// When that refusal was, or when the pace began if there was none.
     #[serde(default)]
     reported_part_at: TimeMs,
     /// When the pace last kept a call waiting.

@@ -55,7 +55,8 @@ impl ReportedLimit {
     }
 
     /// The rate at which the limit is restored, in units a second. `remaining` is rounded down to a whole number, so the
-    /// rate is slightly too high. `None` if more than an eighth of the limit remains, because then the error is large.
+    /// rate is slightly too high. `None` if more than an eighth of the limit remains, because then the error is large, and if the time
+    /// until the reset is 0.
     fn rate(&self) -> Option<f64> {
         let used = (self.limit - self.remaining) as f64;
         let is_exact = self.remaining <= self.limit / 8 && self.reset_ms > 0;

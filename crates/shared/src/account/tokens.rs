@@ -17,7 +17,7 @@ use crate::time::TimeMs;
 const BURST_S: f64 = 1.0;
 /// How far the level may fall below 0, in seconds of the rate. So no call waits longer than that for tokens.
 const DEBT_S_MAX: f64 = 600.0;
-/// The assumed tokens of a call before the first answer.
+/// The assumed tokens of a call before the first reply.
 const FIRST_MEAN: f64 = 1_000.0;
 /// The weight of the newest call in the mean.
 const NEWEST_WEIGHT: f64 = 0.05;

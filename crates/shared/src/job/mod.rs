@@ -1,7 +1,8 @@
 //! A job: one request for one reply of a model.
 //!
-//! A job has three documents, each written once: [`Request`] and [`JobMeta`] when the job is admitted, [`Outcome`] when
-//! it ends. What changes in between (attempts, fence, tries) is in the job's [`Entry`](crate::lane::Entry) in its lane.
+//! A job has three documents. [`Request`] and [`JobMeta`] are written when the job is admitted, [`Outcome`] when it ends. Only a
+//! repair changes them: it replaces the metadata and deletes the outcome. What changes in between (attempts, fence,
+//! tries) is in the job's [`Entry`](crate::lane::Entry) in its lane.
 //! So a claim or a retry never rewrites a prompt.
 
 mod extra_body;

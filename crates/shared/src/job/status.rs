@@ -24,7 +24,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Whether the job has ended. An ended job does not change.
+    /// Whether the job has ended. An ended job does not change, unless it is repaired.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         !matches!(self, Self::Queued | Self::InProgress)

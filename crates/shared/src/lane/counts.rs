@@ -1,7 +1,7 @@
 //! The share of a lane in the counts that limits, metrics and autoscaling read.
 //!
-//! The counts of a store are the sum over all lanes. A commit adds the difference of two shares, so the sum
-//! cannot drift.
+//! The counts of a store are the sum over all lanes. A commit adds the share of its lane after the commit minus the share before
+//! it, so the sum cannot drift.
 
 use std::ops::{AddAssign, Index, Sub};
 

@@ -19,8 +19,8 @@ pub const ATTEMPTS_MAX: usize = 20;
 pub const TAKEOVERS_MAX: u32 = 10;
 /// How long the publish of a wake may take before the sweeper requests the wake again.
 pub const PUBLISH_LIMIT_MS: u64 = 3_000;
-/// How long a deferred head waits at most until the sweeper resumes it, in milliseconds. After that it gets a wake in any case.
-/// So no head waits for ever if its entry in the index of deferred heads was lost.
+/// The longest time for which a deferred head waits until the sweeper resumes it, in milliseconds. Then it gets a wake without a
+/// permit. So no head waits for ever if its entry in the index of deferred heads was lost.
 pub const DEFERRED_MS_MAX: u64 = 3_600_000;
 /// The interval at which the sweeper checks a running job, and the shortest time for which a timer is parked.
 pub const REVISIT_MS: u64 = 60_000;

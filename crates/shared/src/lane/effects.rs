@@ -96,7 +96,7 @@ pub enum Refused {
     /// `if_busy: reject`, and the session has live jobs.
     #[error("the session has live jobs")]
     Busy,
-    /// The job was admitted before, or a repair names a job that has not ended.
+    /// The job was admitted before, or a repair names a live or an unknown job.
     #[error("the job was accepted before")]
     Exists,
     /// The job is not the head, or a settlement names a job that no worker has claimed.

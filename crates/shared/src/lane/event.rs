@@ -58,8 +58,8 @@ pub enum Event {
     Defer {
         /// The job.
         job: JobId,
-        /// The fence of the attempt whose call the provider refused. `None` for a head that was not claimed, because the
-        /// account had no permit.
+        /// The fence of the attempt that ends, because the provider refused its call or an account denied it. `None` for a head
+        /// that was not claimed, because an account denied its call.
         fence: Option<u64>,
         /// The account.
         account: AccountKey,
@@ -144,7 +144,7 @@ pub struct OutcomeSummary {
     pub status: Status,
     /// The newest fence that the job ever had.
     pub fence: u64,
-    /// The fence that settled the job; 0 for none.
+    /// The newest fence that settled a claim of the job; 0 for none.
     pub settled_fence: u64,
 }
 

@@ -111,8 +111,8 @@ pub enum CommitResult {
     /// The commit is on disk. The run inputs are returned if it needed them ([`Commit::needs_run_inputs`]). They are left out if
     /// this process cannot read them; [`Store::run_inputs`](super::Store::run_inputs) returns the reason.
     Done(Option<LoadedRunInputs>),
-    /// Nothing was written: the lane has changed since it was read, a record to create exists, or there are no run inputs that
-    /// can be returned. If the lane has the commit's own version, an earlier request of this commit has succeeded.
+    /// Nothing was written, because the lane has changed since it was read, or for another reason that [`Commit`] names. If the lane
+    /// has the commit's own version, an earlier request of this commit has succeeded.
     Conflict(Box<LoadedLane>),
 }
 

@@ -43,7 +43,7 @@ pub struct TenantClassCounts {
     pub live: ClassCounts,
     /// The number of jobs that have ended since the store was created. It never falls.
     pub ended: u64,
-    /// When the oldest job that no worker has claimed was accepted.
+    /// When the oldest of the queued jobs was accepted. A job that waits for its next try is queued too.
     pub oldest_waiting: Option<TimeMs>,
 }
 
@@ -54,7 +54,7 @@ pub struct ClassTotals {
     pub live: ClassCounts,
     /// The number of jobs that have ended since the store was created.
     pub ended: u64,
-    /// When the oldest job that no worker has claimed was accepted.
+    /// When the oldest of the queued jobs was accepted. A job that waits for its next try is queued too.
     pub oldest_waiting: Option<TimeMs>,
 }
 

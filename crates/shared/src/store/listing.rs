@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The position of a job in the list of its tenant. It never changes, so a list that is read in pages misses no job and shows none
-/// twice, while others come and go.
+/// twice, while other jobs are created and removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListPosition {
     /// When the job was created.

@@ -1,6 +1,6 @@
 //! The trait [`Store`], which holds all state that must outlive a process.
 //!
-//! An engine loads and commits. The rules of the lane protocol are not part of an engine. Every write to a lane is one
+//! An engine loads and commits. The rules of the lane protocol are not part of an engine. Every change of live jobs is one
 //! [`Commit`], which is atomic and compares the lane's version first. All calls are safe to repeat.
 
 mod account;
@@ -132,8 +132,8 @@ pub trait Store: ApiKeyStore + LimitStore {
     -> Result<Option<RunInputs>, StoreError>;
 
     /// Writes a change of a lane: all of it, or nothing. The change is written if the lane still has the expected version,
-    /// none of the records to create exists, and each repaired job still has its outcome. A lane that is empty afterwards has no
-    /// document.
+    /// none of the records to create exists, and each repaired job still has its outcome. A commit that needs run inputs has
+    /// further conditions ([`Commit::needs_run_inputs`]). A lane that is empty afterwards has no document.
     ///
     /// The commit that ends the last live job of a session starts the session's time to live. The commit that admits a
     /// job to a session creates the session if there is none.

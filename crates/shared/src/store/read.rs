@@ -35,9 +35,10 @@ pub struct LoadedLane {
 pub enum LoadedRunInputs {
     /// The run inputs. They have at most [`INLINE_BYTES_MAX`] bytes as stored.
     Inline(Box<RunInputs>),
-    /// The run inputs are larger, or the head of the lane runs. [`Store::run_inputs`](super::Store::run_inputs) reads them.
+    /// The run inputs are larger, the head of the lane runs, or this process cannot read them.
+    /// [`Store::run_inputs`](super::Store::run_inputs) reads them, or returns the reason.
     LeftOut {
-        /// The size of the request, the turns and the defaults of the session as stored.
+        /// The size of the request, the turns and the defaults of the session as stored. 0 if it is not known.
         bytes: u64,
     },
 }
@@ -79,7 +80,7 @@ pub struct RunInputs {
     pub meta: JobMeta,
     /// The request to the model.
     pub request: Request,
-    /// The turns of the session before this job.
+    /// The turns before this job, the newest token count and the defaults of the session.
     pub conversation: Conversation,
 }
 
@@ -240,11 +241,12 @@ pub enum SetKeyResult {
     AlreadySet(IdempotencyEntry),
 }
 
-/// How long the id of a removed job remains at least, in milliseconds. No commit is repeated for that long.
+/// How long the id of a removed job remains at least, in milliseconds. No commit is repeated after that time.
 pub const REMOVED_JOB_MS: u64 = 600_000;
 
 /// How long the id of a removed job with an idempotency key remains at least in a store that processes of several releases use, in
-/// milliseconds: 25 hours. A gateway of an older release does not know removed jobs, and keeps such a key for 24 hours more.
+/// milliseconds: 25 hours. A gateway of an older release does not know removed jobs, and keeps such a key for 24 hours more. An hour
+/// is the margin.
 pub const REMOVED_KEYED_JOB_MS: u64 = 90_000_000;
 
 /// The result of removing a job.

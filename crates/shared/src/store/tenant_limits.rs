@@ -54,7 +54,7 @@ pub trait LimitStore: Send + Sync {
 
     /// Writes the usage of a tenant, if it still has the expected version. Returns whether it was written. A swap whose response was
     /// lost can be repeated: it returns `true` if the usage has the swap's own version. A store that holds usage in memory
-    /// returns `false` for a new tenant while it has [`LIMITED_TENANTS_MAX`] of them.
+    /// returns `false` for a new tenant while it holds the usage of [`LIMITED_TENANTS_MAX`] tenants.
     async fn swap_tenant_usage(&self, swap: &UsageSwap) -> Result<bool, StoreError>;
 
     /// Counts the live jobs of a tenant. A job whose commit was confirmed before the call, and that has not ended, is counted.

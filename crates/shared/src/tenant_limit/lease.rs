@@ -1,8 +1,8 @@
 //! The rule: which permits a gateway gets.
 //!
-//! Permits that one gateway holds cannot be used by another one. So a lease is at most a share of what remains, and a gateway returns
-//! what it does not need: it keeps at most a fortieth of the quota, divided by the gateways. Two gateways together then let through
-//! at least 95 % of what one would, and never more than the limit.
+//! Permits that one gateway holds cannot be used by another one. So a gateway leases what its requests wait for, and beyond that at
+//! most a share of what remains. It returns what it does not need: it keeps at most a fortieth of the quota, divided by the gateways.
+//! Two gateways together then let through at least 95 % of what one would, and never more than the limit.
 
 use super::{TenantLimits, TenantUsage, UsageLease, UsageWindow};
 use crate::{document::UnknownFields, ids::ProcessId, time::TimeMs};
@@ -33,7 +33,7 @@ pub struct LeaseRequest<'a> {
 /// The permits for requests that a gateway has and wants.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestPermits {
-    /// The beginning of the window of the held permits. Those of another window are void.
+    /// The beginning of the window to which the held permits belong. If this is not the current window, they are void.
     pub window: Option<TimeMs>,
     /// The unspent permits that the gateway keeps.
     pub held: u64,
@@ -65,13 +65,13 @@ pub struct Grant {
     pub window: Option<(TimeMs, TimeMs)>,
     /// The new permits for requests of the window.
     pub requests: u64,
-    /// The permits for requests that no gateway has.
+    /// The permits for requests that are neither spent nor leased.
     pub requests_left: u64,
     /// How many unspent permits for requests the gateway may keep while it does not need them.
     pub requests_kept_max: u64,
     /// The new permits for live jobs.
     pub live: u64,
-    /// The permits for live jobs that no gateway has. `None` if the live jobs were not counted.
+    /// The permits for live jobs that no job uses and no gateway has. `None` if the live jobs were not counted.
     pub live_left: Option<u64>,
     /// How many free permits for live jobs the gateway may keep while it does not need them.
     pub live_kept_max: u64,
@@ -109,8 +109,8 @@ pub fn lease(
     };
 
     if let Some(limit) = limits.requests {
-        let wanted = request.requests;
-        if usage.window.is_none() && wanted.wanted > 0 {
+        let permits = request.requests;
+        if usage.window.is_none() && permits.wanted > 0 {
             usage.window = Some(UsageWindow {
                 begins_at: now,
                 used: 0,
@@ -119,10 +119,10 @@ pub fn lease(
         }
         let leased: u64 = usage.leases.values().map(|lease| lease.requests).sum();
         if let Some(window) = &mut usage.window {
-            let is_same_window = wanted.window == Some(window.begins_at);
+            let is_same_window = permits.window == Some(window.begins_at);
             // A gateway whose last response was lost holds fewer permits than its lease. The others are lost.
             let (held, returned) = if is_same_window {
-                (wanted.held, wanted.returned)
+                (permits.held, permits.returned)
             } else {
                 (0, 0)
             };
@@ -134,7 +134,7 @@ pub fn lease(
                 taken: window.used.saturating_add(leased).saturating_add(held),
                 gateways,
             };
-            let (granted, left) = pool.grant(wanted.wanted, wanted.expected, is_refused);
+            let (granted, left) = pool.grant(permits.wanted, permits.expected, is_refused);
             next.requests = held + granted;
             grant.requests = granted;
             grant.requests_left = left;
@@ -146,19 +146,19 @@ pub fn lease(
         }
     }
     if let Some(limit) = limits.live_jobs {
-        let wanted = request.live;
+        let permits = request.live;
         let leased: u64 = usage.leases.values().map(|lease| lease.live).sum();
         let pool = Pool {
             quota: u64::from(limit.quota),
-            taken: (wanted.jobs.unwrap_or(u64::MAX))
+            taken: (permits.jobs.unwrap_or(u64::MAX))
                 .saturating_add(leased)
-                .saturating_add(wanted.held),
+                .saturating_add(permits.held),
             gateways,
         };
-        let (granted, left) = pool.grant(wanted.wanted, wanted.expected, is_refused);
-        next.live = wanted.held + granted;
+        let (granted, left) = pool.grant(permits.wanted, permits.expected, is_refused);
+        next.live = permits.held + granted;
         grant.live = granted;
-        grant.live_left = wanted.jobs.map(|_| left);
+        grant.live_left = permits.jobs.map(|_| left);
         grant.live_kept_max = pool.kept_max();
     }
     if next.requests > 0 || next.live > 0 {
@@ -181,7 +181,8 @@ fn end_window(usage: &mut TenantUsage, limits: &TenantLimits, now: TimeMs) {
     }
 }
 
-/// Removes the leases of gateways that have not renewed them. Nobody knows which of their permits for requests were spent.
+/// Removes the leases of gateways that have not renewed them. Nobody knows which of their permits for requests were spent, so
+/// all of them count as used.
 fn remove_expired(usage: &mut TenantUsage, now: TimeMs) {
     let mut used = 0;
     usage.leases.retain(|_, lease| {
@@ -211,11 +212,11 @@ impl Pool {
         if wanted == 0 || is_refused {
             return (0, rest);
         }
-        let now = wanted.min(rest);
-        let rest = rest - now;
-        let later = expected.max(self.kept_max());
-        let later = later.min(rest / (REST_DIVISOR * self.gateways));
-        (now + later, rest - later)
+        let for_waiting = wanted.min(rest);
+        let rest = rest - for_waiting;
+        let for_expected = expected.max(self.kept_max());
+        let for_expected = for_expected.min(rest / (REST_DIVISOR * self.gateways));
+        (for_waiting + for_expected, rest - for_expected)
     }
 
     const fn kept_max(&self) -> u64 {

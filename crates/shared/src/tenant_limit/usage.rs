@@ -32,7 +32,7 @@ pub struct TenantUsage {
 /// A window of the request limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageWindow {
-    /// When its first request came. It ends after the length of the limit.
+    /// When its first request came. It ends after [`RequestLimit::window_s`](super::RequestLimit::window_s).
     pub begins_at: TimeMs,
     /// The permits that were spent in it, or lost. Those that are leased are not included.
     pub used: u64,

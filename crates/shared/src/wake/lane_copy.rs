@@ -23,15 +23,15 @@ const JOBS_MAX: usize = 3;
 const VERSION_BYTES: usize = 32;
 
 impl LaneCopy {
-    /// The copy of a lane. `None` if it would be large, or if the lane has errors: they may quote a reply or a prompt, and a message
-    /// must not.
+    /// The copy of a lane. `None` if it would be large, or if the lane may have errors, because it has attempts or a deferral. An
+    /// error may quote a reply or a prompt, and a message must not.
     #[must_use]
     pub fn of(lane: &Lane, version: LaneVersion) -> Option<Self> {
-        let has_error = lane
+        let may_have_error = lane
             .entries
             .iter()
             .any(|entry| !entry.attempts.is_empty() || matches!(entry.state, State::Deferred(_)));
-        if has_error || lane.entries.len() > JOBS_MAX {
+        if may_have_error || lane.entries.len() > JOBS_MAX {
             return None;
         }
         let mut copy = version.simple().to_string();

@@ -15,7 +15,7 @@ use crate::{
 const JOBS: u32 = 2_000;
 const CONCURRENCY: u32 = 20;
 
-/// Most calls of a spike are accepted at once, and the provider is used well.
+/// After the first refusal, few calls are refused, and the provider is used well.
 #[test]
 fn the_calls_in_flight_are_limited_to_what_the_provider_accepts() {
     for latency_ms in [50..=150, 500..=1_500, 1_000..=9_000] {
@@ -49,7 +49,7 @@ fn the_calls_in_flight_are_limited_to_what_the_provider_accepts() {
     }
 }
 
-/// After the first spike of 256 calls, few calls are refused, although the provider accepts only 10. The refusals may take as
+/// After the first spike, few calls are refused, although the provider accepts only 10. The refusals may take as
 /// long as replies do, so that no accepted call is in flight when the last of them arrives.
 #[test]
 fn the_refusals_of_a_spike_show_how_many_calls_the_provider_accepts() {
@@ -146,7 +146,7 @@ fn after_an_overload_half_of_the_calls_may_start_and_answers_allow_more() {
     assert_eq!(
         account.concurrency(),
         Some(60),
-        "it doubles in a round of calls"
+        "each answered call raises the limit by 1"
     );
     assert_eq!(take(&mut account, 200, later.plus_ms(20)), 10);
 }

@@ -238,7 +238,7 @@ proptest! {
             let mut at = now;
             let mut waits = 0;
             while let (0, wait) = { let d = later.apply(&take(1), at); (d.granted, d.retry_in_ms) } {
-                at = at.plus_ms(wait.expect("only the concurrency has no time"));
+                at = at.plus_ms(wait.expect("only a limit on calls in flight gives no time"));
                 waits += 1;
                 prop_assert!(waits < 10, "a job waits although a call may start: {:?}", later);
             }

@@ -1,7 +1,7 @@
 //! Workers that share one account and call one provider, with virtual time.
 //!
-//! Each worker takes permits in passes, one each 50 ms. The provider accepts or refuses a call when it starts. A refusal
-//! arrives after the time of the scenario, and its job waits again. A reply arrives after the latency of the scenario.
+//! Each worker takes permits in passes, one pass every 50 ms. The provider accepts or refuses a call when the call starts. A refusal
+//! arrives after the `refusal_ms` of the scenario, and its job waits again. A reply arrives after the `latency_ms`.
 
 use std::{
     cmp::Reverse,

@@ -12,7 +12,7 @@ const JOBS: u32 = 300;
 /// The time that the jobs need at 20 calls a second with a burst of 10, in milliseconds.
 const NEEDED_MS: f64 = 14_500.0;
 
-/// Checks the share of refused calls in each run and on average, and the time of the last call in each run.
+/// Checks the share of refused calls and the start of the last call in each run.
 fn check(headers: Headers, start_ms: &RangeInclusive<u64>, refused_max: f64, time_max_ms: f64) {
     let (mut refused_worst, mut refused_mean, mut time_worst_ms) = (0.0_f64, 0.0, 0);
     for seed in 0..SEEDS {

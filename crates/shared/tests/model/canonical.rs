@@ -3,6 +3,7 @@
 //! States are equivalent if they differ only in these parts:
 //! - the order of workers and of sweepers,
 //! - the numbers of fences, because only the order of fences matters,
+//! - the `not_before` of a retry that has passed, if every clock is right,
 //! - what remains of a job that has ended and cannot be repaired,
 //! - a confirmed wake that parks no timer, because the timer has changed since the request of the wake.
 

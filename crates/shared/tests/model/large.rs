@@ -47,11 +47,11 @@ fn large_repair() {
     assert_holds("large: repair", configuration, StatesMin(2_900_000));
 }
 
-/// Every way to submit three jobs, with tool calls.
+/// Three jobs, submitted in every way but with `if_busy: reject`, with tool calls.
 #[test]
 #[ignore = "long: runs in .ci/full"]
 fn large_three_jobs() {
-    const ALL_KINDS: &[SubmitKind] = &[
+    const KINDS: &[SubmitKind] = &[
         SubmitKind::Message,
         SubmitKind::ToolResults,
         SubmitKind::Rollback,
@@ -59,7 +59,7 @@ fn large_three_jobs() {
     ];
     let configuration = Configuration {
         jobs: 3,
-        submit_kinds: [ALL_KINDS; JOBS],
+        submit_kinds: [KINDS; JOBS],
         replies_may_call_tools: true,
         retries: 1,
         faults: FaultCounts {
@@ -75,7 +75,7 @@ fn large_three_jobs() {
     assert_holds("large: three jobs", configuration, StatesMin(8_500_000));
 }
 
-/// Deferrals with all faults of messages, workers and sweepers.
+/// Deferrals with lost and duplicated wakes, crashes, lost responses, live workers that count as gone, and two sweepers.
 #[test]
 #[ignore = "long: runs in .ci/full"]
 fn large_deferrals() {

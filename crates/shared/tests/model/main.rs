@@ -2,7 +2,7 @@
 //!
 //! The fleet has the lane of one session, two or three jobs, two workers, gateways, sweepers, a broker and a store.
 //! Processes die, messages are lost or duplicated, requests are repeated, and live workers count as gone (false absences).
-//! A configuration sets how often each of these faults may happen. Only the death of a publisher has no such limit. The
+//! A configuration sets how often each of these faults may happen. Only the deaths of gateways and sweepers have no such limit. The
 //! search visits every state that can be reached. Every event of the lane goes through `lane::apply` ([`protocol`]).
 //!
 //! **Safety**: no settlement (finish, retry, deferral or release) by an older attempt takes effect. A job completes once, as the

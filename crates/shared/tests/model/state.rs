@@ -43,9 +43,9 @@ impl NotBefore {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum EntryState {
     Queued(NotBefore),
-    /// The job waits for its provider. `is_overdue`: the longest wait has passed.
+    /// The job waits for its provider. `has_waited_longest`: whether its longest wait has passed.
     Deferred {
-        is_overdue: bool,
+        has_waited_longest: bool,
     },
     /// The process that runs the job, or [`DEAD`].
     Running(u8),
@@ -68,7 +68,7 @@ pub(crate) struct Entry {
     pub(crate) claimed: bool,
     pub(crate) is_tool_results: bool,
     /// Whether the job's deadline has passed.
-    pub(crate) overdue: bool,
+    pub(crate) is_past_deadline: bool,
 }
 
 /// The part of a `forebay_shared::lane::Lane` that the model needs.
@@ -122,7 +122,7 @@ pub(crate) enum Timer {
     #[default]
     None,
     /// The timer may be due at any time.
-    Set,
+    MayBeDue,
     /// The timer is parked. It may be due at any time. With `liveness_ignores_parked_timers`, liveness must not depend on
     /// such a timer.
     Parked,
@@ -266,7 +266,7 @@ pub(crate) struct FaultCounts {
     pub(crate) lost_wakes: u8,
     /// The broker duplicates a wake.
     pub(crate) duplicated_wakes: u8,
-    /// A claim or a settlement, or the response to it, is lost.
+    /// A claim is lost, or the response to a claim, a settlement or a deferral.
     pub(crate) lost_responses: u8,
     /// A live worker counts as gone.
     pub(crate) live_counted_as_gone: u8,

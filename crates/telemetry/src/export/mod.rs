@@ -66,8 +66,7 @@ pub fn start(settings: &TraceSettings, service: Service<'_>) -> Result<(), Start
 }
 
 /// Sends the spans that have ended, and ends the export. Blocks, at most for `timeout`. Spans that the collector has not accepted
-/// by then are lost, and
-/// the log reports their number.
+/// by then are lost, and the log reports their number.
 pub fn stop(timeout: Duration) {
     if let Some(export) = EXPORT.get() {
         // An error means that the collector did not answer in time. Then the counts show spans that are not sent.

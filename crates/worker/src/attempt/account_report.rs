@@ -80,7 +80,7 @@ impl ReportedCall {
                 self.answered(worker, Some(tokens), result.answer.limits.as_deref());
                 None
             }
-            // Without a provider, no call was made.
+            // `provider` is set, so the call was made.
             CallOutcome::Failed {
                 failure,
                 provider: Some(_),
@@ -117,6 +117,7 @@ impl ReportedCall {
         }
     }
 
+    /// Reports a failed call. Returns what the job waits for if the failure spends no try.
     async fn failed(&self, worker: &WorkerContext, failure: &Failure) -> Option<ProviderWait> {
         let error = JobError {
             detail: None,
@@ -126,7 +127,8 @@ impl ReportedCall {
             // The call was not made. `PreparedCall` repeats it, and never returns this failure.
             Fault::OutOfFiles => return None,
             Fault::Call => {
-                // The provider answered, so it can be called.
+                // The provider answered and refused the call, so it can be called. A failure after which a retry can help, such as
+                // a timeout (504), does not show this.
                 let is_final = matches!(failure.retry, Retry::Never | Retry::LessContext);
                 if is_final && failure.is_answer {
                     self.answered(worker, None, failure.limits.as_deref());

@@ -8,7 +8,7 @@ use crate::worker_context::WorkerContext;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AttemptEnd {
     outcome: AttemptOutcome,
-    /// One word for the log, and the reason of a retry or of a deferral.
+    /// How the attempt ended or the code of its error, for the log. For the metrics, the reason of a retry or of a deferral.
     pub(super) code: String,
 }
 
@@ -17,7 +17,7 @@ impl AttemptEnd {
         Self { outcome, code }
     }
 
-    /// Whether the attempt got no reply because of an error. The job may have another try.
+    /// Whether the attempt failed: its job has failed too, or is queued for another try.
     pub(super) const fn is_error(&self) -> bool {
         matches!(
             self.outcome,
@@ -43,7 +43,7 @@ impl AttemptEnd {
     }
 }
 
-/// Counts an attempt. `end` is `None` if its outcome was dropped.
+/// Counts an attempt. `end` is `None` if no outcome was committed. Such an attempt counts as dropped.
 pub(super) fn count(worker: &WorkerContext, end: Option<&AttemptEnd>) {
     let metrics = &worker.member.metrics.worker;
     let Some(AttemptEnd { outcome, code }) = end else {

@@ -19,8 +19,8 @@ use crate::{
     worker_context::WorkerContext,
 };
 
-/// Calls the provider of a claimed job. A call that is no longer needed is dropped, which closes its
-/// connection.
+/// Calls the provider of a claimed job. A call that is no longer needed is dropped, which closes its HTTP/1.1 connection or
+/// resets its HTTP/2 stream.
 pub(super) async fn call(
     worker: &WorkerContext,
     job: &ClaimedJob,

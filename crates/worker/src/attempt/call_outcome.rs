@@ -37,9 +37,10 @@ pub(super) enum CallOutcome {
         /// The reason, for the log.
         reason: &'static str,
     },
-    /// The worker stops. The job is released.
+    /// The job is released: the worker stops, no open file was left until the deadline, or this worker cannot read the job's
+    /// inputs now.
     Interrupted,
-    /// The wait for tool results has ended. The job is released, and its next attempt calls the provider.
+    /// The wait for tool results has ended. The job is released, and its next attempt calls the provider or waits again.
     WaitEnded,
 }
 

@@ -6,7 +6,7 @@ use forebay_telemetry::{NewSpan, Span, SpanKind, TraceContext, genai, task_conte
 
 use crate::provider::{Answer, Failure, Provider};
 
-/// The error of a call that was dropped before it ended, because its job was cancelled or its worker stops.
+/// The error of a call that was dropped before it ended, for example because its job was cancelled or the worker stops.
 const CANCELLED: &str = "cancelled";
 
 /// The span of a call. A call that is dropped counts as cancelled.
@@ -16,16 +16,16 @@ pub(super) struct CallSpan {
 }
 
 impl CallSpan {
-    /// Begins the span of a call. `attempt` is the span of the attempt.
+    /// Begins the span of a call. `parent` is the span of the attempt, or the client's span if no traces are exported.
     pub(super) fn start(
         provider: &dyn Provider,
         model: &str,
         request: &Request,
-        attempt: Option<TraceContext>,
+        parent: Option<TraceContext>,
     ) -> Self {
         let span = Span::start(|| {
             let name = format!("{} {model}", provider.target().operation);
-            NewSpan::new(SpanKind::Client, name).child_of(attempt)
+            NewSpan::new(SpanKind::Client, name).child_of(parent)
         });
         if span.is_recording() {
             describe(&span, provider, model, request);

@@ -24,7 +24,7 @@ use crate::{settings::COMMIT_MARGIN_MS, worker_context::WorkerContext};
 const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The delay before the requeue of a message whose job only a worker of a newer release can run.
 const NEWER_RELEASE_REQUEUE_DELAY: Duration = Duration::from_secs(1);
-/// The delay before the next claim while the store does not respond.
+/// The delay before a claim that was not confirmed is repeated.
 const CLAIM_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// How the claim of a wake's job ended.
@@ -50,9 +50,10 @@ pub(super) struct Claimed {
 ///
 /// A message that is not requeued stays in `delivery`. The caller acknowledges it after the attempt.
 ///
-/// The message is requeued when the store does not respond, or when the claim finds no memory or too many other changes of its
-/// lane. Another worker may be able to claim the job. The claim may still have succeeded, with only its response
-/// lost. Then no other worker can run the job, so this function repeats the claim until the store responds.
+/// The message is requeued when the store does not respond, when there is no memory for the lane, or when the lane has too many
+/// other changes: another worker may be able to claim the job. The claim may still have succeeded, with only its response
+/// lost. Then no other worker can run the job. So this function repeats the claim until it gets a final answer, the worker
+/// stops, or the time limit of the claim has passed.
 pub(super) async fn claim(
     worker: &WorkerContext,
     delivery: &mut Option<Delivery>,
@@ -148,7 +149,7 @@ pub(super) async fn claim(
                     .run_until_cancelled(sleep(NEWER_RELEASE_REQUEUE_DELAY))
                     .await;
                 requeue(delivery);
-                return refused();
+                return cannot_claim();
             }
             Err(LaneError::Store(error)) if !error.is_transient() => {
                 tracing::error!(
@@ -156,7 +157,7 @@ pub(super) async fn claim(
                     %error,
                     "a job could not be claimed; its timer leads to another attempt"
                 );
-                return refused();
+                return cannot_claim();
             }
             Err(error @ (LaneError::Store(_) | LaneError::NoMemory | LaneError::Contended)) => {
                 // The job may be claimed after `NoMemory` and `Contended` too, because an earlier commit of this claim may have
@@ -186,8 +187,8 @@ const fn not_due() -> ClaimEnd {
     ClaimEnd::NotClaimed(Some(WakeEnd::answered(ClaimOutcome::NotDue)))
 }
 
-/// The store has answered that this worker cannot claim the job.
-const fn refused() -> ClaimEnd {
+/// The store has answered, but this worker cannot claim the job: it cannot read the job's documents.
+const fn cannot_claim() -> ClaimEnd {
     ClaimEnd::NotClaimed(Some(WakeEnd::answered(ClaimOutcome::Failed)))
 }
 
@@ -201,7 +202,7 @@ fn requeue(delivery: &mut Option<Delivery>) {
 /// attempt of this process runs the job. Then the running entry comes from a claim whose response was lost.
 ///
 /// # Errors
-/// The store did not respond. The job may still be claimed.
+/// The job may still be claimed, because the store did not confirm the release.
 async fn release_unanswered_claim(
     worker: &WorkerContext,
     lane: &LaneKey,

@@ -1,6 +1,7 @@
 //! Reserves the memory of a job with large inputs before the job is claimed, and reads the inputs after the claim.
 //!
-//! A job that waits for memory is not claimed, so another worker with more memory may run it.
+//! A job that waits for memory is not claimed. If it waits too long, its message goes to the end of the queue. Then another
+//! worker with more memory may run it.
 
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ use crate::{
 /// How many bytes of memory a call takes for two stored bytes of its inputs: two for the parsed turns, two for the request to
 /// the provider, and one for the overhead of both.
 const MEMORY_BYTES_PER_TWO_BYTES: u64 = 5;
-/// How long a job may wait for memory while it uses a slot. Then its message goes to the end of the queue.
+/// How long a job waits for memory at most, unless it is large. It uses a slot meanwhile. Then its message goes to the end of
+/// the queue.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// A job is large if it needs more than the memory of all calls, divided by this. A large job waits until the calls that run
 /// now have ended. It gets the memory that they free, because later jobs wait behind it. With a shorter wait, smaller calls
@@ -60,9 +62,10 @@ pub(super) fn try_reserve(worker: &WorkerContext, input_bytes: u64) -> Option<In
     })
 }
 
-/// Waits for the memory for inputs of this many bytes, as stored. `None` if the memory is not free in time.
+/// Waits for the memory for inputs of this many bytes, as stored. `None` if the memory is not free in time, if too many
+/// jobs wait already, or if the worker stops.
 ///
-/// At most a quarter of the slots wait for memory. The others stay free for small jobs.
+/// At most a quarter of the slots, but at least one, wait for memory. The others stay free for small jobs.
 pub(super) async fn reserve(worker: &WorkerContext, input_bytes: u64) -> Option<InputMemory> {
     let Ok(_wait) = worker.memory_wait_limit.try_acquire() else {
         worker.stop.run_until_cancelled(sleep(CROWDED_DELAY)).await;

@@ -9,12 +9,12 @@ use tokio::time::{Instant, sleep};
 use crate::provider::Failure;
 
 /// The shortest pause, in milliseconds. The pause is at most twice as long.
-const PAUSE_MS: u64 = 250;
+const PAUSE_MS_MIN: u64 = 250;
 
 /// Limits the warnings of all calls of this process together.
 static LOG_LIMIT: LogLimit = LogLimit::new(1, Duration::from_secs(10));
 
-/// Waits before the call is repeated. Returns `false` at once if the deadline would pass meanwhile.
+/// Waits, and returns `true` if the call can be repeated. Returns `false` at once if the deadline would pass meanwhile.
 pub(super) async fn wait(failure: Failure, deadline: Instant) -> bool {
     if let Some(earlier_errors) = LOG_LIMIT.permit() {
         tracing::warn!(
@@ -24,7 +24,7 @@ pub(super) async fn wait(failure: Failure, deadline: Instant) -> bool {
              LimitNOFILE), or lower FOREBAY_CONCURRENCY"
         );
     }
-    let pause = Duration::from_millis(PAUSE_MS + rand::random_range(0..PAUSE_MS));
+    let pause = Duration::from_millis(PAUSE_MS_MIN + rand::random_range(0..PAUSE_MS_MIN));
     if Instant::now() + pause >= deadline {
         return false;
     }

@@ -52,18 +52,19 @@ pub(super) struct WakePermission {
     held: Option<HeldPermit>,
 }
 
-/// Takes the permits for the job of a wake. `is_permit_used` is whether the permit that came with the wake has been used already.
+/// Takes the permits for the job of a wake. `is_permit_spent` is whether the permit that came with the wake was used
+/// or given back already.
 ///
 /// # Errors
 /// The account that the job must wait for, and why.
 pub(super) async fn of_wake(
     worker: &WorkerContext,
     wake: &Wake,
-    is_permit_used: bool,
+    is_permit_spent: bool,
 ) -> Result<Permission, Denied> {
     let age_ms = worker.member.store.now().since_ms(wake.sent_at);
     let is_resumed = wake.permit.is_some();
-    let unused = wake.permit.clone().filter(|_| !is_permit_used);
+    let unused = wake.permit.clone().filter(|_| !is_permit_spent);
     let mut held = unused.map(|permit| HeldPermit {
         permit,
         taken_at: wake.sent_at,
@@ -175,7 +176,8 @@ pub(super) async fn defer(
 /// What a job waits for after it was denied a permit.
 ///
 /// `denied` has the error of another call, perhaps of another tenant. A provider's message may quote the prompt of that call, so
-/// the job gets only the code of such an error. `GET /v1/providers` shows the message.
+/// the job gets only the code of such an error. `GET /v1/providers` shows the message. Without a connection, the message is
+/// Forebay's own.
 pub(super) fn provider_wait(denied: Denied) -> ProviderWait {
     let Denied { account, error } = denied;
     let message = if error.code == Failure::CONNECTION_FAILED {
@@ -195,7 +197,7 @@ mod tests {
     use super::provider_wait;
 
     #[test]
-    fn a_job_does_not_show_what_the_provider_answered_to_the_call_of_another() {
+    fn a_job_does_not_show_what_the_provider_answered_to_another_job() {
         let shown = |code| {
             let error = JobError::new(code, "could not read: my secret prompt");
             let denied = Denied {

@@ -151,12 +151,14 @@ impl PreparedCall {
         // The span of the attempt, or the client's span if no traces are exported.
         let parent = task_context::current_trace();
         let span = CallSpan::start(&*self.provider, &self.model, &self.request, parent);
-        let result = self.send_with(span.context().or(parent), deadline).await;
+        let result = self
+            .send_in_trace(span.context().or(parent), deadline)
+            .await;
         span.end(result.as_ref());
         result
     }
 
-    async fn send_with(
+    async fn send_in_trace(
         &self,
         trace: Option<TraceContext>,
         deadline: Instant,

@@ -1,9 +1,9 @@
 //! Handles a job whose input is tool results: refuses results that come too late, and waits for the other results of
 //! parallel calls.
 //!
-//! A job with only some of the results waits until another job of its session has more of them. It waits for at most
-//! its `tool_wait_s` or half of its `expires_in_s`, whichever is shorter. It stays claimed, but keeps
-//! no turns in memory, and normally uses no slot.
+//! A job with only some of the results waits until another job of its session has more of them. The wait ends at the latest
+//! `tool_wait_s` or half of `expires_in_s` after the submit, whichever is shorter. The job stays claimed, but keeps no turns in
+//! memory, and normally uses no slot.
 //!
 //! | what happens during the wait | what the job does |
 //! | --- | --- |

@@ -108,7 +108,7 @@ fn run_in_context(
         let outcome = match needed {
             Ok(None) => call(&worker, &job, run_inputs, &in_flight).await,
             Ok(Some(wait)) => {
-                // A wait can be long, so the attempt keeps no turns, no message and no permit. If the process ends,
+                // A wait can be long, so the attempt keeps no turns, no message and no permit of an account. If the process ends,
                 // the job's timer leads to another attempt.
                 drop(run_inputs);
                 drop(memory);
@@ -116,14 +116,14 @@ fn run_in_context(
                 if let Some(call_report) = call_report {
                     Box::pin(call_report.not_called()).await;
                 }
-                let permits = Arc::clone(&worker.results_wait_limit);
-                let permit = permits.try_acquire_owned();
+                let wait_limit = Arc::clone(&worker.results_wait_limit);
+                let wait_permit = wait_limit.try_acquire_owned();
                 // If too many jobs wait already, this job keeps its slot.
-                let slot = permit.is_err().then_some(slot);
+                let slot = wait_permit.is_err().then_some(slot);
                 let outcome = Box::pin(wait.run(&worker, &job)).await;
                 let has_ended = Box::pin(settle(&worker, &job, outcome)).await;
                 remove_from_in_flight(in_flight, has_ended);
-                drop((slot, permit));
+                drop((slot, wait_permit));
                 return;
             }
             Err(outcome) => outcome,
@@ -142,7 +142,7 @@ fn run_in_context(
 
 /// How an attempt began.
 enum Begin {
-    /// The job is claimed, and its call may be made.
+    /// The job is claimed. The permits of its call are taken, unless the wake named no model with a provider.
     Claimed(Box<(Permission, Claimed)>),
     /// There is nothing to run now.
     NotClaimed,
@@ -154,12 +154,12 @@ enum Begin {
 /// provider meanwhile.
 async fn begin(worker: &WorkerContext, delivery: &mut Option<Delivery>) -> Begin {
     let mut memory = None;
-    let mut is_permit_used = false;
+    let mut is_permit_spent = false;
     loop {
         let Some(wake) = delivery.as_ref().map(|delivery| &delivery.wake) else {
             return Begin::NotClaimed;
         };
-        let permission = match permit::of_wake(worker, wake, is_permit_used).await {
+        let permission = match permit::of_wake(worker, wake, is_permit_spent).await {
             Ok(permission) => permission,
             Err(denied) => {
                 if let Some(end) = permit::defer(worker, delivery, denied).await {
@@ -178,7 +178,7 @@ async fn begin(worker: &WorkerContext, delivery: &mut Option<Delivery>) -> Begin
         };
         if let Some(call) = permission.call {
             call.permits.not_used().await;
-            is_permit_used = true;
+            is_permit_spent = true;
         }
         // When a response is lost, `claim` requeues the message. Then the job waits for its next message.
         let bytes = match needed_bytes {

@@ -1,4 +1,4 @@
-//! Commits the outcome of an attempt: a reply, an error, another try, or a release.
+//! Commits the outcome of an attempt: a reply, tool results, an error, another try, a deferral or a release.
 
 use std::{sync::Arc, time::Duration};
 
@@ -283,8 +283,8 @@ async fn release_after_wait(worker: &WorkerContext, job: &ClaimedJob) -> Option<
     committed.map(|_| AttemptEnd::released("tool_wait_ended"))
 }
 
-/// Releases the job of a worker that stops, without counting a try. If this fails, the sweeper queues the job again after this
-/// worker is gone.
+/// Releases a job whose call was interrupted, without counting a try. If this fails, the sweeper queues the job again after this
+/// worker is gone, or at the time limit of the claim.
 async fn release(worker: &WorkerContext, job: &ClaimedJob) -> Option<AttemptEnd> {
     let release = LaneChange::release(job.claim_key(), ReleaseReason::WorkerStops);
     match worker.member.lanes.apply(release, RELEASE_TIMEOUT).await {

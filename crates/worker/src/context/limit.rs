@@ -106,7 +106,8 @@ impl RefusedCall {
         }
     }
 
-    /// The limit after a refusal without counts: half of the input, or the known limit if it is lower.
+    /// The limit after a refusal without counts: half of the input plus the reply, or the known limit if that is lower. The
+    /// bool is [`RefusalResult::refused_input_is_above_limit`].
     fn halved_limit(&self, input_tokens: u64) -> (u64, bool) {
         let output_tokens = u64::from(self.max_output_tokens.unwrap_or(0));
         let half = input_tokens / 2 + output_tokens;

@@ -9,6 +9,7 @@
 //! - The input is never cut.
 //! - The sent turns begin with a user turn, or with system or developer turns directly before one. Turns
 //!   before the first such position are left out. So a cut never separates a tool call from its result.
+//!   If there is no such position, the shortest context that contains the whole input is sent.
 //! - Tool results follow their calls. A call without a result gets the result `"no result"`.
 //!   `results` finds the calls that still wait for their results.
 //! - When these rules and a bound conflict, the rules hold, and the shortest context that they allow is sent.

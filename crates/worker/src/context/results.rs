@@ -111,7 +111,7 @@ mod tests {
             ("u1 cxx rx", "rx", ""),
         ] {
             let (session, mut input) = (turns(session), turns(input));
-            let missing = keep_new(&session, &mut input).expect("the results are expected");
+            let missing = keep_new(&session, &mut input).expect("the results should be accepted");
             assert_eq!(missing.join(" "), expected);
         }
     }
@@ -159,7 +159,9 @@ mod tests {
             let still_missing = keep_new(&session, &mut input);
             assert_eq!(input, turns(kept));
             assert_eq!(
-                still_missing.expect("there is a new result").join(" "),
+                still_missing
+                    .expect("the new result should be accepted")
+                    .join(" "),
                 missing
             );
         }

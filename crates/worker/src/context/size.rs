@@ -27,9 +27,9 @@ const OTHER_BYTES_PER_PIECE: u64 = 3;
 /// The size of an input, or of a part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InputSize {
-    /// The bytes of all texts.
+    /// The bytes of all texts, and assumed bytes for each turn, tool call and image.
     pub(crate) bytes: u64,
-    /// The pieces of all texts: short words, groups of digits, and signs.
+    /// The pieces of all texts (short words, groups of digits, and signs), and assumed pieces for each turn, tool call and image.
     pub(crate) pieces: u64,
 }
 

@@ -197,7 +197,7 @@ fn halving_leaves_out_the_older_half_of_the_turns() {
     assert!(!quarter.halve());
     assert_eq!(quarter, before);
 
-    // One long old turn is half of the bytes. A context that cannot be halved is cut as far as possible.
+    // One long old turn is more than half of the bytes. A context that cannot be halved is cut as far as possible.
     let long = Turn::text(Role::User, "x".repeat(1_000));
     let session = [vec![long], turns("a1 u2 a2")].concat();
     let mut selected = select(session, turns("u3"), &bounds(None, None), None);

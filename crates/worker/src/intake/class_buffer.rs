@@ -164,7 +164,7 @@ impl ClassBuffer {
         }
     }
 
-    /// Stops consuming and requeues all buffered wakes.
+    /// Stops consuming. All buffered wakes are dropped, which requeues them.
     pub(super) fn stop_consuming(&mut self) {
         self.consumer = None;
         self.next = None;
@@ -180,7 +180,7 @@ impl ClassBuffer {
     }
 
     /// Requeues all buffered wakes if the next one has waited for `max`.
-    pub(super) fn requeue_after(&mut self, max: Duration) {
+    pub(super) fn requeue_if_waiting_for(&mut self, max: Duration) {
         if self.next_since.elapsed() >= max
             && let Some(next) = self.next.take()
         {

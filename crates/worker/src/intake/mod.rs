@@ -1,6 +1,6 @@
 //! Takes wakes from the queue and starts attempts while slots are free.
 //!
-//! The intake buffers one wake of each class and a few more interactive wakes. A buffered wake shows that a job of its class
+//! The intake buffers a few wakes of each class, more of them interactive. A buffered wake shows that a job of its class
 //! waits. [`Slots`] decides which class gets a free slot. While this process cannot reach the store, the intake takes no
 //! wakes and requeues the buffered ones.
 
@@ -152,7 +152,7 @@ impl Intake {
             let queue = Arc::clone(&self.worker.member.queue);
             let buffer = self.buffer(class);
             buffer.start_consuming(queue, unacked_max);
-            buffer.requeue_after(BUFFERED_MAX);
+            buffer.requeue_if_waiting_for(BUFFERED_MAX);
         }
     }
 

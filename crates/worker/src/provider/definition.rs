@@ -42,8 +42,8 @@ pub(super) struct ProviderDefinition {
 }
 
 impl ProviderDefinition {
-    /// A provider whose settings are variables of the environment. It requires its key.
-    pub(super) fn built_in(
+    /// A provider whose settings are variables of the environment. It requires its key, unless the caller changes that.
+    pub(super) fn from_environment(
         kind: ApiKind,
         base_url: Endpoint,
         key_env: &str,

@@ -50,8 +50,8 @@ use limits::TomlLimits;
 
 pub(super) use limits::EntryLimits;
 
-/// The names of the built-in providers. An entry of a file cannot have such a name.
-pub(super) const BUILT_IN: [&str; 3] = ["openai", "gemini", simulated::NAME];
+/// The names of the providers that exist without a file. An entry of a file cannot have such a name.
+pub(super) const RESERVED_NAMES: [&str; 3] = ["openai", "gemini", simulated::NAME];
 
 /// The most entries of a file.
 const ENTRIES_MAX: usize = 100;
@@ -145,7 +145,7 @@ struct TomlEntry {
 }
 
 impl ProvidersFile {
-    /// Reads the file's text. `variable` looks up a variable of the environment. A `key_env` that is not set is no
+    /// Reads the file's text. `variable` looks up a variable of the environment. A `key_env` whose variable is not set is no
     /// error: jobs for that provider fail as `provider_not_configured`.
     ///
     /// # Errors
@@ -229,9 +229,9 @@ fn check_name(name: &str) -> Result<(), String> {
             "the name must have 1 to {NAME_BYTES_MAX} of a-z, 0-9, - and _; change it"
         ));
     }
-    if BUILT_IN.contains(&name) {
+    if RESERVED_NAMES.contains(&name) {
         return Err(String::from(
-            "this is the name of a built-in provider; choose another one",
+            "this is the name of a provider that needs no entry; choose another one",
         ));
     }
     Ok(())

@@ -41,7 +41,7 @@ pub(super) fn read(body: &[u8]) -> Result<Value, Failure> {
     }
 }
 
-/// A name in an answer. `None` if it is no text, or longer than any name.
+/// A name in an answer. `None` if it is not a text, or has more than 256 bytes.
 pub(super) fn short_text(value: Value) -> Option<String> {
     const BYTES_MAX: usize = 256;
     match value {

@@ -113,10 +113,12 @@ impl ProviderRegistry {
             .iter()
             .map(|(name, entry)| (name.as_str(), entry.models.as_slice()));
         let simulated = Arc::new(Simulated::new(settings.simulated_latency));
+        // Of the providers that are not in the file.
+        let keep_prefix = false;
         let mut registry = Self {
             providers: BTreeMap::from([(
                 simulated::NAME.to_owned(),
-                RegisteredProvider::ready(simulated, false),
+                RegisteredProvider::ready(simulated, keep_prefix),
             )]),
             routes: Routes::new(listed_models),
             summaries: Vec::new(),
@@ -129,21 +131,21 @@ impl ProviderRegistry {
         let openai = ProviderDefinition {
             // Local servers have no key.
             requires_key: is_openai_itself,
-            ..ProviderDefinition::built_in(
+            ..ProviderDefinition::from_environment(
                 ApiKind::Openai,
                 openai_url,
                 "OPENAI_API_KEY",
                 settings.openai_api_key,
             )
         };
-        let gemini = ProviderDefinition::built_in(
+        let gemini = ProviderDefinition::from_environment(
             ApiKind::Gemini,
             gemini_url,
             "GEMINI_API_KEY",
             settings.gemini_api_key,
         );
-        registry.add("openai", openai, &[], false, &http)?;
-        registry.add("gemini", gemini, &[], false, &http)?;
+        registry.add("openai", openai, &[], keep_prefix, &http)?;
+        registry.add("gemini", gemini, &[], keep_prefix, &http)?;
         let has_key = registry.is_configured("openai") || registry.is_configured("gemini");
         registry.default_model = match (is_openai_itself, has_key, entries.keys().next()) {
             (false, _, _) => Some(format!("openai/{ONLY_MODEL}")),
@@ -203,7 +205,8 @@ impl ProviderRegistry {
         self.providers.contains_key(name)
     }
 
-    /// The configured limits, by account. An account without limits is absent. The built-in providers have none.
+    /// The configured limits, by account. An account without limits is absent. Only providers of the providers file can have
+    /// limits.
     #[must_use]
     pub const fn limits(&self) -> &BTreeMap<AccountKey, ConfiguredLimits> {
         &self.limits

@@ -15,8 +15,8 @@ const MS_HEADERS: [&str; 2] = ["retry-after-ms", "llm_provider-retry-after-ms"];
 /// provider that it called.
 const HEADERS: [&str; 2] = ["retry-after", "llm_provider-retry-after"];
 
-/// The moment from which the dates in an answer count: its `Date` (RFC 9110, section 6.6.1), or `now` without a valid one. So a
-/// wrong clock of this machine changes no delay.
+/// The moment from which the dates in an answer count: its `Date` (RFC 9110, section 6.6.1), or `now` without a valid one. With a
+/// valid `Date`, a wrong clock of this machine changes no delay.
 pub(super) fn answered_at(headers: &HeaderMap, now: SystemTime) -> SystemTime {
     let date = headers.get(DATE).and_then(|value| value.to_str().ok());
     let date = date.and_then(|text| httpdate::parse_http_date(text.trim()).ok());
@@ -130,7 +130,7 @@ mod tests {
         headers.insert("date", HeaderValue::from_static(sent));
         let until = HeaderValue::from_static("Sun, 06 Nov 1994 08:50:07 GMT");
         headers.insert("retry-after", until);
-        // The clocks of this machine are three days late, right, and an hour early.
+        // The clock of this machine is three days behind, right, or an hour ahead.
         for clock_s in [783_852_577, 784_111_777, 784_115_377] {
             let clock = SystemTime::UNIX_EPOCH + Duration::from_secs(clock_s);
             let now = answered_at(&headers, clock);

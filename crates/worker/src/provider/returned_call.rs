@@ -1,4 +1,4 @@
-//! Converts the tool calls that a provider returned into calls of the session. Each of these has a name and its own id.
+//! Converts the tool calls that a provider returned into calls of the session. Each of these has its own id.
 
 use std::collections::HashSet;
 
@@ -29,8 +29,8 @@ pub(super) struct ReturnedCall {
 /// a call with a name.
 ///
 /// # Errors
-/// `invalid_response` for a reply without text that has only calls without names. In such a reply, an empty name is no error
-/// and is kept.
+/// `invalid_response` for a reply without text in which no call has a name and at least one call lacks the field. If all names
+/// are empty texts, the calls are kept.
 pub(super) fn complete(
     mut returned: Vec<ReturnedCall>,
     has_text: bool,

@@ -23,7 +23,7 @@ pub enum SettingsError {
     Unsendable {
         /// The name of the provider.
         provider: String,
-        /// `key`, or the header's name.
+        /// The header's name, or `key`, perhaps with the variable that holds the key.
         header_or_key: String,
     },
     /// TLS or the proxy cannot be set up for the provider of this name.
@@ -58,7 +58,8 @@ pub(super) fn base_url(setting: &str, text: &str) -> Result<Endpoint, SettingsEr
     })
 }
 
-/// A header's value, marked as sensitive so that no library prints it. `header_or_key` is the header's name, or `key`.
+/// A header's value, marked as sensitive so that no library prints it. `header_or_key` is the header's name, or
+/// `key`, perhaps with the variable that holds the key.
 ///
 /// # Errors
 /// [`SettingsError::Unsendable`], naming the provider and the header.

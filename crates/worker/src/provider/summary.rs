@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{definition::ProviderDefinition, file::BUILT_IN, http::Proxies};
+use super::{definition::ProviderDefinition, file::RESERVED_NAMES, http::Proxies};
 
 /// A provider as an operator configured it, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,12 +68,12 @@ impl ProviderSummary {
         }
     }
 
-    /// The `key_env` of an entry of the providers file, if this variable is not set. Jobs for the provider fail. A built-in
-    /// provider without a key is not used, so `None` is returned for it.
+    /// The `key_env` of an entry of the providers file, if this variable is not set. Jobs for the provider fail. A provider
+    /// that is not in the file may be without a key because it is not used, so `None` is returned for it.
     #[must_use]
     pub fn unset_key_env(&self) -> Option<&str> {
         match &self.key {
-            KeyState::Missing(variable) if !BUILT_IN.contains(&self.name.as_str()) => {
+            KeyState::Missing(variable) if !RESERVED_NAMES.contains(&self.name.as_str()) => {
                 Some(variable)
             }
             _ => None,

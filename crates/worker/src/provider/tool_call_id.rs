@@ -1,7 +1,7 @@
 //! Generates ids for tool calls that a provider returned without one, and replaces ids that a provider does not accept.
 //!
-//! All ids made here have nine letters and digits, because Mistral's API accepts no others. They are hashes, so that the
-//! same call always gets the same id. They are unique within a session, and need not be secret.
+//! All ids made here have nine characters, letters and digits, because Mistral's API accepts no others. They are hashes, so
+//! that the same call always gets the same id. They have to be unique within a session only, and need not be secret.
 
 use std::cell::LazyCell;
 
@@ -24,7 +24,7 @@ pub(super) enum ToolCallIdForm {
     Any,
     /// At most 40 characters: OpenAI's own service.
     Short,
-    /// Exactly nine letters and digits: Mistral's API, and servers with the chat templates of its models.
+    /// Exactly nine characters, letters and digits: Mistral's API, and servers with the chat templates of its models.
     NineCharacters,
 }
 
@@ -77,7 +77,7 @@ fn fnv1a(hash: u64, bytes: &[u8]) -> u64 {
     })
 }
 
-/// The last `length` digits of a number in base 62.
+/// The last `length` digits of a number in base 62, from the last digit to the first.
 fn base62(mut number: u64, length: usize) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut digits = String::with_capacity(length);

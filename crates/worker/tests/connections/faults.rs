@@ -33,7 +33,7 @@ async fn fault_with(
 async fn a_port_or_a_proxy_that_refuses_the_connection_is_an_outage() {
     let port = RefusingPort::open();
     let address = port.address().to_string();
-    let direct = provider(&format!("http://{address}/v1"), false);
+    let direct = provider(&format!("http://{address}/v1"));
     let (fault, text) = fault_of(&direct).await;
     assert_eq!(fault, Fault::Unavailable, "{text}");
     for url in ["http://llm.example/v1", "https://llm.example/v1"] {
@@ -50,7 +50,7 @@ async fn a_port_or_a_proxy_that_refuses_the_connection_is_an_outage() {
 #[tokio::test]
 async fn a_connection_that_is_closed_in_the_tls_handshake_is_an_outage() {
     let (port, _) = Port::open_with_provider("127.0.0.1").await;
-    let provider = provider(&format!("https://{}/v1", port.address()), false);
+    let provider = provider(&format!("https://{}/v1", port.address()));
     let close = async |mut peer: Peer| {
         peer.read_byte().await;
     };
@@ -61,7 +61,7 @@ async fn a_connection_that_is_closed_in_the_tls_handshake_is_an_outage() {
 #[tokio::test]
 async fn a_server_without_tls_at_an_https_url_is_no_outage() {
     let (port, _) = Port::open_with_provider("127.0.0.1").await;
-    let provider = provider(&format!("https://{}/v1", port.address()), false);
+    let provider = provider(&format!("https://{}/v1", port.address()));
     let answer = async |mut peer: Peer| {
         peer.write("HTTP/1.1 400 Bad Request\r\n\r\n").await;
         peer.wait_until_closed().await;

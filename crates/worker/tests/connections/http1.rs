@@ -12,7 +12,7 @@ const CALLS_MAX: usize = 100;
 async fn a_call_reuses_the_connection_of_an_earlier_call() {
     let server = HttpServer::builder().version(Version::HTTP_11);
     let server = server.start(answer).await;
-    let provider = provider(&format!("http://{}/v1", server.address()), false);
+    let provider = provider(&format!("http://{}/v1", server.address()));
     for calls in 1..=CALLS_MAX {
         ask(&provider).await.expect("the call succeeds");
         if server.connections().count() < calls {
@@ -26,7 +26,7 @@ async fn a_call_reuses_the_connection_of_an_earlier_call() {
 async fn no_call_fails_because_an_idle_connection_was_closed() {
     let server = HttpServer::builder().version(Version::HTTP_11);
     let server = server.start(answer).await;
-    let provider = provider(&format!("http://{}/v1", server.address()), false);
+    let provider = provider(&format!("http://{}/v1", server.address()));
     for round in 1..=20 {
         ask(&provider).await.expect("the call succeeds");
         // The client may or may not know that the connection is closed when it sends the next request.

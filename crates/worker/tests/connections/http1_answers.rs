@@ -146,7 +146,7 @@ async fn bytes_after_an_answer_are_not_read_as_the_next_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_cut_off_is_tried_again() {
+async fn a_call_whose_answer_is_cut_off_fails_and_may_be_tried_again() {
     let (port, provider) = port_and_provider().await;
     let call = call(&provider);
     let mut peer = port.accept().await;

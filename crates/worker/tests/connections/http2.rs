@@ -7,9 +7,8 @@ use scripted_provider::http_server::{Exchange, Reason};
 use tokio::task::JoinSet;
 
 use crate::{
-    ask,
+    ask, http2_provider,
     peer::RefusingPort,
-    provider,
     server::{Server, answer, reset_by_client},
 };
 
@@ -58,7 +57,7 @@ async fn answer_all(mut calls: Calls, requests: Vec<Exchange>) {
 #[tokio::test]
 async fn calls_are_spread_over_as_few_connections_as_they_need() {
     let mut server = Server::start(1_000).await;
-    let provider = Arc::new(provider(&server.base_url, true));
+    let provider = Arc::new(http2_provider(&server.base_url));
     let calls = start_calls(&provider, 250);
     let requests = next_requests(&mut server, 250).await;
     // The server may accept the connections in any order.
@@ -82,7 +81,7 @@ async fn calls_are_spread_over_as_few_connections_as_they_need() {
 #[tokio::test]
 async fn a_cancelled_call_resets_its_stream_and_leaves_the_connection_open() {
     let mut server = Server::start(100).await;
-    let provider = Arc::new(provider(&server.base_url, true));
+    let provider = Arc::new(http2_provider(&server.base_url));
     let mut calls = start_calls(&provider, 1);
     let cancelled = server.request().await;
     let others = start_calls(&provider, 1);
@@ -96,7 +95,7 @@ async fn a_cancelled_call_resets_its_stream_and_leaves_the_connection_open() {
 #[tokio::test]
 async fn a_request_that_the_server_refused_before_processing_it_is_sent_again() {
     let mut server = Server::start(100).await;
-    let provider = Arc::new(provider(&server.base_url, true));
+    let provider = Arc::new(http2_provider(&server.base_url));
     let calls = start_calls(&provider, 1);
     for _ in 0..REPEATS_MAX {
         server.request().await.reset(Reason::REFUSED_STREAM);
@@ -108,7 +107,7 @@ async fn a_request_that_the_server_refused_before_processing_it_is_sent_again() 
 #[tokio::test]
 async fn a_request_is_repeated_twice_at_most() {
     let mut server = Server::start(100).await;
-    let provider = Arc::new(provider(&server.base_url, true));
+    let provider = Arc::new(http2_provider(&server.base_url));
     let mut calls = start_calls(&provider, 1);
     for _ in 0..=REPEATS_MAX {
         server.request().await.reset(Reason::REFUSED_STREAM);
@@ -126,7 +125,7 @@ async fn a_request_is_repeated_twice_at_most() {
 #[tokio::test]
 async fn a_request_that_fails_within_the_server_is_not_sent_again() {
     let mut server = Server::start(100).await;
-    let provider = Arc::new(provider(&server.base_url, true));
+    let provider = Arc::new(http2_provider(&server.base_url));
     let mut calls = start_calls(&provider, 1);
     server.request().await.reset(Reason::INTERNAL_ERROR);
     let failure = calls
@@ -147,7 +146,7 @@ async fn a_request_that_fails_within_the_server_is_not_sent_again() {
 #[tokio::test]
 async fn no_call_fails_when_the_server_closes_its_connection_with_a_goaway() {
     let mut server = Server::start(100).await;
-    let provider = Arc::new(provider(&server.base_url, true));
+    let provider = Arc::new(http2_provider(&server.base_url));
     let first = start_calls(&provider, 1);
     let request = server.request().await;
     server.go_away();
@@ -160,7 +159,7 @@ async fn no_call_fails_when_the_server_closes_its_connection_with_a_goaway() {
 #[tokio::test]
 async fn calls_that_share_a_connection_fail_when_the_connection_cannot_be_made() {
     let port = RefusingPort::open();
-    let provider = Arc::new(provider(&format!("http://{}/v1", port.address()), true));
+    let provider = Arc::new(http2_provider(&format!("http://{}/v1", port.address())));
     let mut calls = start_calls(&provider, 150);
     while let Some(result) = calls.join_next().await {
         let failure = result

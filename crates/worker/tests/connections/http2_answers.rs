@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::{
     ask, ask_with_prompt_of,
     frames::Frames,
-    provider,
+    http2_provider,
     server::{Server, answer, cut_off, reply, reset_by_client},
 };
 
@@ -20,7 +20,7 @@ use crate::{
 #[tokio::test]
 async fn long_headers_are_read() {
     let mut server = Server::start(100).await;
-    let provider = Arc::new(provider(&server.base_url, true));
+    let provider = Arc::new(http2_provider(&server.base_url));
     let call = tokio::spawn(async move { ask(&provider).await });
     let mut response = reply();
     for _ in 0..60 {
@@ -35,7 +35,7 @@ async fn long_headers_are_read() {
 #[tokio::test]
 async fn interim_answers_are_skipped() {
     let mut server = Server::start(100).await;
-    let provider = Arc::new(provider(&server.base_url, true));
+    let provider = Arc::new(http2_provider(&server.base_url));
     let call = tokio::spawn(async move { ask(&provider).await });
     let mut request = server.request().await;
     for status in [100, 103] {
@@ -50,7 +50,7 @@ async fn interim_answers_are_skipped() {
 #[tokio::test]
 async fn an_answer_before_the_end_of_the_request_is_accepted_and_releases_its_stream() {
     let mut server = Server::start_without_reading_bodies(1).await;
-    let provider = Arc::new(provider(&server.base_url, true));
+    let provider = Arc::new(http2_provider(&server.base_url));
     for _ in 0..2 {
         let provider = Arc::clone(&provider);
         // The prompt is longer than the flow-control window (RFC 9113, section 6.9.2), so the client cannot send the
@@ -69,7 +69,7 @@ async fn an_answer_before_the_end_of_the_request_is_accepted_and_releases_its_st
 #[tokio::test]
 async fn a_call_releases_its_stream_however_it_ends() {
     let mut server = Server::start(1).await;
-    let provider = Arc::new(provider(&server.base_url, true));
+    let provider = Arc::new(http2_provider(&server.base_url));
     for round in 0..8 {
         let provider = Arc::clone(&provider);
         let call = tokio::spawn(async move { ask(&provider).await });
@@ -166,6 +166,6 @@ async fn listener_and_provider() -> (TcpListener, OpenAi) {
         .await
         .expect("the port opens");
     let address = listener.local_addr().expect("the address is valid");
-    let provider = provider(&format!("http://{address}/v1"), true);
+    let provider = http2_provider(&format!("http://{address}/v1"));
     (listener, provider)
 }

@@ -30,16 +30,27 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// The body of every answer.
 const REPLY: &str = r#"{"id":"r","choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#;
 
-fn provider(base_url: &str, http2_prior_knowledge: bool) -> OpenAi {
+fn provider(base_url: &str) -> OpenAi {
+    provider_with(base_url, http_settings())
+}
+
+/// A provider that gets HTTP/2 requests without negotiation.
+fn http2_provider(base_url: &str) -> OpenAi {
     let http = HttpSettings {
+        http2_prior_knowledge: true,
+        ..http_settings()
+    };
+    provider_with(base_url, http)
+}
+
+fn http_settings() -> HttpSettings {
+    HttpSettings {
         limits: HttpLimits {
             connect_ms: 60_000,
             ..HttpLimits::default()
         },
-        http2_prior_knowledge,
         ..HttpSettings::default()
-    };
-    provider_with(base_url, http)
+    }
 }
 
 fn provider_with(base_url: &str, http: HttpSettings) -> OpenAi {

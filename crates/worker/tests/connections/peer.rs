@@ -1,4 +1,4 @@
-//! The server's end of an HTTP/1.1 connection, written byte by byte by the test.
+//! The server's end of an HTTP/1.1 connection. The test itself writes the bytes of the answers.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -41,7 +41,7 @@ impl Port {
             .await
             .expect("the port opens");
         let address = listener.local_addr().expect("the address is valid");
-        let provider = provider(&format!("http://{address}/v1"), false);
+        let provider = provider(&format!("http://{address}/v1"));
         (Self { listener }, provider)
     }
 

@@ -44,7 +44,7 @@ async fn a_cancel_drops_the_call_soon_although_no_notices_can_be_received() {
     let subscriptions = fleet.store.call_count(StoreCall::Watch) - subscriptions;
     assert!(subscriptions < 60, "{subscriptions} attempts to subscribe");
     let JobState::Ended(outcome) = fleet.state(job).await else {
-        panic!("the job was cancelled");
+        panic!("the job should have ended, because it was cancelled");
     };
     assert_eq!(outcome.status, Status::Cancelled);
 }

@@ -24,7 +24,7 @@ async fn a_job_completes_with_the_providers_reply() {
     assert_eq!(reply.usage.map(|usage| usage.total_tokens), Some(9));
     assert_eq!((reply.turns_sent, reply.turns_dropped), (1, 0));
     let [attempt] = &outcome.attempts[..] else {
-        panic!("one attempt: {:?}", outcome.attempts);
+        panic!("there should be one attempt: {:?}", outcome.attempts);
     };
     assert_eq!(attempt.worker, fleet.member.id);
     assert_eq!(attempt.error, None);

@@ -237,7 +237,7 @@ async fn a_job_that_expires_while_it_waits_ends_with_the_code_of_its_providers_e
         "{}",
         error.message
     );
-    assert!(outcome.attempts.is_empty(), "the provider was not called");
+    assert!(outcome.attempts.is_empty(), "the provider was called");
 }
 
 #[tokio::test]
@@ -251,7 +251,7 @@ async fn a_session_keeps_its_order_and_other_providers_are_called() {
     let submit = Submit::text("c").model("other/m");
     let other = fleet.submit(submit).await;
     let call = fleet.next_call().await;
-    assert_eq!(call.texts(), ["c"], "the slot is free");
+    assert_eq!(call.texts(), ["c"], "the slot should be free");
     call.reply("C");
     assert_eq!(fleet.outcome(other).await.status, Status::Completed);
     let call = fleet.next_call().await;

@@ -63,6 +63,6 @@ async fn an_idle_worker_stops_before_the_drain_time_has_passed() {
     let mut fleet = Fleet::start(settings(1));
     fleet.submit(Submit::text("a")).await;
     fleet.next_call().await.reply("A");
-    // `stop_worker` fails before the drain time has passed.
+    // `stop_worker` waits for a shorter time than the drain time, and then fails.
     fleet.stop_worker().await;
 }

@@ -57,11 +57,11 @@ impl Fleet {
         jobs
     }
 
-    async fn all_completed(&self, jobs: Vec<JobId>) {
+    async fn assert_all_completed(&self, jobs: Vec<JobId>) {
         for job in jobs {
             let outcome = self.outcome(job).await;
             assert_eq!(outcome.status, Status::Completed);
-            assert_eq!(outcome.attempts.len(), 1, "no call was refused");
+            assert_eq!(outcome.attempts.len(), 1, "a call was refused");
         }
     }
 }
@@ -87,7 +87,7 @@ async fn two_workers_together_never_exceed_the_limit_on_calls_in_flight() {
         for call in running {
             call.reply("ok");
         }
-        fleet.all_completed(jobs).await;
+        fleet.assert_all_completed(jobs).await;
         wait_until("no call is counted any more", async || {
             let all = fleet.member.accounts.all();
             let (_, account) = all.iter().find(|(known, _)| *known == key).unwrap();
@@ -130,7 +130,7 @@ async fn two_workers_together_never_exceed_the_limit_on_calls_a_minute() {
         }
     };
     let (jobs, ()) = wait_for("all jobs are called", async { tokio::join!(submit, calls) }).await;
-    fleet.all_completed(jobs).await;
+    fleet.assert_all_completed(jobs).await;
     // (60 − 5) / 20 s, and time for stalls of a busy machine.
     let elapsed = began.elapsed();
     assert!(
@@ -165,13 +165,18 @@ async fn a_resumed_job_whose_permit_has_expired_runs_before_the_jobs_that_wait()
         account: key.clone(),
         process: fleet.member.id.clone(),
     };
-    let taken = fleet.member.accounts.take_for_wakes(&key, 1, false).await;
+    let more_wait = false;
+    let taken = fleet
+        .member
+        .accounts
+        .take_for_wakes(&key, 1, more_wait)
+        .await;
     assert_eq!(taken.expect("the store answers"), 1);
     let lane = LaneKey::of(&TenantId::default(), None, resumed);
     let resume = LaneChange::resume(lane, resumed, permit);
     let changed = fleet.member.lanes.apply(resume, Duration::from_secs(10));
     changed.await.expect("the job is resumed");
-    // All workers are busy for longer than the permit is valid.
+    // The worker takes the wake only after its permit has expired, as if all slots had been in use.
     tokio::time::sleep(Duration::from_millis(WakePermit::VALID_MS + 100)).await;
     wait_until("the counts show the job that waits", async || {
         fleet.member.gauge.has_deferred(&key)

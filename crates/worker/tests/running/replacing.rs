@@ -53,7 +53,7 @@ async fn an_edited_message_replaces_the_old_one_and_what_followed() {
     assert_eq!(
         texts_of_session(&fleet).await.len(),
         6,
-        "nothing is cut yet"
+        "the turns should stay until the reply"
     );
     call.reply("NEW B");
     assert_eq!(fleet.outcome(job).await.status, Status::Completed);
@@ -125,7 +125,10 @@ async fn a_turn_that_an_earlier_job_replaced_is_not_found() {
     fleet.next_call().await.reply("X");
     assert_eq!(fleet.outcome(first).await.status, Status::Completed);
     let outcome = fleet.outcome(second).await;
-    assert_eq!(outcome.error.expect("it failed").code, "turn_not_found");
+    assert_eq!(
+        outcome.error.expect("the job should have failed").code,
+        "turn_not_found"
+    );
     assert!(fleet.call_already_made().await.is_none());
     assert_eq!(texts_of_session(&fleet).await, ["a", "A", "x", "X"]);
     // The new turns have numbers of their own.

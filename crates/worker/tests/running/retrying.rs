@@ -75,7 +75,7 @@ async fn a_retry_waits_as_long_as_the_provider_asks() {
     fleet.next_call().await.fail(failure(Retry::AfterMs(700)));
     fleet.next_call().await.reply("A");
     let [first, second] = &fleet.outcome(job).await.attempts[..] else {
-        panic!("two attempts");
+        panic!("there should be two attempts");
     };
     let delay_ms = second
         .started_at
@@ -93,7 +93,11 @@ async fn a_job_fails_when_its_tries_are_used_up() {
     let next = fleet.submit(Submit::text("b").session("s")).await;
     for _ in 0..3 {
         let call = fleet.next_call().await;
-        assert_eq!(call.input(), "a", "the job stays the head of its lane");
+        assert_eq!(
+            call.input(),
+            "a",
+            "the job should stay the head of its lane"
+        );
         call.fail(failure(Retry::Backoff));
     }
     let outcome = fleet.outcome(job).await;

@@ -6,9 +6,9 @@ const BATCH: &str = "batch";
 const INTERACTIVE: &str = "interactive";
 
 /// A worker that finds many jobs of each class in the queue.
-async fn saturated(concurrency: usize, jobs_of_each: usize) -> Fleet {
+async fn saturated(concurrency: usize, jobs_of_each_class: usize) -> Fleet {
     let mut fleet = Fleet::without_worker(settings(concurrency));
-    for _ in 0..jobs_of_each {
+    for _ in 0..jobs_of_each_class {
         fleet.submit(Submit::text(BATCH).batch()).await;
         fleet.submit(Submit::text(INTERACTIVE)).await;
     }

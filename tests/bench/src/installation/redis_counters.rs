@@ -3,7 +3,7 @@
 use anyhow::Context;
 use servers::redis::Redis;
 
-/// Counters of a Redis server since its start.
+/// What a Redis server has run since its start, and the sizes of its data now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RedisCounters {
     /// All commands, with those that scripts call.

@@ -22,7 +22,8 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// Forebay with its defaults. The LLM server answers after this latency in milliseconds.
+    /// Forebay with its defaults, and a Redis that does not rewrite its append-only file. The LLM server answers after this latency
+    /// in milliseconds.
     pub(crate) fn new(binary: PathBuf, latency_ms: u64) -> Self {
         Self {
             binary,

@@ -106,7 +106,9 @@ mod tests {
     fn a_request_has_a_valid_body_of_about_400_bytes() {
         let requests = JobRequests::new(([127, 0, 0, 1], 80).into(), "bench", Sessions::Random);
         let request = String::from_utf8(requests.submit(7)).expect("a request is text");
-        let (head, body) = request.split_once("\r\n\r\n").expect("it has a head");
+        let (head, body) = request
+            .split_once("\r\n\r\n")
+            .expect("the request has a head");
         assert!(head.contains(&format!("content-length: {}", body.len())));
         let body: serde_json::Value = serde_json::from_str(body).expect("the body is JSON");
         assert_eq!(body["session_id"].as_str().map(str::len), Some(24));

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use tokio::process::Command;
 
-/// The given binary. Without one, a release build builds `forebay` and returns its path; a debug build takes the binary
-/// beside its own.
+/// The given binary. Without one, a release build of `bench` builds `forebay` and returns its path; a debug build takes the
+/// `forebay` in its own folder.
 ///
 /// # Errors
 /// If cargo fails, or there is no such file.

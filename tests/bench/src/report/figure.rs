@@ -72,7 +72,7 @@ impl Figures {
     }
 }
 
-/// A number with three significant digits or more: 0.123, 12.3, 1,234. A small natural number has no decimals.
+/// A number with at most three decimals; larger numbers have fewer: 0.123, 12.3, 1,234. A whole number has none.
 pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
     let decimals = match size {
@@ -106,7 +106,8 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// The value below which this share of the values lies, in percent: the nearest rank. NaN if there are no values.
+/// The percentile by the nearest rank: the lowest value that at least `percent` % of the values do not exceed. NaN if there are
+/// no values.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,

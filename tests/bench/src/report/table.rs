@@ -41,7 +41,7 @@ impl Table {
             .collect()
     }
 
-    /// The names of the rows, in the order in which they were first measured.
+    /// The names of the rows: those of the first column in their order, with the rows that only later columns have in between.
     pub(crate) fn row_names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for (_, figures) in &self.columns {

@@ -48,11 +48,11 @@ pub(crate) struct Size {
 pub(crate) struct Measured {
     pub(crate) accepted: Accepted,
     pub(crate) drained_per_s: f64,
-    /// The CPU time from the submits until all parts are idle again, and that of the measured part of the drain.
+    /// The CPU time of a job: of its submit, until all parts are idle again, plus of its run, in the measured part of the drain.
     pub(crate) cpu: CpuTime,
-    /// What each part used while the jobs waited.
+    /// What each part had used when all jobs waited.
     pub(crate) waiting: PartUsage,
-    /// What each part used before the jobs were submitted.
+    /// What each part had used before the jobs were submitted.
     pub(crate) before: PartUsage,
     /// What each part had used at the end.
     pub(crate) end: PartUsage,

@@ -140,7 +140,7 @@ fn heading(options: &Options) -> String {
 /// A binary, and its file of API keys.
 type Measurable<'a> = (&'a Path, Option<&'a Path>);
 
-/// A file with the key of all requests, and high limits of its tenant.
+/// A file with the key of all requests, and with `has_limits` high limits of its tenant.
 fn keys_file(has_limits: bool) -> anyhow::Result<tempfile::NamedTempFile> {
     let mut file = tempfile::NamedTempFile::new()?;
     writeln!(file, "bench:{API_KEY}:submit,read,admin")?;

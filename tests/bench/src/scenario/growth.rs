@@ -23,7 +23,7 @@ pub(crate) struct GrowthOptions {
     sizes: Vec<u32>,
 }
 
-/// The fewest jobs whose acceptance is measured at a step.
+/// The fewest jobs whose acceptance is measured at a step, unless they are more than half of its jobs.
 const MEASURED_MIN: usize = 5_000;
 
 /// The rows that are plotted, with the names of the files.
@@ -33,7 +33,7 @@ const PLOTS: [(&str, &str); 3] = [
     ("memory of a waiting job, bytes", "growth-memory"),
 ];
 
-/// Measures each size. The acceptance is measured with the last tenth of the jobs, while all others wait.
+/// Measures each size. The acceptance is measured with the last jobs, normally a tenth, while all others wait.
 ///
 /// # Errors
 /// If an installation fails or a job is lost.

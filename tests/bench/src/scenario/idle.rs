@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::installation::Installation;
 
-/// How long an installation may take to become idle.
+/// The longest wait. After it, the measurement goes on even if the installation is not idle.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The time between two readings of the CPU time.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -38,8 +38,8 @@ impl Settle {
     }
 }
 
-/// Waits until the processes use almost no CPU time, at most for 30 s. Work that follows a submit, such as sending its
-/// message, is then done.
+/// Waits until the processes use almost no CPU time, so that work that follows a submit, such as sending its message, is
+/// done. Returns after 30 s even if they are not idle.
 ///
 /// # Errors
 /// If a process has ended.

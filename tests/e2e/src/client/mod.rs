@@ -146,7 +146,7 @@ impl Client {
         format!("{}{path}", url.expect("the client has a URL"))
     }
 
-    /// The HTTP client, for malformed requests.
+    /// The HTTP client, for requests that no method of this type sends.
     #[must_use]
     pub const fn http(&self) -> &reqwest::Client {
         &self.http

@@ -55,8 +55,8 @@ impl Load {
         sessions
     }
 
-    /// Waits until all these jobs have ended. Asserts that they completed in order, that each reply lists all turns
-    /// before it, and that each session in Redis contains exactly the accepted turns.
+    /// Waits until all these jobs have ended. Asserts that they completed in order, that each reply lists all turns up
+    /// to its own, and that each session in Redis contains exactly the accepted turns.
     ///
     /// # Panics
     /// If a job has not ended after the timeout, or an assertion fails.

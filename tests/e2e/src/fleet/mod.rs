@@ -222,7 +222,8 @@ impl Fleet {
     /// # Panics
     /// If the node does not answer.
     pub async fn has_ready_message(&self, queue: &str) -> bool {
-        let messages = self.vhost.get_messages(queue, 1, false).await;
+        let remove = false;
+        let messages = self.vhost.get_messages(queue, 1, remove).await;
         !messages.expect("RabbitMQ returns the messages").is_empty()
     }
 

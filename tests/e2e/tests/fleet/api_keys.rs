@@ -28,7 +28,7 @@ fn write_keys(folder: &TempDir, text: &str) -> String {
 #[tokio::test]
 async fn tenants_do_not_see_each_other_and_secrets_stay_where_they_belong() {
     let _guard = test_lock::shared().await;
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
     let keys = write_keys(&folder, &format!("shop:{SHOP}\nbank:{BANK}:submit,read\n"));
     let llm = ScriptedLlm::start().await;
     let fleet = Fleet::builder()

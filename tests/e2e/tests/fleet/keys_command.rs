@@ -1,5 +1,5 @@
 //! `forebay keys` over RabbitMQ and Redis: a key that one gateway makes is valid at the other gateway. A
-//! key that one gateway revokes is refused there.
+//! key that one gateway revokes is refused at both.
 
 use std::{
     fs,
@@ -33,7 +33,7 @@ async fn wait_for_status(client: &Client, status: u16) -> Duration {
 #[tokio::test]
 async fn a_made_key_is_valid_and_a_revoked_key_is_refused_at_every_gateway() {
     let _guard = test_lock::shared().await;
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
     let path = folder.path().join("keys");
     fs::write(&path, format!("ops:{ADMIN}:admin\n")).expect("the file is written");
     let mut fleet = Fleet::builder()

@@ -12,7 +12,7 @@ use crate::test_lock;
 
 /// The number of entries that exist before the first page is read.
 const OLD: usize = 30;
-/// The most entries that arrive during one list. A list that begins with the oldest entry would not end while others arrive.
+/// The most entries that arrive while one list is read. A list that begins with the oldest entry would not end while others arrive.
 const NEW_MAX: usize = 20;
 /// The most entries of a page. [`OLD`] is no multiple of it.
 const LIMIT: usize = 4;
@@ -65,7 +65,7 @@ async fn read(fleet: &Fleet, kind: Kind, order: &str, made: &mut Vec<String>) ->
         } else {
             list.await
         };
-        let entries = list["data"].as_array().expect("a list");
+        let entries = list["data"].as_array().expect("the answer has a list");
         assert!(entries.len() <= LIMIT, "{list}");
         listed.extend(entries.iter().map(id_of).map(str::to_owned));
         match &list["next_cursor"] {

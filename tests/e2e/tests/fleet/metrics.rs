@@ -95,7 +95,14 @@ async fn each_role_reports_its_own_metrics_and_gateways_also_the_fleets() {
             !scrape.text.contains("forebay_submits"),
             "a worker has no API"
         );
-        assert_eq!(worker.try_get("/readyz").await.expect("an answer").0, 200);
+        assert_eq!(
+            worker
+                .try_get("/readyz")
+                .await
+                .expect("the process answers")
+                .0,
+            200
+        );
     }
     // On a busy machine, a job may lose its worker and be claimed again.
     assert!(claims >= 20.0, "{claims}");
@@ -114,7 +121,7 @@ async fn readyz_of_a_worker_names_the_missing_queue_and_store() {
     let becomes = async |admin: &Admin, status: u16, text: &str| {
         let mut last = (0, String::new());
         let is_so = async || {
-            last = admin.try_get("/readyz").await.expect("an answer");
+            last = admin.try_get("/readyz").await.expect("the process answers");
             last.0 == status && last.1.contains(text)
         };
         assert!(
@@ -129,7 +136,10 @@ async fn readyz_of_a_worker_names_the_missing_queue_and_store() {
     fleet.redis.kill9().await.expect("Redis is killed");
     becomes(&worker, 503, r#""missing":["store","queue"]"#).await;
     becomes(&gateway, 503, r#""missing":["store","queue"]"#).await;
-    let (status, body) = worker.try_get("/healthz").await.expect("an answer");
+    let (status, body) = worker
+        .try_get("/healthz")
+        .await
+        .expect("the process answers");
     assert_eq!(
         status, 200,
         "a restart of the worker would not help: {body}"

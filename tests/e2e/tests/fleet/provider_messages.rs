@@ -35,7 +35,7 @@ async fn waiting_job(client: &Client) -> Value {
 #[tokio::test]
 async fn only_the_tenant_of_a_call_and_the_operator_see_the_providers_error_message() {
     let _guard = test_lock::shared().await;
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
     let keys = folder.path().join("keys");
     let text = format!("shop:{SHOP}\ndefault:{DEFAULT}\noperator:{OPERATOR}:admin\n");
     fs::write(&keys, text).expect("the file is written");

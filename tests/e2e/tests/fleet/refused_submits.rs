@@ -40,7 +40,7 @@ async fn refused_submits_leave_no_key_in_redis_or_for_a_minute_only() {
         .expect("Redis replies")
         .trim()
         .parse()
-        .expect("a number");
+        .expect("the TTL is a number");
     assert!(
         (1..=60_000).contains(&ttl_ms),
         "the key lives for {ttl_ms} ms"

@@ -35,7 +35,7 @@ async fn an_edit_survives_the_kill_of_its_worker_and_replaces_once() {
     let ended = fleet.client_of(1).wait(&id, TIMEOUT).await;
     assert_eq!(ended["output"]["text"], "seen:0,9", "{ended}");
     let session = fleet.client_of(0).session("s").await.expect(200);
-    let turns = session["turns"].as_array().expect("turns");
+    let turns = session["turns"].as_array().expect("the session has turns");
     let numbers: Vec<&Value> = turns.iter().map(|turn| &turn["number"]).collect();
     assert_eq!(numbers, [0, 1, 6, 7], "{session}");
 }

@@ -14,15 +14,20 @@ async fn reply_to(job: &Value, at: &Client, other: &Client) -> String {
     let accepted = at.submit_ok(job).await;
     let ended = other.wait(id_of(&accepted), TIMEOUT).await;
     assert_eq!(ended["status"], "completed", "{ended}");
-    ended["output"]["text"].as_str().expect("a text").to_owned()
+    ended["output"]["text"]
+        .as_str()
+        .expect("the reply has a text")
+        .to_owned()
 }
 
 /// The numbers of the turns that a gateway shows.
 async fn numbers(client: &Client, session: &str) -> Vec<u64> {
     let session = client.session(session).await.expect(200);
-    let turns = session["turns"].as_array().expect("turns");
+    let turns = session["turns"].as_array().expect("the session has turns");
     let numbers = turns.iter().map(|turn| turn["number"].as_u64());
-    numbers.map(|number| number.expect("a number")).collect()
+    numbers
+        .map(|number| number.expect("the turn has a number"))
+        .collect()
 }
 
 #[tokio::test]

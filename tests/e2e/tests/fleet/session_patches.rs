@@ -62,7 +62,7 @@ async fn parallel_changes_of_a_session_at_two_gateways_are_all_made() {
         let session = fleet.client_of(gateway).session("s").await.expect(200);
         assert_eq!(session["attributes"], Value::Object(all.clone()));
         let defaults = json!({ "model": "m", "instructions": "second" });
-        for (name, value) in defaults.as_object().expect("an object") {
+        for (name, value) in defaults.as_object().expect("the defaults are an object") {
             assert_eq!(session["defaults"][name], *value, "{session}");
         }
     }

@@ -69,7 +69,10 @@ async fn a_submit_that_waits_gets_the_finished_job_of_another_process() {
             applied(ask, 60)
         );
         assert_eq!(answer.header("retry-after"), None);
-        let location = answer.header("location").expect("a path").to_owned();
+        let location = answer
+            .header("location")
+            .expect("the answer has a location")
+            .to_owned();
         let job = answer.expect(200);
         assert_eq!(location, format!("/v1/jobs/{}", id_of(&job)));
         assert_eq!(job["status"], "completed", "{job}");
@@ -100,10 +103,15 @@ async fn a_submit_that_waits_too_briefly_gets_the_live_job() {
             answer.header("preference-applied").map(str::to_owned),
             applied(ask, 1)
         );
-        let seconds = answer.header("retry-after").expect("a live job has it");
-        let seconds: u64 = seconds.parse().expect("seconds");
+        let seconds = answer
+            .header("retry-after")
+            .expect("a live job has Retry-After");
+        let seconds: u64 = seconds.parse().expect("Retry-After is in seconds");
         assert!((1..=60).contains(&seconds), "{ask:?}: {seconds}");
-        let location = answer.header("location").expect("a path").to_owned();
+        let location = answer
+            .header("location")
+            .expect("the answer has a location")
+            .to_owned();
         let job = answer.expect(202);
         assert!(!is_terminal(&job), "{job}");
         assert_eq!(location, format!("/v1/jobs/{}", id_of(&job)));

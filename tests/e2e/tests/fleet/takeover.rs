@@ -19,12 +19,14 @@ const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(15);
 
 #[tokio::test]
 async fn the_jobs_of_a_killed_worker_run_again_within_seconds() {
-    assert_taken_over(false).await;
+    let victim_is_sweeper = false;
+    assert_taken_over(victim_is_sweeper).await;
 }
 
 #[tokio::test]
 async fn the_jobs_of_a_killed_worker_that_was_the_sweeper_run_again_within_seconds() {
-    assert_taken_over(true).await;
+    let victim_is_sweeper = true;
+    assert_taken_over(victim_is_sweeper).await;
 }
 
 async fn assert_taken_over(victim_is_sweeper: bool) {

@@ -28,7 +28,7 @@ const LIMITS: [u64; 3] = [40, 200, 1_000];
 
 /// A fleet with these limits of tenants. Without workers no job ends.
 async fn start(limits: &[(&str, &str)]) -> (Fleet, TempDir) {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
     let keys = folder.path().join("keys");
     write_keys_file(&keys, limits);
     let fleet = Fleet::builder()
@@ -49,7 +49,7 @@ const COUNT_LIVE: &str = "local sum = 0
 async fn live_in_store(redis: &Redis) -> u64 {
     let reply = redis.command(&["EVAL", COUNT_LIVE, "0"]).await;
     match reply.expect("the live jobs are counted") {
-        RedisReply::Integer(count) => count.try_into().expect("a count"),
+        RedisReply::Integer(count) => count.try_into().expect("the count is not negative"),
         other => panic!("not a count: {other}"),
     }
 }
@@ -162,7 +162,7 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(2);
 #[tokio::test]
 async fn jobs_that_end_make_way_for_others() {
     let _guard = test_lock::exclusive().await;
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
     let keys = folder.path().join("keys");
     let limit = format!("live={LIVE}");
     write_keys_file(&keys, &[("one", &limit), ("two", &limit)]);
@@ -188,7 +188,7 @@ async fn jobs_that_end_make_way_for_others() {
         let have_ended = async || live_in_store(&fleet.redis).await == 0;
         assert!(
             poll_until(LONG, have_ended).await,
-            "the jobs of {tenant} end"
+            "the jobs of {tenant} do not end"
         );
         let took = began.elapsed();
         is_over.store(true, Ordering::Relaxed);
@@ -217,7 +217,7 @@ async fn jobs_that_end_make_way_for_others() {
 #[tokio::test]
 async fn a_limit_that_one_gateway_sets_applies_at_the_other() {
     let _guard = test_lock::shared().await;
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
     let keys = folder.path().join("keys");
     let operator = "operator-0123456789-0123456789-01";
     let text = format!("shop:{}\noperator:{operator}:admin\n", key_of("shop"));
@@ -233,7 +233,7 @@ async fn a_limit_that_one_gateway_sets_applies_at_the_other() {
         .http()
         .put(url)
         .json(&json!({ "requests": { "quota": 5, "window_s": 600 } }));
-    let response = put.send().await.expect("an answer");
+    let response = put.send().await.expect("the gateway answers");
     assert_eq!(response.status(), 200);
     let shop = fleet.client_of(1).with_api_key(&key_of("shop"));
     let refused = async || shop.submit(&json!({ "input": "hello" })).await.status == 429;

@@ -26,8 +26,15 @@ async fn start_wedged(setting: &str) -> (Fleet, Admin) {
         .await
         .allow_wedged();
     let admin = Admin::of(&fleet.workers[0]).await;
-    let idle = admin.try_get("/healthz").await.expect("an answer");
-    assert_eq!(idle.0, 200, "no job waits: {}", idle.1);
+    let idle = admin
+        .try_get("/healthz")
+        .await
+        .expect("the process answers");
+    assert_eq!(
+        idle.0, 200,
+        "/healthz fails although no job waits: {}",
+        idle.1
+    );
     (fleet, admin)
 }
 
@@ -35,7 +42,10 @@ async fn start_wedged(setting: &str) -> (Fleet, Admin) {
 async fn fails_in_time(admin: &Admin, began: Instant) {
     let mut last = (0, String::new());
     let has_failed = async || {
-        last = admin.try_get("/healthz").await.expect("an answer");
+        last = admin
+            .try_get("/healthz")
+            .await
+            .expect("the process answers");
         last.0 == 503
     };
     assert!(
@@ -84,7 +94,7 @@ async fn wedged_worker_is_found_and_replaced(setting: &str) {
     // The process works otherwise: another worker gets the job once the wedged one is gone.
     fleet.workers[0].kill9().await;
     fleet.add_worker().await;
-    let id = id.as_str().expect("an id");
+    let id = id.as_str().expect("the job has an id");
     let job = fleet.client.wait(id, TIMEOUT).await;
     assert_eq!(job["status"], "completed", "{job}");
 }
@@ -106,12 +116,21 @@ async fn a_wedged_worker_is_found_beside_a_healthy_one_that_runs_all_jobs() {
                 .submit_until_ok(&json!({"input": "Hi."}), TIMEOUT)
                 .await["id"]
                 .clone();
-            let job = client.wait(id.as_str().expect("an id"), TIMEOUT).await;
+            let job = client
+                .wait(id.as_str().expect("the job has an id"), TIMEOUT)
+                .await;
             assert_eq!(job["status"], "completed", "{job}");
         }
     };
     let stays_healthy = async {
-        let has_failed = async || healthy.try_get("/healthz").await.expect("an answer").0 != 200;
+        let has_failed = async || {
+            healthy
+                .try_get("/healthz")
+                .await
+                .expect("the process answers")
+                .0
+                != 200
+        };
         while !poll_until(Duration::from_secs(1), has_failed).await {}
         panic!("/healthz of the healthy worker failed");
     };

@@ -13,7 +13,7 @@ use scripted_provider::{Recorded, ScriptedLlm};
 pub(crate) struct CallsInFlight {
     /// The worker's API key.
     key: String,
-    /// For each turn, the index of the call in the provider's record.
+    /// For each turn, the index of its call in the provider's list of records.
     calls: HashMap<String, usize>,
 }
 
@@ -34,7 +34,7 @@ impl CallsInFlight {
     /// Waits until other workers have repeated `count` of the calls.
     pub(crate) async fn wait_for_takeovers(&self, llm: &ScriptedLlm, count: usize) {
         let what = format!("{count} calls of {} repeated by other workers", self.key);
-        // Each record is read once, because the record of a load is long.
+        // Each record is read once, because a load has many records.
         let first = self.calls.values().min().copied().unwrap_or_default();
         let progress = RefCell::new((first, HashSet::new()));
         let enough = |records: &[Recorded]| {

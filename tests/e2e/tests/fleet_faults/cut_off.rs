@@ -23,7 +23,7 @@ use crate::{
 const CUTS: usize = 3;
 /// The presence TTL: a worker that is cut off from Redis for longer counts as gone.
 const PRESENCE_TTL: Duration = Duration::from_secs(1);
-/// The shortest time of a cut. During this time, timers become due and the worker's presence expires.
+/// The shortest time of a cut. It is long enough for the presence of a worker without Redis to expire.
 const CUT_MIN: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,8 +98,8 @@ async fn cut_each_under_a_load(
     seed: u64,
     wait_for_effect: impl AsyncFn(&CallsInFlight),
 ) {
-    // The probes continue after the last turn of the load.
-    let probes = Traffic::start(fleet, "probe", INTERACTIVE_ONLY, Pace::SLOW, seed);
+    // The slow traffic continues after the last turn of the load.
+    let slow_traffic = Traffic::start(fleet, "slow", INTERACTIVE_ONLY, Pace::SLOW, seed);
     let load = FaultLoad::start(fleet, "s", CUTS, seed).await;
     let cuts = victims.iter_mut().enumerate().map(async |(index, victim)| {
         load.wait_until_fault_is_due(index + 1).await;
@@ -112,7 +112,7 @@ async fn cut_each_under_a_load(
         wait_for_effect(&calls).await;
         tokio::join!(
             tokio::time::sleep(CUT_MIN),
-            probes.wait_for_more_accepted(Pace::SLOW.sessions),
+            slow_traffic.wait_for_more_accepted(Pace::SLOW.sessions),
             provider::wait_for_replies_to_other_keys(llm, &victim.key, 40, TIMEOUT),
         );
         victim
@@ -126,9 +126,9 @@ async fn cut_each_under_a_load(
         wait_for_work_by(fleet, &victim.name).await;
     }
 
-    probes.assert_none_refused();
+    slow_traffic.assert_none_refused();
     load.assert_none_refused();
-    probes.finish_in_order(fleet).await;
+    slow_traffic.finish_in_order(fleet).await;
     load.finish_in_order(fleet).await;
 }
 

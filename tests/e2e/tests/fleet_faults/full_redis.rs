@@ -52,6 +52,7 @@ async fn while_redis_is_full_new_jobs_are_refused_and_accepted_jobs_end() {
             client.get("/readyz").await.expect(200);
         }
 
+        // 0 means no limit.
         set_maxmemory(&fleet, 0).await;
         for gateway in 0..fleet.gateways.len() {
             wait_for_accept(&fleet.client_of(gateway), NOTICED_WITHIN).await;

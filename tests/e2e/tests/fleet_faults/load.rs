@@ -1,8 +1,9 @@
 //! The load of every fault test: 200 sessions submit 20 turns each, as fast as the gateways accept them. Each
 //! submit has an idempotency key and goes to a random gateway.
 //!
-//! Without a fault, a load takes some seconds. A short fault happens three times during one load: when a quarter, a
-//! half and three quarters of its turns are accepted. A long fault happens once during each load.
+//! Without a fault, a load takes some seconds. A short fault happens three or four times during one load, after equal parts
+//! of its turns: three times when a quarter, a half and three quarters are accepted. A long fault happens once during each
+//! load.
 //!
 //! A load pauses when its next fault is due, and continues after the fault. So each fault happens during the load,
 //! however slow the test or the fleet is.

@@ -76,7 +76,7 @@ async fn a_lost_message_delays_only_its_own_session() {
     let only_lost_wait = async || may_be_due() || fleet.live_jobs().await == Some(waiting);
     assert!(
         poll_until(TIMEOUT, only_lost_wait).await,
-        "not {waiting} jobs are live, but {:?}",
+        "{waiting} jobs should be live, but {:?} are",
         fleet.live_jobs().await
     );
     for id in &lost {

@@ -65,9 +65,9 @@ async fn raise_and_end_alarm(
         .await
         .expect("RabbitMQ prepares the alarm");
     let load = FaultLoad::start(fleet, &format!("alarm-{number}"), 1, seed).await;
-    // All turns of the load are accepted some seconds after the alarm began. The probes submit until gateways refuse.
-    let probes = format!("probe-{number}");
-    let probes = Traffic::start(fleet, &probes, INTERACTIVE_ONLY, Pace::SLOW, seed);
+    // All turns of the load are accepted some seconds after the alarm began. The slow traffic continues until gateways refuse.
+    let name = format!("slow-{number}");
+    let slow_traffic = Traffic::start(fleet, &name, INTERACTIVE_ONLY, Pace::SLOW, seed);
     load.wait_until_fault_is_due(1).await;
     let gate = provider::stop_calls(llm, 30).await;
     let raising = Instant::now();
@@ -103,9 +103,11 @@ async fn raise_and_end_alarm(
     for gateway in 0..fleet.gateways.len() {
         wait_for_accept(&fleet.client_of(gateway), CONTINUES_WITHIN).await;
     }
-    probes.wait_for_more_accepted(Pace::SLOW.sessions).await;
+    slow_traffic
+        .wait_for_more_accepted(Pace::SLOW.sessions)
+        .await;
 
-    for traffic in [&*load, &probes] {
+    for traffic in [&*load, &slow_traffic] {
         let mut refusals = traffic.refusals();
         refusals.retain(|refusal| !refusal.is_caused_by_slow_machine());
         for refusal in refusals {
@@ -113,7 +115,7 @@ async fn raise_and_end_alarm(
         }
         assert_eq!(traffic.unanswered(), 0, "submits got no answer");
     }
-    probes.finish_in_order(fleet).await;
+    slow_traffic.finish_in_order(fleet).await;
     load.finish_in_order(fleet).await;
     took
 }

@@ -11,7 +11,8 @@ const FETCH_MAX: u32 = 1_000;
 
 /// The ready messages of a queue. They stay in the queue.
 pub(crate) async fn ready(fleet: &Fleet, queue: &str) -> Vec<Value> {
-    let messages = fleet.vhost.get_messages(queue, FETCH_MAX, false).await;
+    let remove = false;
+    let messages = fleet.vhost.get_messages(queue, FETCH_MAX, remove).await;
     messages.expect("RabbitMQ returns the messages")
 }
 
@@ -52,7 +53,8 @@ pub(crate) async fn wait_for_more_than(
 
 /// Removes `count` messages from a queue, as if RabbitMQ had lost them. Returns the ids of their jobs.
 pub(crate) async fn remove(fleet: &Fleet, queue: &str, count: u32) -> BTreeSet<String> {
-    let removed = fleet.vhost.get_messages(queue, count, true).await;
+    let remove = true;
+    let removed = fleet.vhost.get_messages(queue, count, remove).await;
     let removed = job_ids(&removed.expect("RabbitMQ returns the messages"));
     assert_eq!(
         removed.len(),

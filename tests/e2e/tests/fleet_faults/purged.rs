@@ -1,4 +1,4 @@
-//! Both queues are purged, so RabbitMQ loses all their messages. Jobs are delayed, and no job is lost.
+//! Both queues are purged, so RabbitMQ loses all their ready messages. Jobs are delayed, and no job is lost.
 
 use std::{
     collections::BTreeSet,

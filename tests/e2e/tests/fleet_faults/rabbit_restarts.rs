@@ -32,8 +32,8 @@ async fn while_rabbitmq_restarts_no_submit_is_refused_and_no_job_is_lost() {
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().openai(&llm).own_rabbit();
     let fleet = fleet.start().await;
-    // All turns of a load are accepted before RabbitMQ is up again. The probes submit until the end of the outage.
-    let probes = Traffic::start(&fleet, "probe", INTERACTIVE_ONLY, Pace::SLOW, seed);
+    // All turns of a load are accepted before RabbitMQ is up again. The slow traffic continues until the end of the outage.
+    let slow_traffic = Traffic::start(&fleet, "slow", INTERACTIVE_ONLY, Pace::SLOW, seed);
     let mut loads = Vec::new();
     let mut outages = Vec::new();
 
@@ -60,7 +60,7 @@ async fn while_rabbitmq_restarts_no_submit_is_refused_and_no_job_is_lost() {
         tokio::join!(
             start,
             load.wait_for_all_accepted(),
-            probes.wait_for_more_accepted(Pace::SLOW.sessions)
+            slow_traffic.wait_for_more_accepted(Pace::SLOW.sessions)
         );
         let outage = down.elapsed();
         wait_for_reconnects(&fleet, restart).await;
@@ -74,10 +74,10 @@ async fn while_rabbitmq_restarts_no_submit_is_refused_and_no_job_is_lost() {
         outages.push(down..=Instant::now());
     }
 
-    for traffic in loads.iter().map(|load| &**load).chain([&probes]) {
+    for traffic in loads.iter().map(|load| &**load).chain([&slow_traffic]) {
         assert_not_refused_early(traffic, &outages);
     }
-    probes.finish_in_order(&fleet).await;
+    slow_traffic.finish_in_order(&fleet).await;
     for load in loads {
         load.finish_in_order(&fleet).await;
     }

@@ -1,6 +1,6 @@
 //! How many times a test repeats its fault.
 //!
-//! A short fault happens three times. A long fault happens three times only in `.ci/full`, and less often otherwise.
+//! A short fault happens at least three times. A long fault happens three times only in `.ci/full`, and less often otherwise.
 
 /// The environment variable that `.ci/full` sets.
 const LONG: &str = "FOREBAY_TEST_LONG";

@@ -160,7 +160,7 @@ impl Traffic {
 
     /// Stops the submits and waits until all jobs have ended. Asserts that:
     ///
-    /// - all jobs completed in order, and each reply lists all turns before it;
+    /// - all jobs completed in order, and each reply lists all turns up to its own;
     /// - each session in Redis contains exactly the accepted turns;
     /// - another submit with the key of a retried turn returns the same job.
     pub(crate) async fn finish_in_order(self, fleet: &Fleet) -> Vec<SessionRun> {

@@ -1,5 +1,5 @@
-//! API keys: without them, the gateway listens on a loopback address only. API keys and providers' keys are in no log and in no
-//! stored file. Prompts are in no log.
+//! API keys: without them, the gateway listens on a loopback address only, unless `FOREBAY_INSECURE_NO_AUTH` allows others. API
+//! keys and providers' keys are in no log and in no stored file. Prompts are in no log.
 
 use std::{fs, time::Duration};
 
@@ -37,7 +37,7 @@ fn assert_refused(exited: &Exited, parts: &[&str]) {
 
 #[tokio::test]
 async fn without_keys_only_a_loopback_address_is_allowed() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
     let keys = keys_file(&folder);
     let open = Forebay::builder().env("FOREBAY_LISTEN", ALL_ADDRESSES);
     let exited = open.run_to_exit(EXIT_TIMEOUT).await;
@@ -69,9 +69,9 @@ async fn without_keys_only_a_loopback_address_is_allowed() {
 
 #[tokio::test]
 async fn a_wrong_file_is_refused_with_its_line_and_without_the_key() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
     let keys = keys_file(&folder);
-    fs::write(&keys, format!("# keys\nshop:{API_KEY}:everything\n")).expect("written");
+    fs::write(&keys, format!("# keys\nshop:{API_KEY}:everything\n")).expect("the file is written");
     let builder = Forebay::builder().env("FOREBAY_API_KEYS_FILE", &keys);
     let exited = builder.run_to_exit(EXIT_TIMEOUT).await;
     assert_refused(
@@ -130,7 +130,7 @@ async fn keys_are_in_no_log_and_in_no_file_and_prompts_in_no_log() {
 
 #[tokio::test]
 async fn a_providers_key_may_be_in_a_file() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
         fs::write(&path, text).expect("the file is written");

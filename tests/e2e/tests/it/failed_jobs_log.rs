@@ -99,7 +99,7 @@ async fn many_failed_jobs_cause_ten_warnings_a_second_and_a_count() {
             failed as u64 <= 10 * seconds,
             "{failed} lines in {seconds} s"
         );
-        counted = failed + usize::try_from(reported).expect("a small number");
+        counted = failed + usize::try_from(reported).expect("the number fits into usize");
     }
     assert_eq!(counted, jobs.len());
 }

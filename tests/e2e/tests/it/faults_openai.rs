@@ -10,7 +10,7 @@
 //! | 404 about a model | failed | `model_not_found` | 1 | |
 //! | 404 about a path | failed | `endpoint_not_found` | 1 | |
 //! | 429 | waits for the model | `rate_limited` | no try | grows |
-//! | 429 with `Retry-After: 1`, or with a fraction or another header for it | waits for the model | `rate_limited` | no try | at least 1 s |
+//! | 429 with `Retry-After: 1`, with a fraction, or with another such header | waits for the model | `rate_limited` | no try | at least 1 s |
 //! | 429 in Google's form with a `RetryInfo` of 1 s | waits for the model | `rate_limited` | no try | at least 1 s |
 //! | 429 in Google's form for a quota per day | failed | `insufficient_quota` | 1 | |
 //! | 429 `insufficient_quota` | failed | `insufficient_quota` | 1 | |

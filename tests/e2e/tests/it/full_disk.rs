@@ -92,7 +92,11 @@ impl SmallDisk {
     /// The path of a file on the disk, as this process sees it.
     fn path(&self, name: &str) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.pid()));
-        let folder = self.folder.path().strip_prefix("/").expect("absolute");
+        let folder = self
+            .folder
+            .path()
+            .strip_prefix("/")
+            .expect("the path is absolute");
         root.join(folder).join(name)
     }
 

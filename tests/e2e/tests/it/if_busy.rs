@@ -1,4 +1,5 @@
-//! `if_busy`: a client submits a message while its session has a running and a queued job.
+//! `if_busy`: a client submits a message while its session has a running and a queued job. The session also has an earlier,
+//! completed job. The inputs in this table are those of the other three jobs.
 //!
 //! | `if_busy` | running job | queued job | inputs in the session afterwards | inputs in the call for the new job |
 //! | --- | --- | --- | --- | --- |

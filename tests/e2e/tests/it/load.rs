@@ -1,5 +1,5 @@
 //! 200 sessions submit 10 turns each, as fast as the API accepts them. All jobs complete in order, and each reply lists
-//! all turns before it.
+//! all turns up to its own.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! Tests of single Forebay processes: the real binary over real HTTP, with scripted providers.
 //!
 //! One file for each topic. Every test has its own process, data folder and provider. A test sleeps only between two
-//! polls, or to let a time pass that it tests.
+//! polls, or to let the time pass whose effect it tests.
 
 #[macro_use]
 mod fixture;

@@ -103,8 +103,22 @@ async fn one_process_reports_what_its_jobs_did() {
     let commits = scrape.value(r#"forebay_store_duration_seconds_count{operation="commit"}"#);
     assert!(commits.is_some_and(|count| count >= 9.0), "{commits:?}");
     assert!(scrape.has_type("forebay_http_request_duration_seconds", "histogram"));
-    assert_eq!(admin.try_get("/healthz").await.expect("an answer").0, 200);
-    assert_eq!(admin.try_get("/readyz").await.expect("an answer").0, 200);
+    assert_eq!(
+        admin
+            .try_get("/healthz")
+            .await
+            .expect("the process answers")
+            .0,
+        200
+    );
+    assert_eq!(
+        admin
+            .try_get("/readyz")
+            .await
+            .expect("the process answers")
+            .0,
+        200
+    );
 }
 
 #[tokio::test]
@@ -148,7 +162,10 @@ async fn ten_thousand_models_have_a_bounded_number_of_labels() {
         let scrape = admin.scrape().await;
         scrape.sum("forebay_job_attempts_total", r#"result="completed""#) >= 10_000.0
     };
-    assert!(e2e::fleet::poll_until(TIMEOUT, ended).await, "the jobs end");
+    assert!(
+        e2e::fleet::poll_until(TIMEOUT, ended).await,
+        "the jobs do not end"
+    );
 
     let scrape = admin.scrape().await;
     scrape.check_with_promtool().await;

@@ -1,5 +1,5 @@
 //! Replies in unusual forms. If the reply is usable, the job completes at its first try, and its session continues at a
-//! strict provider. The last tests check the errors for replies that are not usable.
+//! strict provider. Some tests check the errors for replies that are not usable.
 
 use scripted_provider::ScriptedReply;
 use serde_json::{Value, json};

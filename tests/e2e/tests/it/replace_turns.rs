@@ -7,7 +7,10 @@ use crate::fixture::Fixture;
 
 async fn numbers(fixture: &Fixture) -> Vec<u64> {
     let session = fixture.client.session("s").await.expect(200);
-    let turns = session["turns"].as_array().expect("turns").iter();
+    let turns = session["turns"]
+        .as_array()
+        .expect("the session has turns")
+        .iter();
     turns.filter_map(|turn| turn["number"].as_u64()).collect()
 }
 

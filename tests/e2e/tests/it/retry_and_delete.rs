@@ -45,7 +45,10 @@ async fn a_deleted_job_stays_deleted_and_its_key_makes_no_other_job() {
     let mut fixture = Fixture::start().await;
     let job = json!({ "session_id": "s", "input": "turn=0" });
     let accepted = fixture.client.submit_with_key(&job, "k").await.expect(202);
-    let id = accepted["id"].as_str().expect("an id").to_owned();
+    let id = accepted["id"]
+        .as_str()
+        .expect("the job has an id")
+        .to_owned();
     assert_eq!(fixture.completed_text(&id).await, "seen:0");
     assert_eq!(fixture.client.delete_job(&id).await.status, 204);
 

@@ -8,7 +8,7 @@ use e2e::process::{Exited, Forebay, run_to_exit};
 /// How long a process may take to end. Only failing tests reach it.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The variables that `--help` must show.
+/// Some of the variables that `--help` must show.
 const VARIABLES: [&str; 25] = [
     "FOREBAY_LISTEN",
     "FOREBAY_API_KEYS_FILE",
@@ -37,7 +37,7 @@ const VARIABLES: [&str; 25] = [
     "FOREBAY_CA_FILE",
 ];
 
-/// Invalid values of each variable.
+/// Variables with invalid values.
 const INVALID: [(&str, &[&str]); 28] = [
     (
         "FOREBAY_LISTEN",
@@ -272,7 +272,7 @@ async fn a_port_in_use_is_named() {
 }
 
 #[tokio::test]
-async fn help_lists_every_variable_and_shows_no_secret() {
+async fn help_lists_the_variables_and_shows_no_secret() {
     for args in [
         &["--help"][..],
         &["worker", "--help"],

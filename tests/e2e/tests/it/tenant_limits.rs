@@ -13,7 +13,7 @@ const LONG: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn one_process_accepts_what_the_limits_allow() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
     let keys = folder.path().join("keys");
     write_keys_file(
         &keys,

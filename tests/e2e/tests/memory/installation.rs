@@ -99,7 +99,7 @@ impl Installation {
             Processes::Embedded(process) => vec![("the process", process.memory_peak_bytes())],
             Processes::Fleet(fleet) => {
                 let peak = |members: &[e2e::fleet::Member]| {
-                    let limited = members.last().expect("a process with a limit");
+                    let limited = members.last().expect("a process with a limit was started");
                     limited.memory_peak_bytes()
                 };
                 vec![

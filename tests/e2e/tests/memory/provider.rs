@@ -23,8 +23,10 @@ pub(crate) struct Provider {
 
 impl Provider {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("an address");
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port is free");
+        let address = listener.local_addr().expect("the listener has an address");
         let routes = Router::new().route("/v1/chat/completions", post(reply));
         let task = tokio::spawn(async move {
             axum::serve(listener, routes)

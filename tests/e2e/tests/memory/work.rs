@@ -146,10 +146,10 @@ async fn read_until_ok(client: &Client, path: &str) -> usize {
     let deadline = Instant::now() + TIMEOUT;
     loop {
         let request = client.http().get(client.url_of(path));
-        let mut response = request.send().await.expect("an answer");
+        let mut response = request.send().await.expect("the gateway answers");
         if response.status() == 200 {
             let mut bytes = 0;
-            while let Some(chunk) = response.chunk().await.expect("the whole body") {
+            while let Some(chunk) = response.chunk().await.expect("the body is complete") {
                 bytes += chunk.len();
             }
             return bytes;
@@ -157,7 +157,7 @@ async fn read_until_ok(client: &Client, path: &str) -> usize {
         assert_eq!(response.status(), 503, "{path}");
         let retry_after = response.headers().get("retry-after");
         let pause_s = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
-        let pause = Duration::from_secs(pause_s.expect("Retry-After in seconds"));
+        let pause = Duration::from_secs(pause_s.expect("Retry-After is in seconds"));
         assert!(
             Instant::now() < deadline,
             "{path} was refused for {TIMEOUT:?}"

@@ -84,7 +84,8 @@ fn cpu_time(pid: u32) -> Duration {
     let (_, fields) = stat.rsplit_once(") ").expect("the name ends with `)`");
     let fields: Vec<&str> = fields.split_whitespace().collect();
     // The user time and the system time are the fields 14 and 15 (proc(5)). Two fields precede this list.
-    let ticks = [fields[11], fields[12]].map(|ticks| ticks.parse::<u64>().expect("a number"));
+    let ticks =
+        [fields[11], fields[12]].map(|ticks| ticks.parse::<u64>().expect("the ticks are a number"));
     let ticks_per_s = rustix::param::clock_ticks_per_second();
     Duration::from_millis(ticks.iter().sum::<u64>() * 1_000 / ticks_per_s)
 }

@@ -1,4 +1,5 @@
-//! Submits many jobs concurrently, and waits for their ends. The jobs have no sessions, so no job waits for another.
+//! Submits many jobs concurrently, and waits for their ends. Unless the test names a session, no job waits for
+//! another.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,7 +19,8 @@ pub(crate) fn input(name: &str, number: usize) -> String {
     format!("{name} {number};")
 }
 
-/// Submits `count` jobs with the inputs of [`input`], and returns their ids in no particular order. The fields of `extra` are added to each job.
+/// Submits `count` jobs with the inputs of [`input`], and returns their ids in no particular order. The fields of `extra` are
+/// added to each job.
 pub(crate) async fn submit(
     client: &Client,
     name: &str,

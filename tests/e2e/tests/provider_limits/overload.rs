@@ -49,8 +49,13 @@ async fn the_calls_in_flight_become_about_as_many_as_the_provider_accepts(engine
     jobs::assert_all_completed(&ended);
     jobs::assert_each_answered_once(&llm, "job", JOBS);
     let slowdown = slowdown::between(began, std::time::Instant::now());
-    assert!(refused <= REFUSED_MAX * slowdown, "{refused}");
-    let concurrency = openai["concurrency"].as_u64().expect("a limit");
+    assert!(
+        refused <= REFUSED_MAX * slowdown,
+        "the share {refused} of the later calls was refused"
+    );
+    let concurrency = openai["concurrency"]
+        .as_u64()
+        .expect("the account has a limit");
     assert!(
         (1..=u64::from(CAPACITY) * 2).contains(&concurrency),
         "{openai}"

@@ -80,7 +80,7 @@ async fn drain(engine: Engine, headers: LimitHeaders, refused_max: f64) {
         refused * 100.0
     );
     println!(
-        "times from the first refusal to the arrivals of these calls: {:.2?}",
+        "times from the first refusal to the arrivals of the refused calls: {:.2?}",
         later.arrivals_since(429, first_refusal_at)
     );
 

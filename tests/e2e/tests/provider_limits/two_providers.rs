@@ -1,6 +1,6 @@
 //! Two providers, one of which is closed while many jobs wait for it. The jobs of the other provider are as fast as without
-//! the waiting jobs, and the waiting jobs cost nothing. When the closed provider opens, its jobs drain at its rate from the
-//! first second.
+//! the waiting jobs, and many waiting jobs cost no more than few. When the closed provider opens, its jobs drain at its rate
+//! from the first second.
 
 use std::{
     sync::{
@@ -108,6 +108,7 @@ async fn run(engine: Engine, size: Size) {
 
     is_closed.store(false, Ordering::Relaxed);
     assert_drains_at_its_rate(&openai, size).await;
+    // The end of more jobs would take too long.
     if size.waiting <= DRAIN_S * CALLS_PER_S as usize * 2 {
         let ended = jobs::wait_for_all(client, &ids, TIMEOUT).await;
         jobs::assert_all_completed(&ended);

@@ -153,7 +153,8 @@ async fn jobs_in_redis_and_rabbitmq_keep_all_unknown_fields() {
     );
     // Replace each message by the same message with an unknown field.
     for queue in [INTERACTIVE, BATCH] {
-        let messages = fleet.vhost.get_messages(queue, 100, true).await;
+        let remove = true;
+        let messages = fleet.vhost.get_messages(queue, 100, remove).await;
         for message in messages.expect("RabbitMQ returns the messages") {
             let payload = message["payload"].as_str().expect("the payload is text");
             let mut payload: Value = serde_json::from_str(payload).expect("the payload is JSON");
@@ -165,9 +166,10 @@ async fn jobs_in_redis_and_rabbitmq_keep_all_unknown_fields() {
     }
     fleet.restart_worker(0).await;
     finish(&fleet.client, &jobs, gate, &Stored::Redis(&fleet.redis)).await;
+    let remove = false;
     let unreadable = fleet
         .vhost
-        .get_messages(e2e::fleet::UNREADABLE, 1, false)
+        .get_messages(e2e::fleet::UNREADABLE, 1, remove)
         .await;
     assert!(
         unreadable

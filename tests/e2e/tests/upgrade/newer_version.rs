@@ -140,7 +140,11 @@ async fn a_reply_for_a_newer_lane_is_dropped_and_the_lane_is_unchanged() {
         gate.open();
         installation.wait_for_log(NOT_SETTLED).await;
         let outcomes = installation.stored().documents("outcome").await;
-        assert_eq!(outcomes.len(), 1, "only the first job has ended");
+        assert_eq!(
+            outcomes.len(),
+            1,
+            "only the first job should have an outcome"
+        );
         // Another worker takes the job over.
         installation.kill().await;
         make_readable(&installation, "lane", newer).await;

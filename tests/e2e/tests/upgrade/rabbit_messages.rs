@@ -17,7 +17,8 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) async fn dump(vhost: &Vhost) -> String {
     let mut lines = String::new();
     for queue in [INTERACTIVE, BATCH] {
-        let messages = vhost.get_messages(queue, MESSAGES_MAX, false).await;
+        let remove = false;
+        let messages = vhost.get_messages(queue, MESSAGES_MAX, remove).await;
         for message in messages.expect("RabbitMQ returns the messages") {
             let line = json!({"queue": queue, "payload": message["payload"]});
             lines.push_str(&format!("{line}\n"));

@@ -1,4 +1,4 @@
-//! Creates jobs and sessions in every state that a store can contain.
+//! Creates jobs and sessions in many different states.
 
 use e2e::client::{Client, id_of};
 use scripted_provider::{Gate, ProviderError, ScriptedLlm, ScriptedReply};

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// Gemini refuses the marker for a call that has an issued signature.
 pub const SKIP_MARKER: &str = "skip_thought_signature_validator";
 
-/// The most different calls with signatures. No test needs more.
+/// How many different calls may have signatures. No test needs more.
 const ISSUED_MAX: usize = 100_000;
 
 /// All issued signatures.

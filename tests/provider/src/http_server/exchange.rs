@@ -67,7 +67,7 @@ impl Exchange {
     /// (HTTP/1.1) or a reset of the stream (HTTP/2).
     pub async fn cut_off(self) {
         match self.by_version {
-            ExchangeByVersion::Http1(exchange) => exchange.close().await,
+            ExchangeByVersion::Http1(exchange) => exchange.cut_off().await,
             ExchangeByVersion::Http2(exchange) => exchange.reset(Reason::INTERNAL_ERROR),
         }
     }

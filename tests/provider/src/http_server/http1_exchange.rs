@@ -1,4 +1,4 @@
-//! The ways to answer a request over HTTP/1.1.
+//! The ways to answer a request over HTTP/1.1. `Exchange` documents these methods.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{
 /// A request on an HTTP/1.1 connection. It owns the connection until the whole response is sent.
 pub(super) struct Http1Exchange {
     pub(super) wire: Wire,
-    /// Returns the connection to the server for the next request; `None` if the client wants the connection closed.
+    /// Returns the connection to the server for the next request; `None` if the connection is closed after the response.
     pub(super) return_wire: Option<oneshot::Sender<Wire>>,
     pub(super) _request_guard: RequestGuard,
 }
@@ -50,7 +50,7 @@ impl Http1Exchange {
         self.wire.write(&bytes).await.is_ok()
     }
 
-    pub(super) async fn close(self) {
+    pub(super) async fn cut_off(self) {
         self.wire.close().await;
     }
 

@@ -26,7 +26,7 @@ pub(super) struct Http2Settings {
     pub(super) reads_bodies: bool,
 }
 
-/// Serves one connection until either side ends it.
+/// Serves one connection until either side ends it. Returns an error only if the handshake of HTTP/2 fails.
 pub(super) async fn serve(
     socket: Socket,
     settings: Http2Settings,

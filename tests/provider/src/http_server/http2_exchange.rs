@@ -1,4 +1,4 @@
-//! The ways to answer a request over HTTP/2.
+//! The ways to answer a request over HTTP/2. `Exchange` documents these methods.
 
 use std::{future::poll_fn, time::Duration};
 

@@ -47,7 +47,7 @@ impl RateLimits {
         });
     }
 
-    /// Whether a call of this model is accepted now. `None` if the model has no limit.
+    /// Whether a call of this model is accepted now. `None` if no limit applies to the model.
     pub(super) fn decide(&self, model: &str) -> Option<Verdict> {
         self.with_inner(|inner| {
             let own = inner.by_model.iter_mut().find(|(name, _)| name == model);

@@ -1,4 +1,4 @@
-//! Tests of the limits. The test passes the time, so nothing waits.
+//! Tests of the limits. Each test passes the time of a call as an argument, so nothing waits.
 
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,7 @@ fn a_fixed_window_accepts_its_calls_and_then_none_until_the_next_window() {
     assert_eq!(accepted(&mut limiter, 15, began + 999 * MS), 5);
     assert_eq!(accepted(&mut limiter, 25, began + 1_000 * MS), 20);
     assert_eq!(accepted(&mut limiter, 1, began + 1_999 * MS), 0);
-    // Windows begin at whole multiples of their length, however long no call arrived.
+    // Windows begin at whole multiples of their length, even if no call arrived for several windows.
     assert_eq!(accepted(&mut limiter, 25, began + 5_900 * MS), 20);
     assert_eq!(accepted(&mut limiter, 25, began + 6_000 * MS), 20);
 }

@@ -143,6 +143,7 @@ async fn a_server_that_is_offline_refuses_connections_and_keeps_its_port() {
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
         server.go_online().await;
         let began = Instant::now();
+        // The server is online already, so this does nothing.
         server.go_online().await;
         assert_eq!(post_openai(&server, &openai_body_of("back")).await.0, 200);
         assert!(server.calls().last_answer_at(200) > Some(began));

@@ -75,7 +75,8 @@ impl Proxy {
         Ok(url.into())
     }
 
-    /// Cuts the network: every connection ends, and new connections are refused until [`heal`](Self::heal).
+    /// Cuts the network: every connection ends, and new connections are refused until [`heal`](Self::heal) or
+    /// [`stall`](Self::stall).
     pub async fn cut(&mut self) {
         self.set_mode(Mode::Cut);
         if let Some(accept_task) = self.accept_task.take() {

@@ -48,7 +48,8 @@ impl RaisedAlarm<'_> {
     /// Ends the alarm and waits until the node reports none.
     ///
     /// # Errors
-    /// If the node still reports an alarm after a minute.
+    /// If the node still reports an alarm after a minute. Ten minutes after [`raise`](PreparedAlarm::raise), the node no longer
+    /// reacts to this call.
     pub async fn end(self) -> anyhow::Result<()> {
         fs::write(&self.0.end_file, "")?;
         self.0.rabbit.until_alarmed(false).await

@@ -34,7 +34,8 @@ impl Cluster {
     pub async fn start_with(options: &RedisOptions) -> anyhow::Result<Self> {
         let mut nodes = Vec::new();
         for _ in 0..MASTERS {
-            nodes.push(Redis::start_as(options.clone(), true).await?);
+            let in_cluster = true;
+            nodes.push(Redis::start_as(options.clone(), in_cluster).await?);
         }
         let cluster = Self { nodes };
         cluster.assign_slots().await?;

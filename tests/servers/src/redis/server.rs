@@ -37,7 +37,8 @@ impl Redis {
     /// If there is no binary (`FOREBAY_TEST_REDIS_SERVER`, or else `redis-server` or `valkey-server` in `PATH`),
     /// or the server does not answer. The error then contains the end of the log.
     pub async fn start(options: RedisOptions) -> anyhow::Result<Self> {
-        Self::start_as(options, false).await
+        let in_cluster = false;
+        Self::start_as(options, in_cluster).await
     }
 
     pub(super) async fn start_as(options: RedisOptions, in_cluster: bool) -> anyhow::Result<Self> {

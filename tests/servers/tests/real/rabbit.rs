@@ -25,7 +25,8 @@ async fn after_a_kill_and_a_restart_messages_and_ports_are_the_same() -> anyhow:
 
     // The messages survive an orderly stop too.
     rabbit.restart().await?;
-    let messages = vhost.get_messages("q", 10, true).await?;
+    let remove = true;
+    let messages = vhost.get_messages("q", 10, remove).await?;
     let payloads: Vec<_> = messages.iter().map(|message| &message["payload"]).collect();
     assert_eq!(payloads, ["one", "two"]);
     assert_eq!(rabbit.url(), url);
@@ -70,10 +71,11 @@ async fn tests_that_share_a_node_have_separate_virtual_hosts() -> anyhow::Result
     vhost.until_counts("q", ready(1)).await?;
     assert_eq!(other_vhost.queue_counts("q").await?, ready(0));
 
-    let returned = vhost.get_messages("q", 1, false).await?;
+    let remove = false;
+    let returned = vhost.get_messages("q", 1, remove).await?;
     assert_eq!(returned[0]["payload"], "/wA=");
     vhost.until_counts("q", ready(1)).await?;
-    let again = vhost.get_messages("q", 2, false).await?;
+    let again = vhost.get_messages("q", 2, remove).await?;
     assert_eq!(again.len(), 1, "the message was not put back");
     vhost.purge("q").await?;
     vhost.until_counts("q", ready(0)).await?;

@@ -26,7 +26,7 @@ use super::{
     topology::{self, QueueNames},
 };
 
-/// The timeout of every call to the broker. While a memory or disk alarm of the broker blocks the connection, lapin writes
+/// The timeout of a call over an open connection. While a memory or disk alarm of the broker blocks the connection, lapin writes
 /// nothing. A call without a timeout would then wait until the alarm ends.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 

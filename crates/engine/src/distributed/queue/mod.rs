@@ -6,7 +6,7 @@
 //! connection when one has ended. `publisher` publishes. `subscription`, `permits`, `consumer`, `decode` and
 //! `unreadable` receive; `acknowledger` and `ack_batch` settle the received deliveries.
 //!
-//! The queue does not repeat an unconfirmed publish. The sweeper publishes another wake when the job's timer is
+//! The queue does not repeat the unconfirmed publish of a wake. The sweeper publishes another wake when the job's timer is
 //! due. The queue does not interpret wakes. The worker compares each wake with the data of the store.
 //!
 //! A process has at most two connections: one to publish, and one to consume, which the first consumer opens.
@@ -143,8 +143,8 @@ impl RabbitQueue {
     /// at most `drain` until all publishes are confirmed and all deliveries are settled. RabbitMQ delivers
     /// unsettled messages again.
     ///
-    /// Before a worker closes the queue, it drops its consumers, which returns prefetched messages to the queue. It closes
-    /// the queue when it has nothing more to publish.
+    /// A worker first drops its consumers, which returns prefetched messages to the queue. It calls this once it has nothing more to
+    /// publish.
     pub async fn close(&self, drain: Duration) {
         self.closing.cancel();
         self.tasks.close();
@@ -244,9 +244,9 @@ impl Queue for RabbitQueue {
 
     fn is_connected(&self) -> bool {
         let publishing = self.publishing.get();
-        let is_publishing = publishing.is_some_and(|connection| !connection.is_blocked());
+        let can_publish = publishing.is_some_and(|connection| !connection.is_blocked());
         let consuming = self.consuming.get();
-        is_publishing && consuming.is_none_or(|consuming| consuming.get().is_some())
+        can_publish && consuming.is_none_or(|consuming| consuming.get().is_some())
     }
 
     fn is_consuming(&self) -> bool {

@@ -110,8 +110,8 @@ impl ChannelPermits {
         }
     }
 
-    /// Waits until earlier connections hold at most half of the permits that they held when this channel was opened.
-    /// The number is then at most half as large for the next channel, so a few channels are enough after a reconnect.
+    /// Waits until earlier connections hold at most half of the permits that they held when this channel was opened. So `held_before` at
+    /// least halves with each new channel, and a few channels are enough after a reconnect.
     /// Waits forever if earlier connections held none.
     pub(super) async fn wait_until_prefetch_can_grow(&self) {
         if self.held_before == 0 {

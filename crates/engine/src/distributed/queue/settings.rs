@@ -35,8 +35,8 @@ impl QueueSettings {
             return Err(QueueSettingsError::ProcessName);
         }
         let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"._:@-".contains(&b);
-        // RabbitMQ reserves names that begin with `amq.`. This check is stricter: it also refuses the prefix `amq`, because a dot
-        // follows the prefix in the name of each queue.
+        // RabbitMQ reserves names that begin with `amq.`. A dot follows the prefix in the name of each queue, so the prefix `amq` would
+        // give such names too. This check is simpler and stricter: it refuses each prefix that begins with `amq`.
         if !(1..=128).contains(&self.prefix.len())
             || !self.prefix.bytes().all(is_allowed)
             || self.prefix.starts_with("amq")

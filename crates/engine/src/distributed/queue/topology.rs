@@ -10,9 +10,9 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 
-/// The delivery limit of a quorum queue. It is so high that no message reaches it, because the rules of the lane limit
-/// the tries of a job. By default, RabbitMQ 4.0 and later drop a message after 20 deliveries. When a worker dies, each
-/// message that it had prefetched is delivered again, which counts as a delivery. Queues accept this argument since
+/// The delivery limit of a quorum queue. It is so high that no message reaches it: the rules of the lane limit the tries of
+/// a job, not the broker. By default, RabbitMQ 4.0 and later drop a message after 20 deliveries. When a worker dies, each
+/// message that it had prefetched is delivered again, and this delivery counts too. Queues accept this argument since
 /// RabbitMQ 3.10.
 const DELIVERIES_MAX: i64 = 1_000_000;
 

@@ -36,8 +36,9 @@ impl BulkConnections {
         }
     }
 
-    /// Runs the command that `build` returns. The command is built once a connection is free. If an idle connection is broken,
-    /// the command is sent once more over a new one: all calls of the store are safe to repeat.
+    /// Runs the command that `build` returns. The command is built once a connection is free. If an idle connection turns out to be
+    /// lost, the command is sent once more over a new one: all calls of the store are safe to repeat. It is not sent again after a
+    /// timeout.
     pub(super) async fn send(
         &self,
         server: &RedisServer,

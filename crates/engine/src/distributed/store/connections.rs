@@ -91,7 +91,7 @@ impl RedisConnections {
         self.inner.shared[0].until_open().await;
     }
 
-    /// Whether the store is one server and not a cluster. `false` until a server has answered.
+    /// Whether Redis is one server and not a cluster. `false` until a server has answered.
     pub(super) fn is_one_server(&self) -> bool {
         matches!(self.inner.server.get(), Some(RedisServer::Single(_)))
     }
@@ -237,29 +237,29 @@ impl ConnectionsInner {
     async fn keep_open(self: Arc<Self>, index: usize) {
         let shared = &self.shared[index];
         let mut failures = 0;
-        let mut was_open = true;
+        let mut last_attempt_failed = false;
         loop {
             let opened = match self.open(index).await {
                 Ok(Some(opened)) => opened,
                 // The client of a cluster has its own connections to the nodes, so only index 0 is used.
                 Ok(None) => return,
                 Err(error) => {
-                    if was_open && index == 0 {
+                    if !last_attempt_failed && index == 0 {
                         tracing::warn!(
                             error = &error as &dyn std::error::Error,
                             "no connection to Redis; the store is unavailable and keeps trying to connect"
                         );
                     }
-                    was_open = false;
+                    last_attempt_failed = true;
                     sleep(RECONNECT.delay(failures, rand::random())).await;
                     failures = failures.saturating_add(1);
                     continue;
                 }
             };
-            if !was_open && index == 0 {
+            if last_attempt_failed && index == 0 {
                 tracing::info!("connected to Redis");
             }
-            was_open = true;
+            last_attempt_failed = false;
             let opened_at = Instant::now();
             shared.replace(&opened.handle);
             shared.until_broken(opened.handle.id).await;

@@ -32,7 +32,7 @@ struct Sum {
 }
 
 impl RedisStore {
-    /// Reads the counts of all partitions in one round trip, and adds them up.
+    /// Reads the counts of all partitions in one round trip to each server, and adds them up.
     pub(super) async fn sum_counts(&self) -> Result<Counts, StoreError> {
         let now = time_argument(self.clock.now());
         let calls: Vec<_> = partitions()

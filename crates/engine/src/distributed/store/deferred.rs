@@ -43,7 +43,7 @@ enum Checked {
 }
 
 impl RedisStore {
-    /// Returns the heads of an account and a class that were admitted first.
+    /// Returns at most `limit` heads of a class that wait for an account, those that were admitted first.
     pub(super) async fn find_deferred_heads(
         &self,
         account: &AccountKey,

@@ -37,7 +37,7 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many times the cluster client retries a command.
 const CLUSTER_RETRIES: u32 = 3;
-/// The shortest and the longest delay between two retries.
+/// The shortest and the longest delay between two such retries.
 const CLUSTER_RETRY_DELAY_MS: (u64, u64) = (20, 200);
 
 /// How many connections carry the commands to one server. Each carries many commands at once. Two connections are

@@ -13,7 +13,7 @@
 //! | `fb:{p}:db` | hash | counts of the jobs behind deferred heads: `C\|ACCOUNT`, with the class of the head |
 //! | `fb:{p}:w:TENANT\|C` | zset | queued jobs of a tenant and class, by time of admission |
 //! | `fb:{p}:c` | hash | counts: `TENANT\|C\|X`; `#` counts the sessions with live jobs |
-//! | `fb:{p}:s:TENANT/SESSION` | hash | a session: `created_at`, `updated_at`, `bytes`, `sent_bytes`, `input_tokens`, and `dropped` (how many older turns were dropped or replaced); if a client has set them, `attributes`, `model` and `defaults`, and `written_by` (the result and the id of the last write of the whole session) |
+//! | `fb:{p}:s:TENANT/SESSION` | hash | a session: `created_at`, `updated_at`, `bytes`, `sent_bytes`, `input_tokens`, `dropped` (how many turns were dropped, or replaced by a write of the whole session), and `gaps` (see `turn_numbers.lua`); if a client has set them, `attributes`, `model` and `defaults`, and `written_by` (the result and the id of the last write of the whole session) |
 //! | `fb:{p}:u:TENANT/SESSION` | list | the turns of a session. If its `bytes` is 0, the list is left from an earlier session |
 //! | `fb:{p}:sl` | zset | the list of sessions: `TENANT\|CREATED\|SESSION`, with the time of creation in 14 digits; all scores are 0. `fb:{p}:sl:checked` is the entry that was last checked for its session |
 //! | `fb:{p}:su`, `fb:{p}:sx` | zset | idle sessions (those without live jobs), by last use and by expiry |

@@ -1,7 +1,8 @@
 //! The list of jobs. Each partition has a part of it: a sorted set whose entries are in the order of their text, because all scores
 //! are 0. So all jobs of a tenant are one range, in the order of their creation.
 //!
-//! Redis deletes expired records itself, and leaves their entries. The sweeper checks the entries one after another.
+//! Redis deletes expired records itself, and leaves their entries. The sweeper checks the entries one after another, and removes those
+//! without a record.
 
 use std::sync::atomic::Ordering;
 

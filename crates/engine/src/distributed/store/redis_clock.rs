@@ -27,7 +27,7 @@ struct Reading {
     received_ms: u64,
     /// The store's clock at that moment.
     state: ClockState,
-    /// Whether a reply was received.
+    /// Whether `state` comes from a reply. Until the first one, it comes from this machine's clock.
     is_from_store: bool,
     /// The latest time that `now` returned.
     latest: TimeMs,
@@ -94,8 +94,8 @@ impl RedisClock {
         }
         let mut time = state.time;
         if reading.is_from_store {
-            let latest = time.plus_ms(received_ms.saturating_sub(sent_ms));
-            time = reading.at(received_ms).clamp(time, latest);
+            let time_max = time.plus_ms(received_ms.saturating_sub(sent_ms));
+            time = reading.at(received_ms).clamp(time, time_max);
         }
         let is_far_ahead = reading.latest.since_ms(time) > IGNORED_STEP_BACK_MAX_MS;
         if is_far_ahead || !reading.is_from_store {

@@ -18,7 +18,7 @@ use super::{
     subscriber::Subscriber,
 };
 
-/// How long a start waits for a usable connection.
+/// For how long a start tries to reach a server, and then how long it waits for a connection to open.
 const START_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The store in Redis.
@@ -38,7 +38,7 @@ pub struct RedisStore {
 impl RedisStore {
     /// Connects to Redis. Must be called within a tokio runtime.
     ///
-    /// If there is no usable connection within three seconds, this still returns a store, so that a fleet and its servers can
+    /// If no server answers for about three seconds, this still returns a store, so that a fleet and its servers can
     /// start in any order. The store's calls return `Unavailable` until a connection is open. If an unsuitable
     /// server answers later, the store logs a warning and does not use the server.
     ///
@@ -77,7 +77,7 @@ impl RedisStore {
     }
 }
 
-/// Finds out whether Redis is one server or a cluster. Returns `None` if there is no usable connection in time.
+/// Finds out whether Redis is one server or a cluster. Returns `None` if no server answers in time.
 async fn probe_until_timeout(dialer: &Dialer) -> Result<Option<RedisServer>, ConnectError> {
     let deadline = Instant::now() + START_TIMEOUT;
     let mut failures = 0;

@@ -25,7 +25,7 @@ impl ReplyPart {
         broken_data(UnexpectedReply(self.call))
     }
 
-    /// Whether the script returned 1. A commit returns 1 when it has written everything.
+    /// Whether the script returned 1. A commit that returns no run inputs returns 1 when it has written everything.
     pub(super) const fn is_done(&self) -> bool {
         matches!(self.value, Value::Int(1))
     }

@@ -13,8 +13,8 @@ use super::arguments::Arguments;
 /// so it never stops a script after some of its writes.
 #[derive(Clone, Copy)]
 enum ScriptKind {
-    /// The script stores new jobs, sessions or settings of sessions. A server without free memory refuses it.
-    StoresJobs,
+    /// The script writes new jobs, sessions or settings of sessions. A server without free memory refuses it.
+    WritesUnlessFull,
     /// The script writes other changes. A server without free memory runs it too, so that running jobs can finish.
     Writes,
     /// The script only reads.
@@ -31,7 +31,7 @@ pub(super) struct LuaScript {
 impl LuaScript {
     fn new(name: &'static str, kind: ScriptKind, parts: &[&str]) -> Self {
         let first_line = match kind {
-            ScriptKind::StoresJobs => "#!lua",
+            ScriptKind::WritesUnlessFull => "#!lua",
             ScriptKind::Writes => "#!lua flags=allow-oom",
             ScriptKind::Reads => "#!lua flags=no-writes",
         };
@@ -101,7 +101,7 @@ macro_rules! scripts {
 }
 
 scripts! {
-    commit_with_new_jobs: StoresJobs, [LANE, TURN_NUMBERS, DEFERRED, include_str!("scripts/commit.lua")];
+    commit_with_new_jobs: WritesUnlessFull, [LANE, TURN_NUMBERS, DEFERRED, include_str!("scripts/commit.lua")];
     commit_without_new_jobs: Writes, [LANE, TURN_NUMBERS, DEFERRED, include_str!("scripts/commit.lua")];
     load: Reads, [LANE, include_str!("scripts/load.lua")];
     job: Reads, [include_str!("scripts/job.lua")];
@@ -112,8 +112,8 @@ scripts! {
     run_inputs: Reads, [include_str!("scripts/run_inputs.lua")];
     session_turns: Reads, [TURN_NUMBERS, include_str!("scripts/session_turns.lua")];
     read_and_renew_session: Writes, [LANE, include_str!("scripts/read_and_renew_session.lua")];
-    put_session: StoresJobs, [LANE, TURN_NUMBERS, include_str!("scripts/put_session.lua")];
-    swap_settings: StoresJobs, [LANE, include_str!("scripts/swap_settings.lua")];
+    put_session: WritesUnlessFull, [LANE, TURN_NUMBERS, include_str!("scripts/put_session.lua")];
+    swap_settings: WritesUnlessFull, [LANE, include_str!("scripts/swap_settings.lua")];
     remove_sessions: Writes, [LANE, include_str!("scripts/remove_sessions.lua")];
     delete_expired: Writes, [include_str!("scripts/delete_expired.lua")];
     move_timers: Writes, [include_str!("scripts/move_timers.lua")];

@@ -43,7 +43,7 @@ fn entry(tenant: &TenantId, position: &SessionPosition) -> String {
 struct UnreadableEntry;
 
 fn position(entry: &str) -> Result<SessionPosition, StoreError> {
-    // The id of a session may contain `|`, so it is all that follows the second one.
+    // The id of a session may contain `|`, so it is everything after the second `|` of the entry.
     let mut parts = entry.splitn(3, '|').skip(1);
     let created_at = parts.next().and_then(|time| time.parse().ok());
     let session = parts.next().and_then(|id| SessionId::parse(id).ok());

@@ -192,8 +192,8 @@ impl RedisStore {
         if excess == 0 {
             return Ok(0);
         }
-        // `excess` does not count expired sessions, but the index still contains them. They are deleted first, so that
-        // all `excess` candidates are unexpired.
+        // `excess` does not count expired sessions, but the index still contains them. They are deleted first, so that they do not
+        // take the positions of the sessions to evict.
         self.delete_expired_sessions(EXPIRED_MAX).await?;
         let by_use = TimedSets {
             command_name: "ZRANGE of sessions by use",

@@ -19,7 +19,7 @@ pub struct RedisSettings {
 }
 
 impl RedisSettings {
-    /// Settings with the defaults: the system's certificate authorities and the prefix `fb`.
+    /// Settings with the defaults: the system's certificate authorities, the prefix `fb` and the client name `forebay`.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -58,7 +58,7 @@ pub enum ConnectError {
     /// The server refuses the user or the password, or the user lacks a permission.
     #[error("Redis refuses the user or the password, or the user lacks a permission")]
     Denied(#[source] RedisError),
-    /// The server could lose jobs because of its settings, or it is too old.
+    /// The server must not be used.
     #[error(transparent)]
     Unsuitable(#[from] UnsuitableServer),
 }

@@ -25,9 +25,10 @@ const POSTPONED_MS: u64 = 60_000;
 /// command runs during a script.
 const MOVES_PER_SCRIPT: usize = 256;
 
-/// The members of the timers of a partition that are due, with the metadata from their jobs' records.
+/// The due timers that a search has found, by what the records of their jobs contain.
 #[derive(Default)]
 struct FoundTimers {
+    /// Timers whose lanes are known.
     due: Vec<Timer>,
     /// Timers of jobs without a record, so their lanes are not known.
     without_record: Vec<SuspectTimer>,
@@ -62,7 +63,7 @@ impl SuspectTimer {
 
 impl RedisStore {
     /// Returns the timers that are due, earliest first. Removes the timers of jobs that have no record and are in no lane, and
-    /// postpones those that this release cannot read. Otherwise many such timers would hide all later ones.
+    /// postpones all others that cannot be returned. Otherwise many such timers would hide all later ones.
     pub(super) async fn find_due_timers(
         &self,
         now: TimeMs,
@@ -82,7 +83,7 @@ impl RedisStore {
             if found.without_record.is_empty() && found.unreadable.is_empty() {
                 break;
             }
-            self.clear(found.without_record, found.unreadable, now)
+            self.remove_or_postpone(found.without_record, found.unreadable, now)
                 .await?;
             if !may_have_more {
                 break;
@@ -141,7 +142,7 @@ impl RedisStore {
     }
 
     /// Removes the timers whose jobs are in no lane. Postpones the others.
-    async fn clear(
+    async fn remove_or_postpone(
         &self,
         without_record: Vec<SuspectTimer>,
         mut unreadable: Vec<RawTimer>,
@@ -201,7 +202,7 @@ impl RedisStore {
         read_flags(timers.len(), &by_partition, replies)
     }
 
-    /// Moves each timer whose time still is `from`, in one round trip. Returns for each timer whether it was moved.
+    /// Moves each timer whose time still is `from`. Returns for each timer whether it was moved.
     pub(super) async fn move_each_timer(
         &self,
         moves: &[TimerMove],
@@ -305,7 +306,7 @@ fn groups(by_partition: &[PartitionMoves], moves_per_script: usize) -> Vec<&[Par
     groups
 }
 
-/// A timer to move if it still has its time.
+/// A timer to move to the time `to`, if it still has the time that was read.
 struct RawMove {
     timer: RawTimer,
     to: TimeMs,

@@ -51,7 +51,7 @@ impl TurnNumbers {
         position.saturating_add(passed.map_or(self.shift, |(_, shift)| *shift))
     }
 
-    /// The number that the next turn gets after this many turns.
+    /// The number that a turn gets if it is appended to this many turns.
     pub(super) fn after(&self, count: u64) -> u64 {
         match count.checked_sub(1) {
             Some(last) => self.at(last) + 1,
@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn numbers_follow_from_positions_and_gaps() {
-        let numbers = |position, gaps| TurnNumbers::parse(position, gaps).expect("valid");
+        let numbers =
+            |position, gaps| TurnNumbers::parse(position, gaps).expect("the gaps are valid");
         let first = |position, gaps| numbers(position, gaps).take(5).collect::<Vec<_>>();
         assert_eq!(first(0, ""), [0, 1, 2, 3, 4]);
         assert_eq!(first(7, ""), [7, 8, 9, 10, 11]);

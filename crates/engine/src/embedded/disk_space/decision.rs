@@ -31,8 +31,8 @@ pub(super) enum Decision {
     Free,
 }
 
-/// New jobs are refused when the free space is below a quarter of the complete reserve. They are accepted again when half of it
-/// would be free after the reserve is filled and the log is copied.
+/// New jobs are refused when the free space is below a quarter of the complete reserve. They are accepted again when, after the reserve
+/// is filled and the log is copied, the free space would still be half of the complete reserve.
 pub(super) const fn decide(measured: &Measured) -> Decision {
     let Measured {
         free_bytes,

@@ -5,7 +5,7 @@
 //! further jobs either, so that the replies of running calls can still be stored. When the disk has space again, the reserve
 //! is filled again.
 //!
-//! [`decide`] is a pure function. Only the writing thread, the checkpointer and the start of the engine change the reserve.
+//! [`decide`] is a pure function. Only the writing thread and the start of the engine change the reserve.
 
 mod decision;
 mod reserve;

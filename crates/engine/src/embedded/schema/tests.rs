@@ -19,7 +19,7 @@ fn a_database_of_a_newer_release_is_refused() {
     drop(db);
     let error = open_writer(&path).unwrap_err();
     let OpenError::Newer { found, known, .. } = error else {
-        panic!("{error:?}");
+        panic!("the error should be `Newer`: {error:?}");
     };
     assert_eq!((found, known), (99, newest_version()));
 }
@@ -84,7 +84,10 @@ fn a_database_of_an_older_release_is_migrated() {
         .collect::<Result<_, _>>()
         .unwrap();
     let [(Some(JobIdColumn(head)), Some(17)), (None, None)] = lanes[..] else {
-        panic!("{} lanes", lanes.len());
+        panic!(
+            "the first of two lanes should have a head: {} lanes",
+            lanes.len()
+        );
     };
     assert_eq!(head, job);
     for table_and_column in ["jobs WHERE id", "timers WHERE job"] {

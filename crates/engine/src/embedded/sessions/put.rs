@@ -11,6 +11,10 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::{SessionKey, delete, read, settings};
 use crate::embedded::columns::{TimeColumn, size};
 
+/// The results of a write of a whole session, as the column `written_by` stores them.
+const CREATED: &str = "created";
+const REPLACED: &str = "replaced";
+
 /// The stored session, as far as a write of the whole session needs it.
 struct Found {
     row_number: i64,
@@ -32,10 +36,10 @@ pub(in crate::embedded) fn put(
     let mut found = find(db, &key)?;
     if let Some(session) = &found {
         let written_by = session.written_by.as_deref();
-        if written_by == Some(&written_text(put, true)) {
+        if written_by == Some(&written_text(put, CREATED)) {
             return result(db, &key, now, SessionPutResult::Created);
         }
-        if written_by == Some(&written_text(put, false)) {
+        if written_by == Some(&written_text(put, REPLACED)) {
             return result(db, &key, now, SessionPutResult::Replaced);
         }
         let has_expired = session.expires_at.is_some_and(|at| at <= now);
@@ -87,7 +91,7 @@ pub(in crate::embedded) fn put(
             &put.settings.attributes,
             &put.settings.model,
             &put.settings.defaults,
-            written_text(put, is_new),
+            written_text(put, if is_new { CREATED } else { REPLACED }),
         ))?;
     let kind = if is_new {
         SessionPutResult::Created
@@ -98,9 +102,8 @@ pub(in crate::embedded) fn put(
 }
 
 /// The text of the column `written_by`: the result of a write of the whole session, and the write's id.
-fn written_text(put: &SessionPut, is_new: bool) -> String {
-    let kind = if is_new { "created" } else { "replaced" };
-    format!("{kind} {}", put.id.simple())
+fn written_text(put: &SessionPut, result: &str) -> String {
+    format!("{result} {}", put.id.simple())
 }
 
 fn find(db: &Connection, key: &SessionKey) -> rusqlite::Result<Option<Found>> {

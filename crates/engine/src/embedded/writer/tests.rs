@@ -16,7 +16,7 @@ fn new_writer() -> (Arc<Writer>, WriterLoop) {
     let space = Arc::new(DiskSpace::open(folder.path()).unwrap());
     let (trigger, _) =
         checkpointer::new(&mut db, checkpointer_db, &disk, &space, || Ok(())).unwrap();
-    let clock = Arc::new(SystemClock::start_in_test(&db));
+    let clock = Arc::new(StoreClock::start_in_test(&db));
     let (writer, writer_loop) = Writer::new(db, disk, trigger, space, clock);
     (Arc::new(writer), writer_loop)
 }

@@ -109,7 +109,7 @@ fn a_line_about_another_job_gets_only_the_id_of_the_request() {
 }
 
 #[test]
-fn an_empty_field_of_a_line_does_not_hide_that_of_the_task() {
+fn an_empty_field_of_a_line_does_not_hide_the_field_of_the_task() {
     let line = logged(context("chat"), LogFormat::Text, || {
         tracing::info!(session_id = None::<&str>, "done");
     });
@@ -140,8 +140,8 @@ fn a_line_of_a_task_without_ids_is_not_changed() {
 
 #[test]
 fn a_value_can_read_the_context_while_its_line_is_formatted() {
-    struct Logs;
-    impl fmt::Display for Logs {
+    struct ReadsContext;
+    impl fmt::Display for ReadsContext {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             let current = task_context::current();
             f.write_str(if current.is_empty() { "empty" } else { "known" })
@@ -149,7 +149,7 @@ fn a_value_can_read_the_context_while_its_line_is_formatted() {
     }
     for _ in 0..2 {
         let line = logged(context("chat"), LogFormat::Text, || {
-            tracing::info!(context = %Logs, "done");
+            tracing::info!(context = %ReadsContext, "done");
         });
         assert!(
             line.starts_with(" INFO done context=known request_id="),

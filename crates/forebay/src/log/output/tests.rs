@@ -9,7 +9,7 @@ use super::*;
 /// The timeout of a flush that must succeed.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A target whose writes return what the test sends. Without a result, a write blocks.
+/// A target whose writes wait for a result from the test and return it. Once the test has dropped the sender, they write everything.
 struct ScriptedTarget {
     results: mpsc::Receiver<io::Result<usize>>,
     written: mpsc::Sender<Vec<u8>>,
@@ -30,7 +30,7 @@ impl Write for ScriptedTarget {
 
 type Results = mpsc::Sender<io::Result<usize>>;
 
-/// An output that reports dropped lines after a line that is written.
+/// An output that reports dropped lines only after a line that is written.
 fn start() -> (LogOutput, Results, mpsc::Receiver<Vec<u8>>) {
     start_with(Duration::from_secs(3_600))
 }

@@ -238,7 +238,7 @@ async fn uses_are_recorded_once_and_survive_a_change_of_the_set() {
     let (used, used_key) = fixture.add("shop", |_| {}).await;
     let (_, unused_key) = fixture.add("shop", |_| {}).await;
     fixture.keys.read().await.expect("read");
-    assert!(!fixture.keys.record_uses().await, "there is no use");
+    assert!(!fixture.keys.record_uses().await, "no key was used");
     assert!(fixture.caller(&used).is_some());
 
     // The set changes, and the store fails once, before the use is recorded.
@@ -250,7 +250,10 @@ async fn uses_are_recorded_once_and_survive_a_change_of_the_set() {
     assert!(fixture.keys.record_uses().await);
     assert_eq!(fixture.last_used_at(&used_key), Some(fixture.now()));
     assert_eq!(fixture.last_used_at(&unused_key), None);
-    assert!(!fixture.keys.record_uses().await, "it is recorded");
+    assert!(
+        !fixture.keys.record_uses().await,
+        "the use is recorded already"
+    );
 
     // Another gateway begins with the use that the store has.
     let other = gateway(&fixture.store, &fixture.now_ms);

@@ -34,7 +34,7 @@ fn meta() -> JobMeta {
 }
 
 #[test]
-fn a_new_job_has_every_field_and_null_for_absent_values() {
+fn a_new_job_shows_null_for_values_that_it_does_not_have_yet() {
     let meta = meta();
     let head = LaneHead::READY;
     let position = QueuePosition::of_new(&meta, 2, &head, &ClassSpeed::default(), TimeMs(0));

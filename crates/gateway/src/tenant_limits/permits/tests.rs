@@ -22,6 +22,7 @@ fn granted(requests: u64, live: u64) -> Grant {
     }
 }
 
+/// The permits of a gateway after a call that was granted this.
 fn called(grant: &Grant) -> Permits {
     let mut permits = Permits::default();
     let (requests, mut live) = permits.begin_call(WAITS, TimeMs(1_000));
@@ -83,7 +84,7 @@ fn a_permit_counts_until_its_job_is_in_the_store() {
     assert_eq!(held(&mut permits, now), 2);
     let later = now.plus_ms(LATE_MS);
     permits.until = later.plus_ms(LEASE_MS);
-    assert_eq!(held(&mut permits, later), 1, "one permit is free again");
+    assert_eq!(held(&mut permits, later), 1, "only the free permit is held");
     assert_eq!(permits.take(Policy::Live, later), Taken::Yes);
 }
 

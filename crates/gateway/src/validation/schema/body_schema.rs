@@ -24,7 +24,7 @@ impl BodySchema {
     /// The schema of this type. The answer to an empty body shows `example`.
     ///
     /// # Panics
-    /// If the schema has a keyword that the check does not know. A test of each body finds this.
+    /// If the schema has a keyword that the check does not know. A test compiles the schema of each body.
     pub(crate) fn of<T: JsonSchema>(example: &'static str) -> Self {
         let settings = SchemaSettings::draft2020_12().with(|settings| {
             settings.inline_subschemas = true;

@@ -102,7 +102,7 @@ impl Node {
         Ok(node)
     }
 
-    /// Adds a keyword. `None` if it is unknown or its value has an unexpected form.
+    /// Adds a keyword. `None` if it is unknown or its value has an unexpected form. An error if a schema in its value has such a keyword.
     fn add(&mut self, keyword: &str, value: &Value) -> Option<Result<(), String>> {
         match keyword {
             "type" => self.kinds = self.kinds.both(kinds(value)?),

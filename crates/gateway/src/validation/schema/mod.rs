@@ -7,8 +7,8 @@
 //! - `move_opaque`: moves the values that Forebay does not read out of a body.
 //! - `sentence`: what a value must be, in words.
 //!
-//! Libraries for JSON Schema are not used, because they collect all faults before they return, and a body of 10 MiB can have millions.
-//! They also name a fault by keyword, and not by what the field accepts. A test compares this code with such a library.
+//! Libraries for JSON Schema are not used, because they collect all faults before they return, and a body of 10 MiB can have millions of
+//! faults. They also name a fault by keyword, and not by what the field accepts. A test compares this code with such a library.
 
 mod body_schema;
 mod check;

@@ -35,7 +35,7 @@ impl Node {
         }
     }
 
-    /// The branch for an object: that of its field `type`, or the only one for objects.
+    /// The branch for an object: the one that its field `type` selects, or else the first one with properties.
     fn branch_of(&self, value: &Value) -> Option<&Self> {
         let fields = value.as_object()?;
         let tag = fields.get("type");

@@ -13,7 +13,7 @@ pub(super) fn must_be(schema: &Value) -> String {
     format!("must be {}", phrases.join(" or "))
 }
 
-/// Adds what a schema accepts: words to the words, and all else as phrases.
+/// Adds what a schema accepts: the values of `const` and `enum` to `words`, and all else to `phrases`.
 fn add_phrases<'a>(schema: &'a Value, phrases: &mut Vec<String>, words: &mut Vec<&'a str>) {
     if let Some(allowed) = schema["x-allowed"].as_str() {
         phrases.push(allowed.to_owned());

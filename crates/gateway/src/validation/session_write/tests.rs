@@ -11,7 +11,7 @@ const BOUNDS: SessionBounds = SessionBounds {
     turns_bytes_max: 1_000,
 };
 
-/// The attributes and the defaults as they are stored, after a write and a patch.
+/// The attributes, the other defaults and the default model as they are stored, after a write and a patch.
 fn patched(settings: &Value, patch: &Value) -> (Value, Value, Option<String>) {
     let written = session_write(settings.to_string().as_bytes(), &BOUNDS).unwrap();
     let patch = settings_patch(patch.to_string().as_bytes()).unwrap();

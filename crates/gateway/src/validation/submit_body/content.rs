@@ -71,7 +71,7 @@ enum Part {
 #[schemars(extend("additionalProperties" = {"type": "null"}))]
 #[expect(dead_code, reason = "some fields are accepted and not kept")]
 struct TextPart {
-    /// The text. It may be empty only in a reply and in a tool result.
+    /// The text. It may be empty only in a reply or in a tool result.
     text: String,
     /// Data that a provider added and expects back unchanged, nested at most 64 levels deep.
     #[serde(default)]

@@ -1,7 +1,7 @@
 //! The input: a string, or an array of messages in the form of OpenAI's chat messages.
 //!
 //! Clients send replies back as an SDK or another proxy returned them. So fields that only replies have are accepted.
-//! Except for `refusal`, their values are not kept.
+//! Except for `refusal` and `tool_calls`, their values are not kept.
 
 use std::borrow::Cow;
 
@@ -84,7 +84,7 @@ struct Message {
     /// The author.
     role: Role,
     /// Required, except in a reply with `tool_calls` or a `refusal`. The content may be empty only in a reply of a provider
-    /// and with the role `tool`.
+    /// or with the role `tool`.
     content: Option<Content>,
     /// The name of the author, for providers that accept names.
     #[schemars(length(min = 1, max = NAME_CHARS_MAX))]

@@ -54,6 +54,7 @@ const OUTPUT_TOKENS_MAX: u32 = 1_000_000;
 const METADATA_KEYS_MAX: usize = 16;
 const METADATA_KEY_CHARS_MAX: usize = 64;
 const METADATA_VALUE_CHARS_MAX: usize = 512;
+
 /// A job to submit. A field that is null counts as absent. All values together may have as many bytes as the gateway
 /// accepts in a body.
 #[derive(Debug, Deserialize, JsonSchema)]

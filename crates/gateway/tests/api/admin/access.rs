@@ -1,4 +1,4 @@
-//! Who may use the admin listener, and what its probes answer.
+//! Who may use the admin listener, and what its health routes answer.
 
 use faulty_store::StoreMode;
 use forebay_gateway::AllowedHosts;
@@ -11,7 +11,7 @@ use crate::fixture::{Fixture, repeat_until};
 #[tokio::test]
 async fn readyz_names_what_is_missing_on_both_ports() {
     let gateway = Fixture::start().await;
-    let admin = Admin::start(&gateway, true).await;
+    let admin = Admin::start(&gateway).await;
     repeat_until(|| gateway.get("/readyz"), |response| response.status == 200).await;
     assert_eq!(admin.get("/readyz", None).await.0, 200);
     assert_eq!(admin.get("/healthz", None).await.0, 200);
@@ -42,7 +42,7 @@ async fn readyz_names_what_is_missing_on_both_ports() {
 #[tokio::test]
 async fn only_the_hosts_of_the_machine_may_scrape_a_loopback_listener() {
     let gateway = Fixture::start().await;
-    let admin = Admin::start(&gateway, true).await;
+    let admin = Admin::start(&gateway).await;
     let request = admin.http.get(format!("{}/metrics", admin.url));
     let response = request.header("host", "attacker.example").send().await;
     assert_eq!(
@@ -57,7 +57,7 @@ async fn scrapers_may_use_any_ip_address_whatever_hosts_are_allowed() {
     let gateway = Fixture::start().await;
     let allowed = AllowedHosts::parse("forebay.example").expect("the hosts are valid");
     for listen in ["127.0.0.1:0", "0.0.0.0:0"] {
-        let admin = Admin::with_hosts(&gateway, true, listen, allowed.clone()).await;
+        let admin = Admin::with_hosts(&gateway, listen, allowed.clone()).await;
         for (host, path, expected) in [
             ("10.0.0.7:9464", "/metrics", 200),
             ("[fd00::7]:9464", "/metrics", 200),
@@ -78,7 +78,7 @@ async fn scrapers_may_use_any_ip_address_whatever_hosts_are_allowed() {
 #[tokio::test]
 async fn idle_connections_do_not_keep_out_a_probe() {
     let gateway = Fixture::start().await;
-    let admin = Admin::start(&gateway, true).await;
+    let admin = Admin::start(&gateway).await;
     let mut idle = Vec::new();
     // More than the listener keeps open. Some have sent a part of a request.
     for number in 0..200 {
@@ -98,7 +98,7 @@ async fn idle_connections_do_not_keep_out_a_probe() {
 #[tokio::test]
 async fn another_method_gets_a_problem_with_the_allowed_ones() {
     let gateway = Fixture::start().await;
-    let admin = Admin::start(&gateway, true).await;
+    let admin = Admin::start(&gateway).await;
     for path in ["/metrics", "/healthz", "/readyz"] {
         let request = admin.http.post(format!("{}{path}", admin.url));
         let response = request.send().await.expect("the server responds");
@@ -112,7 +112,7 @@ async fn another_method_gets_a_problem_with_the_allowed_ones() {
 #[tokio::test]
 async fn every_answer_of_the_admin_listener_has_a_request_id() {
     let gateway = Fixture::start().await;
-    let admin = Admin::start(&gateway, true).await;
+    let admin = Admin::start(&gateway).await;
     for path in ["/metrics", "/healthz", "/readyz", "/nowhere"] {
         let answered = admin.answered_id(path, "my-id").await;
         assert_eq!(answered.as_deref(), Some("my-id"), "{path}");

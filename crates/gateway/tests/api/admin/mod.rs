@@ -1,4 +1,4 @@
-//! The admin listener: metrics in both text formats, and the probes.
+//! The admin listener: metrics in both text formats, and the health routes.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -29,23 +29,18 @@ struct Admin {
 }
 
 impl Admin {
-    async fn start(gateway: &Fixture, has_gateway: bool) -> Self {
+    async fn start(gateway: &Fixture) -> Self {
         let no_others = AllowedHosts::default();
-        Self::with_hosts(gateway, has_gateway, "127.0.0.1:0", no_others).await
+        Self::with_hosts(gateway, "127.0.0.1:0", no_others).await
     }
 
-    async fn with_hosts(
-        gateway: &Fixture,
-        has_gateway: bool,
-        listen: &str,
-        allowed_hosts: AllowedHosts,
-    ) -> Self {
+    async fn with_hosts(gateway: &Fixture, listen: &str, allowed_hosts: AllowedHosts) -> Self {
         let listener = TcpListener::bind(listen).await.expect("the port opens");
         let port = listener.local_addr().expect("the address is valid").port();
         let settings = AdminSettings {
             allowed_hosts,
-            has_gateway,
-            has_worker: !has_gateway,
+            has_gateway: true,
+            has_worker: false,
             jobs_max: 100,
         };
         let member = Arc::clone(&gateway.member);
@@ -63,6 +58,7 @@ impl Admin {
         }
     }
 
+    /// Sends a GET with this `Accept` header. Returns the status, the content type and the body.
     async fn get(&self, path: &str, accept: Option<&str>) -> (u16, String, String) {
         let mut request = self.http.get(format!("{}{path}", self.url));
         if let Some(accept) = accept {
@@ -91,6 +87,7 @@ impl Admin {
         self.get("/metrics", None).await.2
     }
 
+    /// The problem of an answer with status 503.
     async fn problem(&self, path: &str) -> Value {
         let (status, _, body) = self.get(path, None).await;
         assert_eq!(status, 503, "{body}");

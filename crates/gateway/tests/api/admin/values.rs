@@ -13,7 +13,7 @@ use crate::fixture::Fixture;
 #[tokio::test]
 async fn metrics_have_the_format_that_the_scraper_prefers() {
     let gateway = Fixture::start().await;
-    let admin = Admin::start(&gateway, true).await;
+    let admin = Admin::start(&gateway).await;
     gateway.submit(&json!({"input": "Hi."})).await.expect(202);
 
     let (status, kind, text) = admin.get("/metrics", None).await;
@@ -54,7 +54,7 @@ async fn metrics_have_the_format_that_the_scraper_prefers() {
 #[tokio::test]
 async fn a_submit_counts_by_its_outcome() {
     let gateway = Fixture::with_settings(|settings| settings.body_bytes_max = 2_000).await;
-    let admin = Admin::start(&gateway, true).await;
+    let admin = Admin::start(&gateway).await;
     let job = json!({"input": "Hi."});
     gateway.submit_with_key(&job, "k").await.expect(202);
     gateway.submit_with_key(&job, "k").await.expect(202);
@@ -90,7 +90,7 @@ async fn a_submit_counts_by_its_outcome() {
 #[tokio::test]
 async fn each_route_has_its_own_label() {
     let gateway = Fixture::start().await;
-    let admin = Admin::start(&gateway, true).await;
+    let admin = Admin::start(&gateway).await;
     let welcome = gateway.get("/").await.expect(200);
     let mut labels = vec![(Method::GET, "/", "/")];
     for (method, path, label) in [
@@ -173,7 +173,7 @@ async fn each_route_has_its_own_label() {
 #[tokio::test]
 async fn counts_of_the_fleet_follow_the_store() {
     let gateway = Fixture::start().await;
-    let admin = Admin::start(&gateway, true).await;
+    let admin = Admin::start(&gateway).await;
     gateway.submit(&json!({"input": "Hi."})).await.expect(202);
     let ready = r#"forebay_jobs{class="interactive",state="ready"}"#;
     // The counts are read once a second.
@@ -202,7 +202,7 @@ async fn counts_of_the_fleet_follow_the_store() {
 #[tokio::test]
 async fn without_recent_counts_values_of_the_fleet_are_left_out() {
     let gateway = Fixture::start().await;
-    let admin = Admin::start(&gateway, true).await;
+    let admin = Admin::start(&gateway).await;
     let key = AccountKey::of_provider("acme");
     let limits = ConfiguredLimits {
         concurrency: Some(3),

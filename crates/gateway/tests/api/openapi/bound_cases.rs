@@ -147,11 +147,15 @@ impl BoundCases {
         for keyword in ["oneOf", "anyOf"] {
             let forms = schema[keyword].as_array().into_iter().flatten();
             for (index, form) in forms.enumerate() {
-                self.add(form, &field.form(keyword, index), true, put);
+                let is_form = true;
+                self.add(form, &field.form(keyword, index), is_form, put);
             }
         }
         if let Some(items) = schema.get("items") {
-            self.add(items, &field.element(), false, &|value| put(json!([value])));
+            let is_form = false;
+            self.add(items, &field.element(), is_form, &|value| {
+                put(json!([value]))
+            });
         }
     }
 
@@ -237,6 +241,7 @@ impl BoundCases {
     }
 
     fn add_fields(&mut self, schema: &Value, field: &Field, put: Put<'_>) {
+        let is_form = false;
         let fields = || sample_object(schema);
         let put_field = |name: &str, value: Value| {
             let mut fields = fields();
@@ -255,7 +260,7 @@ impl BoundCases {
         }
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             let put = |value| put_field(name, value);
-            self.add(property, &field.key(name), false, &put);
+            self.add(property, &field.key(name), is_form, &put);
         }
         match schema.get("additionalProperties") {
             None | Some(Value::Bool(true)) => {}
@@ -267,7 +272,7 @@ impl BoundCases {
             }
             Some(additional) => {
                 let put = |value| put_field(UNKNOWN, value);
-                self.add(additional, &field.key(UNKNOWN), false, &put);
+                self.add(additional, &field.key(UNKNOWN), is_form, &put);
             }
         }
         if let Some(names) = schema.get("propertyNames") {

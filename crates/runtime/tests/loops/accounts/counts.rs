@@ -12,6 +12,9 @@ use futures_util::FutureExt as _;
 use super::{Processes, model, provider};
 use crate::scene::{configured_by_other, pass_ms, process};
 
+/// No job waits beyond those for which permits are taken.
+const NO_MORE_WAIT: bool = false;
+
 impl Processes {
     /// A permit that came with a wake.
     fn held(&self, key: &AccountKey, taken_by: &str) -> HeldPermit {
@@ -30,7 +33,7 @@ async fn a_permit_that_came_with_a_wake_is_counted_where_the_call_runs() {
     let processes = Processes::start().await;
     let (key, me, other) = (provider(), &processes.me, &processes.other);
     processes.limit_concurrency(&key, 3).await;
-    assert_eq!(me.take_for_wakes(&key, 5, false).await.unwrap(), 3);
+    assert_eq!(me.take_for_wakes(&key, 5, NO_MORE_WAIT).await.unwrap(), 3);
     pass_ms(50).await;
     assert_eq!(processes.in_flight(&key, "me"), 3);
     let held = processes.held(&key, "me");
@@ -86,7 +89,7 @@ async fn calls_that_ended_without_a_report_are_no_longer_counted_after_a_second(
     let swaps = processes.scene.store.call_count(StoreCall::SwapAccount);
     pass_ms(10_000).await;
     let later = processes.scene.store.call_count(StoreCall::SwapAccount);
-    assert_eq!(later, swaps, "a right count costs nothing");
+    assert_eq!(later, swaps, "a count that is right costs no write");
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +117,10 @@ async fn a_permit_of_a_model_comes_with_one_of_its_provider() {
     processes.limit_concurrency(&provider(), 2).await;
     processes.limit_concurrency(&model(), 5).await;
     assert_eq!(me.available_for_wakes(&model(), 10), 2);
-    assert_eq!(me.take_for_wakes(&model(), 10, false).await.unwrap(), 2);
+    assert_eq!(
+        me.take_for_wakes(&model(), 10, NO_MORE_WAIT).await.unwrap(),
+        2
+    );
     pass_ms(50).await;
     for key in [provider(), model()] {
         assert_eq!(processes.in_flight(&key, "me"), 2, "{key}");
@@ -145,7 +151,7 @@ async fn a_call_that_one_of_its_accounts_denies_takes_no_permit_of_the_others() 
         .take([&provider()].into_iter(), None)
         .await
         .unwrap();
-    // Also before this process knows that the provider's permit is taken.
+    // The first call is made before this process knows that the provider's permit is taken.
     for _ in 0..2 {
         let keys = [model(), provider()];
         let denied = processes.me.take(keys.iter(), None).await.err().unwrap();
@@ -168,8 +174,18 @@ async fn a_probe_that_is_not_made_lets_the_next_one_go_at_once() {
         let refusal = processes.refusal(cause, Some(1_000));
         me.apply(&provider(), refusal).await.unwrap();
         pass_ms(1_001).await;
-        assert_eq!(me.take_for_wakes(&provider(), 5, false).await.unwrap(), 1);
-        assert_eq!(me.take_for_wakes(&provider(), 5, false).await.unwrap(), 0);
+        assert_eq!(
+            me.take_for_wakes(&provider(), 5, NO_MORE_WAIT)
+                .await
+                .unwrap(),
+            1
+        );
+        assert_eq!(
+            me.take_for_wakes(&provider(), 5, NO_MORE_WAIT)
+                .await
+                .unwrap(),
+            0
+        );
         let held = processes.held(&provider(), "me");
         pass_ms(read_ms).await;
         // The account of the model denies the call.
@@ -180,7 +196,9 @@ async fn a_probe_that_is_not_made_lets_the_next_one_go_at_once() {
         assert_eq!(denied.account, model());
         pass_ms(50).await;
         assert_eq!(
-            me.take_for_wakes(&provider(), 5, false).await.unwrap(),
+            me.take_for_wakes(&provider(), 5, NO_MORE_WAIT)
+                .await
+                .unwrap(),
             1,
             "{cause:?}, read after {read_ms} ms"
         );
@@ -193,7 +211,10 @@ async fn a_permit_is_void_once_its_account_has_closed() {
     let (me, other) = (&processes.me, &processes.other);
     processes.limit_concurrency(&provider(), 5).await;
     processes.limit_concurrency(&model(), 5).await;
-    assert_eq!(me.take_for_wakes(&model(), 2, false).await.unwrap(), 2);
+    assert_eq!(
+        me.take_for_wakes(&model(), 2, NO_MORE_WAIT).await.unwrap(),
+        2
+    );
     let held = processes.held(&model(), "me");
     pass_ms(50).await;
     let refusal = processes.refusal(ClosedBy::Unavailable, Some(1_000));
@@ -208,7 +229,10 @@ async fn a_permit_is_void_once_its_account_has_closed() {
     }
     // A permit of the probe was taken after the closing.
     pass_ms(1_000).await;
-    assert_eq!(me.take_for_wakes(&model(), 5, false).await.unwrap(), 1);
+    assert_eq!(
+        me.take_for_wakes(&model(), 5, NO_MORE_WAIT).await.unwrap(),
+        1
+    );
     let probe = processes.held(&model(), "me");
     pass_ms(50).await;
     let denied = other.take(keys.iter(), Some(&held)).await.err().unwrap();

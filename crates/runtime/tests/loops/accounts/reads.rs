@@ -32,7 +32,8 @@ async fn without_a_limit_calls_cost_no_request_to_the_store() {
         }
         permits.end().await;
         assert_eq!(me.available(&keys[0], 7), 7);
-        assert_eq!(me.take_for_wakes(&keys[1], 7, false).await.unwrap(), 7);
+        let more_wait = false;
+        assert_eq!(me.take_for_wakes(&keys[1], 7, more_wait).await.unwrap(), 7);
     }
     assert_eq!(store.call_count(StoreCall::SwapAccount), 0);
     let reads = store.call_count(StoreCall::Accounts) - reads;
@@ -147,7 +148,7 @@ async fn an_account_that_cannot_be_read_hides_no_others_and_is_not_changed() {
     let swaps = store.call_count(StoreCall::SwapAccount);
     let refusal = processes.refusal(ClosedBy::Unavailable, None);
     let decision = me.apply(&unreadable, refusal).await.unwrap();
-    // No closing is recorded, so the job must not be called in a loop.
+    // No closing is recorded, so the failure spends a try. Otherwise the job would call the provider in a loop.
     assert!(!decision.spares_try);
     let limits = [(unreadable.clone(), ConfiguredLimits::default())].into();
     me.configure(&limits, |_| false).await.unwrap();

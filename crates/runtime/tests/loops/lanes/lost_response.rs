@@ -24,7 +24,7 @@ fn lose_response_then(scene: &Scene, then: impl Future<Output = ()> + Send + 'st
 
 /// Another process requeues a running job, as if its worker were gone.
 async fn take_over(lanes: Lanes, session: &'static str, job: forebay_shared::ids::JobId) {
-    let presence = LiveProcesses {
+    let none_alive = LiveProcesses {
         read_at: TimeMs(u64::MAX),
         alive: std::sync::Arc::default(),
     };
@@ -33,7 +33,7 @@ async fn take_over(lanes: Lanes, session: &'static str, job: forebay_shared::ids
         lane: lane(session),
         at: TimeMs(0),
     };
-    let change = LaneChange::tick(timer, Some(presence));
+    let change = LaneChange::tick(timer, Some(none_alive));
     lanes.apply(change, TIMEOUT).await.unwrap();
 }
 

@@ -102,7 +102,7 @@ async fn a_batch_that_repairs_and_ends_a_job_does_not_repair_it_again() {
     assert_eq!(
         scene.commits_made(),
         commits + 1,
-        "they were not made together"
+        "the changes were not made by one commit"
     );
     let last = results.pop().expect("three results");
     assert_eq!(refusal(last), Refused::Exists);
@@ -125,7 +125,11 @@ async fn a_batch_that_admits_and_ends_a_job_does_not_admit_it_again() {
         scene.admission("s", job, "one"),
     ];
     let mut results = join_all(changes.map(|change| scene.apply(change))).await;
-    assert_eq!(scene.commits_made(), 1, "they were not made together");
+    assert_eq!(
+        scene.commits_made(),
+        1,
+        "the changes were not made by one commit"
+    );
     let last = results.pop().expect("three results");
     assert_eq!(refusal(last), Refused::Exists);
     assert_eq!(scene.ended_as(job), Some(Status::Cancelled));

@@ -53,7 +53,7 @@ pub(crate) struct MemoryStore {
     /// How many expired records are left for `delete_expired`.
     pub(crate) expired_records_left: AtomicU64,
     /// How many sessions beyond the limit are left for `evict_sessions`.
-    pub(crate) surplus_sessions_left: AtomicU64,
+    pub(crate) sessions_beyond_limit_left: AtomicU64,
 }
 
 /// The state of the store.
@@ -83,7 +83,7 @@ impl MemoryStore {
             state: Mutex::default(),
             account_watchers: Mutex::default(),
             expired_records_left: AtomicU64::new(0),
-            surplus_sessions_left: AtomicU64::new(0),
+            sessions_beyond_limit_left: AtomicU64::new(0),
         }
     }
 
@@ -395,7 +395,7 @@ impl Store for MemoryStore {
     }
 
     async fn evict_sessions(&self, _sessions_max: u64, limit: usize) -> Result<u64, StoreError> {
-        Ok(delete_page(&self.surplus_sessions_left, limit))
+        Ok(delete_page(&self.sessions_beyond_limit_left, limit))
     }
 
     async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError> {

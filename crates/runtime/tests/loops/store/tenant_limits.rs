@@ -1,4 +1,4 @@
-//! No loop limits tenants.
+//! Limits of tenants. The store has none, because no loop uses them.
 
 use async_trait::async_trait;
 use forebay_shared::{

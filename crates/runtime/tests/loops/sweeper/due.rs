@@ -107,7 +107,7 @@ async fn expiry_never_waits_for_a_publish() {
         scene.apply(change).await.unwrap();
         pass_ms(3_900).await;
         assert_eq!(scene.jobs_in_order("s"), [head, sooner, later]);
-        // The sweeper may end its term for 4 s, because its publishes fail.
+        // The sweeper may end its term, because its publishes fail, and then take part in no election for 4 s.
         pass_ms(4_500).await;
         assert_eq!(scene.jobs_in_order("s"), [head, later], "mode {mode:?}");
         assert_eq!(scene.ended_as(sooner), Some(Status::Expired));
@@ -292,14 +292,14 @@ async fn expired_records_are_deleted_page_by_page_and_sessions_are_evicted_only_
 
     scene
         .inner_store
-        .surplus_sessions_left
+        .sessions_beyond_limit_left
         .store(2_000, std::sync::atomic::Ordering::SeqCst);
     let _member = scene.join_with("capped", Some(10));
     pass_ms(300).await;
     assert_eq!(
         scene
             .inner_store
-            .surplus_sessions_left
+            .sessions_beyond_limit_left
             .load(std::sync::atomic::Ordering::SeqCst),
         0
     );

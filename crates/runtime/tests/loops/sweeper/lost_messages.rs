@@ -68,6 +68,7 @@ async fn no_head_is_woken_when_its_queue_is_found_empty_once() {
             ))
             .await
             .unwrap();
+        // Once its timer is due, the head gets a wake anyway.
         if scene.timer_in_ms(scene.jobs_in_order("s")[0]) < 15_000 {
             return;
         }

@@ -58,7 +58,7 @@ impl Scene {
     pub(super) async fn apply_to(&self, key: &AccountKey, event: AccountEvent) {
         let accounts = Accounts::new(self.inner_store.clone(), process("other"));
         let accounts_loop = tokio::spawn(AccountsLoop::new(accounts.clone()).run());
-        // The process has read the accounts.
+        // Lets the process read the accounts.
         pass_ms(30).await;
         accounts.apply(key, event).await.unwrap();
         accounts_loop.abort();

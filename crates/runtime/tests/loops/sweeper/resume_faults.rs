@@ -56,7 +56,7 @@ async fn a_job_whose_sweeper_died_before_it_published_the_wake_is_woken_by_its_t
     let wake = wakes
         .iter()
         .find(|wake| wake.job == job)
-        .expect("its timer is due");
+        .expect("the job should be woken, because its timer is due");
     assert_eq!(wake.permit, None);
     // The permit of the dead process is free again, once the process counts as gone.
     pass_ms(5_000).await;
@@ -132,7 +132,7 @@ async fn an_account_whose_store_calls_fail_holds_up_no_others() {
         scene.admit_deferred("s", n, key, Class::Interactive).await;
     }
     let _member = scene.join("me");
-    // The first search of each pass fails.
+    // The first search fails.
     scene.store.plan(StoreCall::DeferredHeads, [Fault::Broken]);
     pass_ms(1_250).await;
     assert!(scene.queue.woken().len() >= 2, "{:?}", scene.queue.woken());

@@ -58,7 +58,7 @@ async fn run(scene: &Scene, member: &Member, jobs: &[JobId], count: usize) -> Ve
 }
 
 #[tokio::test(start_paused = true)]
-async fn heads_without_space_in_the_queue_cost_no_store_calls() {
+async fn heads_without_space_in_the_queue_cost_few_store_calls() {
     let scene = Scene::new();
     let (_member, jobs) = overloaded(&scene).await;
     let calls = || {

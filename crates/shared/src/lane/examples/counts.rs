@@ -176,7 +176,7 @@ fn the_jobs_behind_a_deferred_head_are_counted_with_it() {
 }
 
 #[test]
-fn a_change_of_the_deferred_head_replaces_the_jobs_behind_it() {
+fn a_change_of_the_deferred_head_replaces_the_count_of_jobs_behind_it() {
     let mut scene = Scene::with_messages(3);
     scene.defer(1).unwrap();
     let next = deferred_change(&mut scene, |scene| {

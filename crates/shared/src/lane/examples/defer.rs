@@ -243,7 +243,7 @@ fn a_job_behind_a_head_that_is_not_deferred_expires_without_an_error_of_a_provid
 }
 
 #[test]
-fn jobs_that_are_due_expire_together_with_their_deferred_head() {
+fn jobs_past_their_deadlines_expire_together_with_their_deferred_head() {
     let mut scene = Scene::with_messages(2);
     let late = Admit {
         deadline: scene.now.plus_ms(10 * DEFERRED_MS_MAX),

@@ -166,7 +166,7 @@ pub(super) fn check_step(before: &Scene, event: &Event, after: &Scene, effects: 
         assert_eq!(
             is_dropped,
             running && !was_ended_by_its_attempt,
-            "dropped_calls must hold the running jobs that another event ended, and no others"
+            "dropped_calls must hold the running jobs that neither finish nor retry ended, and no others"
         );
     }
     assert_eq!(
@@ -335,11 +335,11 @@ pub(super) fn check_refusal(before: &Scene, event: &Event, refused: Refused) {
     match refused {
         Refused::Gone => {
             let is_overdue = live.is_some_and(|(_, entry)| entry.deadline <= before.now);
-            let needs_time = matches!(
+            let is_refused_if_overdue = matches!(
                 event,
                 Event::Claim { .. } | Event::Defer { fence: None, .. } | Event::Resume { .. }
             );
-            assert!(live.is_none() || (is_overdue && needs_time));
+            assert!(live.is_none() || (is_overdue && is_refused_if_overdue));
         }
         Refused::NotHead => assert!(live.is_some()),
         Refused::Running => assert!(matches!(live, Some((0, _)))),

@@ -18,7 +18,7 @@ pub(super) const CLAIM_LIMIT_MS: u64 = 500_000;
 pub(super) const DEFERRED_UNTIL: TimeMs = NOW.plus_ms(DEFERRED_MS_MAX);
 /// A deadline that is still to come.
 pub(super) const DEADLINE: TimeMs = NOW.plus_ms(900_000_000);
-/// A deadline, or a time limit of a claim, that has passed.
+/// A deadline, a time limit of a claim, or the end of a longest wait that has passed.
 pub(super) const OVERDUE: TimeMs = TimeMs(NOW.0 - 900_000);
 
 /// The real time of a `not_before`.

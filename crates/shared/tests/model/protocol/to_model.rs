@@ -21,7 +21,7 @@ pub(super) fn model_change(before: &Lane, after: &lane::Lane, effects: &Effects)
     }
     for (job, timer) in &effects.timers {
         let job = job_number(*job);
-        let deadline = if before.find(job).is_some_and(|entry| entry.overdue) {
+        let deadline = if before.find(job).is_some_and(|entry| entry.is_past_deadline) {
             OVERDUE
         } else {
             DEADLINE
@@ -36,7 +36,7 @@ pub(super) fn model_change(before: &Lane, after: &lane::Lane, effects: &Effects)
                     // The sweeper resumes a deferred job long before this timer is due.
                     Timer::Parked
                 } else {
-                    Timer::Set
+                    Timer::MayBeDue
                 }
             }
         });
@@ -66,7 +66,7 @@ fn model_entry(entry: &lane::Entry) -> Entry {
             EntryState::Queued(not_before.map_or(NotBefore::None, not_before_at))
         }
         lane::State::Deferred(deferral) => EntryState::Deferred {
-            is_overdue: deferral.until <= NOW,
+            has_waited_longest: deferral.until <= NOW,
         },
         lane::State::Running { worker, .. } => {
             let process = (0..=DEAD).find(|process| process_id(*process) == *worker);
@@ -81,7 +81,7 @@ fn model_entry(entry: &lane::Entry) -> Entry {
         state,
         claimed: entry.claimed,
         is_tool_results: entry.is_tool_results,
-        overdue: entry.deadline < NOW,
+        is_past_deadline: entry.deadline < NOW,
     }
 }
 

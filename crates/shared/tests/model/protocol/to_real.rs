@@ -149,10 +149,14 @@ fn real_entry(entry: &Entry, presence: WorkerPresence) -> lane::Entry {
         EntryState::Queued(not_before) => lane::State::Queued {
             not_before: real_time(not_before),
         },
-        EntryState::Deferred { is_overdue } => lane::State::Deferred(Box::new(Deferral {
+        EntryState::Deferred { has_waited_longest } => lane::State::Deferred(Box::new(Deferral {
             account: AccountKey::of_provider("provider"),
             error: JobError::new("planned", ""),
-            until: if is_overdue { OVERDUE } else { DEFERRED_UNTIL },
+            until: if has_waited_longest {
+                OVERDUE
+            } else {
+                DEFERRED_UNTIL
+            },
         })),
         EntryState::Running(process) => lane::State::Running {
             worker: process_id(process),
@@ -170,7 +174,11 @@ fn real_entry(entry: &Entry, presence: WorkerPresence) -> lane::Entry {
         fence: u64::from(entry.fence),
         settled_fence: u64::from(entry.settled_fence),
         state,
-        deadline: if entry.overdue { OVERDUE } else { DEADLINE },
+        deadline: if entry.is_past_deadline {
+            OVERDUE
+        } else {
+            DEADLINE
+        },
         is_tool_results: entry.is_tool_results,
         claimed: entry.claimed,
         tries: u32::from(entry.tries),

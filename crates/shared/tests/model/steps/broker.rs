@@ -1,4 +1,4 @@
-//! The broker loses and duplicates wakes. Deadlines and other times pass.
+//! The broker loses and duplicates wakes. Deadlines, holds, longest waits and the times before which a job must not run pass.
 
 use crate::state::{EntryState, JobStatus, State, Timer, WAKES_MAX};
 
@@ -12,7 +12,7 @@ impl Model {
                 let mut next = *state;
                 next.job_mut(job).wakes -= 1;
                 next.faults_left.lost_wakes -= 1;
-                self.add(next, false, "the broker loses a wake", job);
+                self.add_optional(next, "the broker loses a wake", job);
             }
             if job_state.wakes > 0
                 && job_state.wakes < WAKES_MAX
@@ -21,7 +21,7 @@ impl Model {
                 let mut next = *state;
                 next.job_mut(job).wakes += 1;
                 next.faults_left.duplicated_wakes -= 1;
-                self.add(next, false, "the broker duplicates a wake", job);
+                self.add_optional(next, "the broker duplicates a wake", job);
             }
             if job_state.status == JobStatus::Live && state.faults_left.expiries > 0 {
                 self.deadline_passes(state, job);
@@ -35,16 +35,16 @@ impl Model {
         let Some(entry) = next.lane.find_mut(job) else {
             return;
         };
-        if entry.overdue {
+        if entry.is_past_deadline {
             return;
         }
-        entry.overdue = true;
+        entry.is_past_deadline = true;
         next.faults_left.expiries -= 1;
         // No timer is after the deadline, so the job's timer may be due from now on.
         if next.job(job).timer != Timer::None {
-            next.job_mut(job).timer = Timer::Set;
+            next.job_mut(job).timer = Timer::MayBeDue;
         }
-        self.add(next, false, "a deadline passes", job);
+        self.add_optional(next, "a deadline passes", job);
     }
 
     fn time_passes(&mut self, state: &State) {
@@ -54,12 +54,14 @@ impl Model {
             if let EntryState::Queued(not_before) = &mut entry.state {
                 *not_before = not_before.passed();
             }
-            if let EntryState::Deferred { is_overdue } = &mut entry.state {
-                *is_overdue = true;
+            if let EntryState::Deferred { has_waited_longest } = &mut entry.state {
+                *has_waited_longest = true;
             }
         }
         if next.lane != state.lane {
-            self.add(next, true, "time passes", 0);
+            // Time passes for all jobs. The printed path names a job for each step, here the first.
+            let job = 0;
+            self.add_dependable(next, "time passes", job);
         }
     }
 }

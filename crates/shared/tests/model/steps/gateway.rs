@@ -39,7 +39,7 @@ impl Model {
                 next.job_mut(job).status = JobStatus::Live;
                 next.gateways[usize::from(job)] = self.commit(&mut next, &change);
             }
-            self.add(next, false, "submit", job);
+            self.add_optional(next, "submit", job);
         }
     }
 
@@ -62,7 +62,7 @@ impl Model {
         match self.apply(state, job, ModelEvent::Cancel, ClockSkew::None) {
             Ok(change) => {
                 next.cancel_and_repair_gateway = self.commit(&mut next, &change);
-                self.add(next, false, "cancel", job);
+                self.add_optional(next, "cancel", job);
             }
             Err(_) => self.report_violation(format!("the live job {job} cannot be cancelled")),
         }
@@ -81,7 +81,7 @@ impl Model {
                     }
                 }
                 next.cancel_and_repair_gateway = self.commit(&mut next, &change);
-                self.add(next, false, "repair", job);
+                self.add_optional(next, "repair", job);
             }
             Err(_) => self.report_violation(format!("the ended job {job} cannot be repaired")),
         }

@@ -58,6 +58,16 @@ impl Model {
         }
     }
 
+    /// Adds a step on which liveness may depend.
+    fn add_dependable(&mut self, to: State, label: &'static str, job: u8) {
+        self.add(to, true, label, job);
+    }
+
+    /// Adds a step on which liveness must not depend: a fault or an optional action ([`Step::is_dependable`]).
+    fn add_optional(&mut self, to: State, label: &'static str, job: u8) {
+        self.add(to, false, label, job);
+    }
+
     fn add(&mut self, to: State, is_dependable: bool, label: &'static str, job: u8) {
         self.steps.push(Step {
             to,
@@ -128,7 +138,7 @@ impl Model {
     /// clock is ahead.
     fn due_timer(&self, state: &State, job: u8) -> Option<DueTimer> {
         let is_parked = match state.job(job).timer {
-            Timer::Set => false,
+            Timer::MayBeDue => false,
             Timer::Parked if self.configuration.has(Mutation::ParkedTimersNeverFire) => {
                 return None;
             }
@@ -136,11 +146,11 @@ impl Model {
             Timer::None | Timer::AtDeadline => return None,
         };
         let entry = state.lane.find(job)?;
-        let is_early = !entry.overdue
+        let is_early = !entry.is_past_deadline
             && state.lane.is_head(job)
             && match entry.state {
                 EntryState::Queued(not_before) => not_before.is_still_to_come(),
-                EntryState::Deferred { is_overdue } => !is_overdue,
+                EntryState::Deferred { has_waited_longest } => !has_waited_longest,
                 EntryState::Running(_) => false,
             };
         if is_early && !self.configuration.clocks_may_be_wrong {

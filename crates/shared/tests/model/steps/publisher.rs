@@ -45,18 +45,18 @@ impl Model {
                 PublisherPhase::WakeRequested => {
                     owner.publisher(&mut next).phase = PublisherPhase::WakeConfirmed;
                     next.add_wake(publisher.job);
-                    self.add(next, true, "a wake is published", publisher.job);
+                    self.add_dependable(next, "a wake is published", publisher.job);
                 }
                 PublisherPhase::WakeConfirmed => {
                     *owner.publisher(&mut next) = WakePublisher::default();
                     self.park_timer(&mut next, &publisher);
-                    self.add(next, true, "a timer is parked", publisher.job);
+                    self.add_dependable(next, "a timer is parked", publisher.job);
                 }
             }
             if !matches!(owner, PublisherOwner::Worker(_)) {
                 let mut next = *state;
                 *owner.publisher(&mut next) = WakePublisher::default();
-                self.add(next, false, "a publisher dies", publisher.job);
+                self.add_optional(next, "a publisher dies", publisher.job);
             }
         }
     }
@@ -68,17 +68,17 @@ impl Model {
         if !publisher.timer_is_unchanged && !parks_any {
             return;
         }
-        let overdue = state
+        let is_past_deadline = state
             .lane
             .find(publisher.job)
-            .is_some_and(|entry| entry.overdue);
+            .is_some_and(|entry| entry.is_past_deadline);
         let timer = if self
             .configuration
             .has(Mutation::TimersFireOnlyAtTheDeadline)
         {
             Timer::AtDeadline
-        } else if overdue {
-            Timer::Set
+        } else if is_past_deadline {
+            Timer::MayBeDue
         } else {
             Timer::Parked
         };

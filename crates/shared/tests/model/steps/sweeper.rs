@@ -25,8 +25,9 @@ impl Model {
             if state.sweepers[sweeper].phase == PublisherPhase::DueTimerRead {
                 let mut next = *state;
                 next.sweepers[sweeper] = WakePublisher::default();
-                self.add(next, false, "a sweeper dies", state.sweepers[sweeper].job);
-                self.act_on_timer(state, sweeper, state.sweepers[sweeper].job, true);
+                self.add_optional(next, "a sweeper dies", state.sweepers[sweeper].job);
+                let is_dependable = true;
+                self.act_on_timer(state, sweeper, state.sweepers[sweeper].job, is_dependable);
             }
         }
         // All idle sweepers are equivalent, so only the first of them reads timers.
@@ -70,7 +71,7 @@ impl Model {
         if let Ok(change) = self.apply(state, job, ModelEvent::Resume, ClockSkew::None) {
             let mut next = *state;
             next.sweepers[sweeper] = self.commit(&mut next, &change);
-            self.add(next, true, "a deferred job is resumed", job);
+            self.add_dependable(next, "a deferred job is resumed", job);
         }
     }
 
@@ -83,7 +84,7 @@ impl Model {
             clock: ClockSkew::None,
             is_dependable,
         };
-        let entry = state.lane.find(job).filter(|entry| !entry.overdue);
+        let entry = state.lane.find(job).filter(|entry| !entry.is_past_deadline);
         match entry.map(|entry| entry.state) {
             Some(EntryState::Running(process)) => self.check_worker(state, &tick, process),
             Some(EntryState::Queued(not_before))

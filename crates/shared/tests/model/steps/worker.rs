@@ -38,7 +38,7 @@ impl Model {
                 SlotPhase::AckPending => {
                     let mut next = *state;
                     next.slots[index].reset();
-                    self.add(next, true, "a wake is acknowledged", slot.job);
+                    self.add_dependable(next, "a wake is acknowledged", slot.job);
                 }
             }
         }
@@ -63,7 +63,7 @@ impl Model {
             }
         }
         if next.slots != state.slots || next.lane != state.lane {
-            self.add(next, false, "a worker is killed", state.slots[index].job);
+            self.add_optional(next, "a worker is killed", state.slots[index].job);
         }
     }
 
@@ -75,9 +75,8 @@ impl Model {
             let mut next = *state;
             next.job_mut(job).wakes -= 1;
             if self.runs_in_other_slot(state, index, job) {
-                self.add(
+                self.add_dependable(
                     next,
-                    true,
                     "a wake is dropped: its process already runs the job",
                     job,
                 );
@@ -85,7 +84,7 @@ impl Model {
             }
             let slot = &mut next.slots[index];
             (slot.phase, slot.job) = (SlotPhase::WakeReceived, job);
-            self.add(next, true, "a worker receives a wake", job);
+            self.add_dependable(next, "a worker receives a wake", job);
         }
     }
 
@@ -125,7 +124,7 @@ impl Model {
         }
         let claimed = &mut next.slots[index];
         (claimed.phase, claimed.fence, claimed.has_all_turns) = (SlotPhase::Running, fence, true);
-        self.add(next, true, "claim", slot.job);
+        self.add_dependable(next, "claim", slot.job);
         if state.faults_left.lost_responses > 0 {
             self.claim_unanswered(state, &next, index, fence);
         }
@@ -149,18 +148,12 @@ impl Model {
             self.commit(&mut next, &change);
         }
         next.slots[index].reset();
-        self.add(
-            next,
-            false,
-            "a job is deferred; the wake is acknowledged",
-            job,
-        );
+        self.add_optional(next, "a job is deferred; the wake is acknowledged", job);
         if state.faults_left.lost_responses > 0 {
             next.faults_left.lost_responses -= 1;
             next.add_wake(job);
-            self.add(
+            self.add_optional(
                 next,
-                false,
                 "a deferral; the response is lost; the wake is requeued",
                 job,
             );
@@ -174,7 +167,7 @@ impl Model {
         next.faults_left.lost_responses -= 1;
         let slot = &mut next.slots[index];
         (slot.phase, slot.has_all_turns) = (SlotPhase::ClaimUnanswered, false);
-        self.add(next, false, "claim; the response is lost", job);
+        self.add_optional(next, "claim; the response is lost", job);
 
         if claimed.lane != state.lane {
             // The worker repeats the claim with the fence that the lost claim would have got.
@@ -183,7 +176,7 @@ impl Model {
             let slot = &mut next.slots[index];
             (slot.phase, slot.fence, slot.is_newest_attempt) =
                 (SlotPhase::ClaimUnanswered, fence, false);
-            self.add(next, false, "a claim is lost", job);
+            self.add_optional(next, "a claim is lost", job);
         }
 
         if self.configuration.workers_may_requeue_wakes {
@@ -191,9 +184,8 @@ impl Model {
             next.faults_left.lost_responses -= 1;
             next.slots[index].reset();
             next.add_wake(job);
-            self.add(
+            self.add_optional(
                 next,
-                false,
                 "claim; the response is lost; the wake is requeued",
                 job,
             );
@@ -237,7 +229,7 @@ impl Model {
         let change = match result {
             Err(_) => {
                 next.slots[index] = with_ack_pending(&slot);
-                return self.add(next, true, "a settlement is refused", slot.job);
+                return self.add_dependable(next, "a settlement is refused", slot.job);
             }
             Ok(change) => change,
         };
@@ -249,7 +241,7 @@ impl Model {
                 ));
             }
             next.slots[index] = with_ack_pending(&slot);
-            return self.add(next, true, "a settlement is a repeat", slot.job);
+            return self.add_dependable(next, "a settlement is a repeat", slot.job);
         }
         self.check_settlement(state, &slot, &change);
         if change.wake.is_some() && !slot.publisher.is_idle() {
@@ -277,7 +269,7 @@ impl Model {
             let unanswered = &mut next.slots[index];
             unanswered.phase = SlotPhase::SettlementUnanswered;
             (unanswered.fence, unanswered.settlement) = (slot.fence, settlement);
-            self.add(next, false, "a settlement; the response is lost", slot.job);
+            self.add_optional(next, "a settlement; the response is lost", slot.job);
         }
     }
 

@@ -34,7 +34,7 @@ fn the_export_is_off_unless_an_endpoint_or_the_exporter_is_set() {
         // The settings of an export that is off are not checked.
         &[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
     ] {
-        let read = read(off).expect("valid");
+        let read = read(off).expect("the variables are valid");
         assert!(read.settings.is_none(), "{off:?} turns it on");
         assert_eq!(read.ignored, []);
     }
@@ -159,11 +159,11 @@ fn any_other_value_that_cannot_be_read_is_ignored_with_a_warning() {
     let large_batch = [ENDPOINT, ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4096")];
     let read = read(&large_batch).expect("the value is ignored");
     assert_eq!(read.ignored.len(), 1);
-    assert_eq!(read.settings.expect("on").batch_max, 2_048);
+    assert_eq!(read.settings.expect("spans are exported").batch_max, 2_048);
 }
 
 #[test]
-fn a_time_of_zero_is_no_limit_and_no_delay() {
+fn a_time_of_zero_is_the_longest_timeout_and_the_shortest_delay() {
     let settings = settings(&[
         ENDPOINT,
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
@@ -178,14 +178,14 @@ fn a_time_of_zero_is_no_limit_and_no_delay() {
 fn the_share_of_recorded_traces_is_checked() {
     let sampler = ("OTEL_TRACES_SAMPLER", "ParentBased_TraceIdRatio");
     let read = |share| read(&[ENDPOINT, sampler, ("OTEL_TRACES_SAMPLER_ARG", share)]);
-    let of = |share| read(share).expect("valid");
+    let of = |share| read(share).expect("the variables are valid");
     let good = of("0.25");
     assert_eq!(good.ignored, []);
-    assert!(format!("{:?}", good.settings.expect("on").sampler).contains("0.25"));
+    assert!(format!("{:?}", good.settings.expect("spans are exported").sampler).contains("0.25"));
     for bad in ["1.1", "-0.1", "half", "NaN"] {
         let read = of(bad);
         assert_eq!(read.ignored.len(), 1, "{bad}");
-        let sampler = format!("{:?}", read.settings.expect("on").sampler);
+        let sampler = format!("{:?}", read.settings.expect("spans are exported").sampler);
         assert!(sampler.contains("1.0"), "{sampler}");
     }
 }

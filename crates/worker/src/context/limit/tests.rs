@@ -52,7 +52,7 @@ fn a_part_of_the_limit_stays_free() {
 #[test]
 fn the_limit_follows_from_a_refusal() {
     let counted = |size, tokens| Some(CountedSize { size, tokens });
-    for (stated, max_output_tokens, tokens, known_count, refused_input_is_above_limit) in [
+    for (stated, max_output_tokens, tokens, expected_count, refused_input_is_above_limit) in [
         // The limit and the input are stated.
         (
             ContextTokens {
@@ -149,7 +149,7 @@ fn the_limit_follows_from_a_refusal() {
         let limit = ContextLimit {
             tokens,
             is_stated: stated.limit.is_some_and(|limit| limit >= 256),
-            counted: known_count,
+            counted: expected_count,
         };
         assert_eq!(result.limit, limit, "{stated:?}");
         assert_eq!(

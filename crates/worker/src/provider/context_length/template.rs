@@ -4,7 +4,7 @@ use super::tokens::ContextTokens;
 
 /// The counts at the first position of `text` that matches `template`; `None` if the text does not match.
 ///
-/// `{limit}`, `{input}`, `{output}`, `{total}` and `{excess}` stand for counts. A template begins with a word.
+/// `{limit}`, `{input}`, `{output}`, `{total}` and `{excess}` stand for counts. A template must not begin with a count.
 pub(super) fn read(template: &str, text: &str) -> Option<ContextTokens> {
     let first_words = template.split('{').next()?;
     text.match_indices(first_words)

@@ -16,7 +16,8 @@ pub struct ContextTokens {
 }
 
 impl ContextTokens {
-    /// The tokens of the refused input. They are derived from the sums if the error states sums.
+    /// The tokens of the refused input: the total without the output if the error states both, otherwise the stated input or
+    /// total.
     #[must_use]
     pub fn input_tokens(&self) -> Option<u64> {
         match (self.total, self.output) {

@@ -2,8 +2,8 @@
 
 use super::{template, tokens::ContextTokens};
 
-/// The phrases of such an error, in the form that [`normalized`] returns. Services change their messages between releases and
-/// copy the messages of other services. So every phrase is looked for in every message.
+/// The phrases of an error about the length of the context, in the form that [`normalized`] returns. Services change their
+/// messages between releases and copy the messages of other services. So every phrase is looked for in every message.
 const REFUSALS: &[&str] = &[
     // OpenAI and services that copy its messages: vLLM, llama-cpp-python's server, DeepSeek, OpenRouter.
     "maximum context length is {limit}",

@@ -1,7 +1,7 @@
 //! Maps turns to Gemini's contents, which have a role (`user` or `model`) and a list of parts. `functions` maps tool calls
 //! and their results, `image` maps images.
 //!
-//! - A content without parts and a part without text are left out, because Gemini refuses them.
+//! - A content without parts and an empty text without a signature are left out, because Gemini refuses them.
 //! - The first content has the role `user`. If the conversation begins with a reply, Forebay adds a user content before it.
 //! - The names of speakers are left out, because Gemini has no field for them.
 
@@ -62,8 +62,8 @@ pub(super) fn from_turns(turns: &[Turn]) -> Result<Contents, Failure> {
     Ok(mapped)
 }
 
-/// Adds parts to the system instruction. A part that it already has is not added again, because a client may send the same
-/// instruction with every job.
+/// Adds parts to the system instruction. A part that the instruction already has is not added again, because a client may
+/// send the same instruction with every job.
 pub(super) fn add_system(system: &mut Vec<Value>, parts: Vec<Value>) {
     for part in parts {
         if !system.contains(&part) {

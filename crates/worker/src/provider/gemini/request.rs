@@ -212,7 +212,9 @@ mod tests {
         fields(&call).map(Value::Object)
     }
 
-    fn tool(strict: bool) -> Value {
+    const NOT_STRICT: bool = false;
+
+    fn tools(strict: bool) -> Value {
         let mut function =
             json!({"name": "f", "description": "d", "parameters": {"type": "object"}});
         if strict {
@@ -233,7 +235,7 @@ mod tests {
     fn parameters_are_sent_in_geminis_form() {
         let sent = body_fields(&json!({
             "instructions": "be brief",
-            "tools": tool(false),
+            "tools": tools(NOT_STRICT),
             "tool_choice": "required",
             "response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}},
             "reasoning_effort": "low",
@@ -283,7 +285,7 @@ mod tests {
                 json!({"mode": "ANY", "allowedFunctionNames": ["f"]}),
             ),
         ] {
-            let sent = body_fields(&json!({"tools": tool(strict), "tool_choice": choice}));
+            let sent = body_fields(&json!({"tools": tools(strict), "tool_choice": choice}));
             assert_eq!(
                 sent.expect("the job can be sent")["toolConfig"]["functionCallingConfig"],
                 expected,
@@ -348,7 +350,7 @@ mod tests {
     #[test]
     fn geminis_own_tools_are_added_to_the_jobs_tools() {
         let extra = json!({"tools": [{"googleSearch": {}}]});
-        let sent = body_fields(&json!({"tools": tool(false), "extra_body": extra}))
+        let sent = body_fields(&json!({"tools": tools(NOT_STRICT), "extra_body": extra}))
             .expect("the job can be sent");
         assert_eq!(sent["tools"][0]["functionDeclarations"][0]["name"], "f");
         assert_eq!(sent["tools"][1], json!({"googleSearch": {}}));

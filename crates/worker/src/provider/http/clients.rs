@@ -21,7 +21,8 @@ use crate::provider::Failure;
 /// How long a client may be unused before it is dropped, with its connections.
 const IDLE_MAX: Duration = Duration::from_secs(90);
 
-/// The clients of one provider. There are only as many as the calls in flight need.
+/// The clients of one provider. A client is added when a call needs it. The last client is dropped once it was unused for
+/// [`IDLE_MAX`].
 pub(super) struct Clients {
     builder: ClientBuilder,
     /// Never empty. A call takes the first client that has a permit, so the last clients become idle.

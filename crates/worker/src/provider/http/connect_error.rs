@@ -1,8 +1,8 @@
 //! Finds out why no connection was made: the host refused it, the lookup of its name failed, the limit of open files is
 //! reached, or there is another cause.
 //!
-//! The kind of the innermost I/O error shows the cause. Only a failed name lookup (getaddrinfo, RFC 3493) must be recognised
-//! by its text, because Rust's standard library does not keep the error code.
+//! The code or the kind of the innermost I/O error shows the cause. Only a failed name lookup (getaddrinfo, RFC 3493) must
+//! be recognised by its text, because Rust's standard library does not keep getaddrinfo's error code.
 
 use std::{
     error::Error,

@@ -48,11 +48,11 @@ pub(super) struct ProviderProxy {
 #[error("{variable} {fault}")]
 pub struct ProxyError {
     variable: &'static str,
-    fault: Fault,
+    fault: ProxyFault,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum Fault {
+enum ProxyFault {
     #[error(
         "must be a URL such as http://proxy.example:3128; characters in a user name or password other than letters, digits, - . _ ~ must be percent-encoded"
     )]
@@ -131,7 +131,7 @@ impl Proxies {
 
 impl ProviderProxy {
     /// Reads a variable's value. A value without a scheme is read as an `http:` URL, as curl does.
-    fn parse(text: &str) -> Result<Self, Fault> {
+    fn parse(text: &str) -> Result<Self, ProxyFault> {
         let url = match text.split_once("://") {
             Some((scheme, _))
                 if ["http", "https"]
@@ -140,11 +140,11 @@ impl ProviderProxy {
             {
                 text.to_owned()
             }
-            Some(_) => return Err(Fault::Scheme),
+            Some(_) => return Err(ProxyFault::Scheme),
             None => format!("http://{text}"),
         };
-        let uri: Uri = url.parse().map_err(|_| Fault::Unreadable)?;
-        let authority = uri.authority().ok_or(Fault::Unreadable)?;
+        let uri: Uri = url.parse().map_err(|_| ProxyFault::Unreadable)?;
+        let authority = uri.authority().ok_or(ProxyFault::Unreadable)?;
         // A proxy has no path, query or fragment, and its user name has no `@`. So each of these is a part of a
         // password whose `/`, `?`, `#` or `@` was not encoded.
         let has_unencoded =
@@ -154,16 +154,16 @@ impl ProviderProxy {
             None => authority.as_str(),
         };
         if has_unencoded || address.contains('@') || authority.host().is_empty() {
-            return Err(Fault::Unreadable);
+            return Err(ProxyFault::Unreadable);
         }
         let has_port = address.len() > authority.host().len();
         if has_port && authority.port_u16().is_none_or(|port| port == 0) {
-            return Err(Fault::Port);
+            return Err(ProxyFault::Port);
         }
         Ok(Self {
             address: address.to_owned(),
             is_tls: uri.scheme_str() == Some("https"),
-            proxy: Proxy::all(&url).map_err(|_| Fault::Unreadable)?,
+            proxy: Proxy::all(&url).map_err(|_| ProxyFault::Unreadable)?,
         })
     }
 }
@@ -264,20 +264,20 @@ mod tests {
     #[test]
     fn a_proxy_that_cannot_be_used_is_named_without_its_value() {
         for (value, fault) in [
-            ("socks://a:1", Fault::Scheme),
-            ("socks5h://u:secret@a:1", Fault::Scheme),
-            ("a:99999", Fault::Port),
-            ("a:0", Fault::Port),
-            ("a:", Fault::Port),
-            ("http://u:se/cret@a:1", Fault::Unreadable),
-            ("http://u:1/secret@a:1", Fault::Unreadable),
-            ("http://u:1#secret@a:1", Fault::Unreadable),
-            ("http://u:secret{@a:1", Fault::Unreadable),
-            ("http://u:secret@x@a:1", Fault::Unreadable),
-            ("http://", Fault::Unreadable),
-            ("http://:1", Fault::Unreadable),
-            ("a b", Fault::Unreadable),
-            ("\u{fffd}", Fault::Unreadable),
+            ("socks://a:1", ProxyFault::Scheme),
+            ("socks5h://u:secret@a:1", ProxyFault::Scheme),
+            ("a:99999", ProxyFault::Port),
+            ("a:0", ProxyFault::Port),
+            ("a:", ProxyFault::Port),
+            ("http://u:se/cret@a:1", ProxyFault::Unreadable),
+            ("http://u:1/secret@a:1", ProxyFault::Unreadable),
+            ("http://u:1#secret@a:1", ProxyFault::Unreadable),
+            ("http://u:secret{@a:1", ProxyFault::Unreadable),
+            ("http://u:secret@x@a:1", ProxyFault::Unreadable),
+            ("http://", ProxyFault::Unreadable),
+            ("http://:1", ProxyFault::Unreadable),
+            ("a b", ProxyFault::Unreadable),
+            ("\u{fffd}", ProxyFault::Unreadable),
         ] {
             for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
                 let error = proxy_of(&[(variable, value)], "https://llm.example");

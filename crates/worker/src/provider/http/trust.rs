@@ -1,5 +1,5 @@
 //! The trusted certificates: the platform's and those of `FOREBAY_CA_FILE`. A provider must present one of them, or a
-//! certificate that one of them has signed.
+//! certificate that one of them has signed, directly or through intermediate certificates.
 
 use std::sync::{Arc, OnceLock};
 

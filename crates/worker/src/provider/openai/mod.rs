@@ -17,7 +17,7 @@
 //! | the server refused three times to begin the request (RFC 9113, section 8.7) | `connection_failed` | with backoff |
 //! | connecting, the first byte or the whole call took too long | `provider_timeout` | with backoff |
 //! | the body is larger than its limit | `response_too_large` | no |
-//! | the body is not JSON, or has no list of choices | `invalid_response` | with backoff |
+//! | the body is not JSON, has no list of choices, or calls a tool without a name | `invalid_response` | with backoff |
 //! | the body is a stream of events | `invalid_response` | no |
 //! | the body is compressed, although the request did not allow it | `invalid_response` | no |
 //! | 407 from a proxy | `connection_failed` | with backoff |
@@ -26,11 +26,12 @@
 //! | the finish reason is unknown | `provider_error` | no |
 //! | an error about the length of the context, also with 500 | `context_length_exceeded` | at once, with less context |
 //! | 400, 413, 422 and other 4xx | `invalid_request` | no |
-//! | 401, 403 | `authentication_failed` | no |
-//! | 402, 429 with `insufficient_quota`, and Google's 429 of a daily quota or a quota of 0 | `insufficient_quota` | no |
+//! | 4xx for a request that alone is larger than the rate limit | `invalid_request` | no |
+//! | 401, 403, `invalid_api_key`, and Google's `API_KEY_INVALID` | `authentication_failed` | no |
+//! | 402, `insufficient_quota`, `billing_hard_limit_reached`, and Google's 429 of a daily quota or a quota of 0 | `insufficient_quota` | no |
 //! | 404 about a model, and `model_not_found` | `model_not_found` | no |
 //! | other 404 | `endpoint_not_found` | no |
-//! | 429 | `rate_limited` | after `Retry-After` or Google's `RetryInfo`, or with backoff |
+//! | other 429, and `rate_limit_exceeded` | `rate_limited` | after `Retry-After` or Google's `RetryInfo`, or with backoff |
 //! | 408, 409, 425, 5xx | `provider_error` | after `Retry-After` or Google's `RetryInfo`, or with backoff |
 //! | 3xx; redirects are not followed | `provider_error` | no |
 //! | 200 with an `error` in the body | as for that error | as for that error |

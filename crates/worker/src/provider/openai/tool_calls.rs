@@ -57,7 +57,8 @@ mod tests {
     fn calls(tool_calls: Value, function_call: Value) -> Option<Vec<(String, String)>> {
         let mut message =
             Value::from_iter([("tool_calls", tool_calls), ("function_call", function_call)]);
-        let calls = read(&mut message, false, |index| format!("generated {index}"));
+        let has_text = false;
+        let calls = read(&mut message, has_text, |index| format!("generated {index}"));
         let calls = calls.ok()?.into_iter();
         Some(calls.map(|call| (call.id, call.function.name)).collect())
     }

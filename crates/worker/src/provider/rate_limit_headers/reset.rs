@@ -15,7 +15,7 @@ const TEXT_BYTES_MAX: usize = 64;
 
 /// The milliseconds from `now` until a limit is restored, rounded up, at most [`DELAY_MS_MAX`]; 0 for a moment in the
 /// past. The text is one of:
-/// - a duration in the format of Go (`time.Duration.String`), such as `20ms`, `1s` or `6m0s`
+/// - a duration as Go writes it, such as `20ms` or `6m0s`; also with days, such as `1d`
 /// - a number of seconds, also with a fraction
 /// - a moment: a number of seconds or milliseconds since the Unix epoch, a time of RFC 3339, or an HTTP date
 pub(super) fn read_ms(text: &str, now: SystemTime) -> Option<u64> {

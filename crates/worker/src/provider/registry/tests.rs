@@ -22,6 +22,9 @@ const FILE: &str = r#"
     keep_prefix = true
 "#;
 
+const WITH_KEYS: bool = true;
+const WITHOUT_KEYS: bool = false;
+
 fn settings(with_keys: bool) -> ProviderSettings {
     let key = with_keys.then(|| Secret::new("sk-for-tests"));
     ProviderSettings {
@@ -35,7 +38,7 @@ fn settings(with_keys: bool) -> ProviderSettings {
 
 #[test]
 fn each_model_is_resolved_to_its_provider_and_the_name_that_is_sent() {
-    let registry = ProviderRegistry::new(settings(true)).expect("the registry is created");
+    let registry = ProviderRegistry::new(settings(WITH_KEYS)).expect("the registry is created");
     for (model, provider, model_sent) in [
         ("gpt-5", "openai", "gpt-5"),
         ("simulated", "simulated", "simulated"),
@@ -140,7 +143,7 @@ fn jobs_without_a_model_get_the_only_model_of_the_only_server() {
 
 #[test]
 fn a_summary_shows_the_url_and_the_key_variable_of_each_provider() {
-    let registry = ProviderRegistry::new(settings(false)).expect("the registry is created");
+    let registry = ProviderRegistry::new(settings(WITHOUT_KEYS)).expect("the registry is created");
     let shown = |summary: &ProviderSummary| {
         let ProviderSummary {
             name,
@@ -171,7 +174,7 @@ fn a_summary_shows_the_url_and_the_key_variable_of_each_provider() {
 
 #[test]
 fn the_error_of_a_provider_without_a_key_names_the_missing_variable() {
-    let mut settings = settings(false);
+    let mut settings = settings(WITHOUT_KEYS);
     settings.openai_api_key = Some(Secret::new("  "));
     let registry = ProviderRegistry::new(settings).expect("the registry is created");
     for (model, variable) in [
@@ -211,7 +214,7 @@ fn the_error_of_an_invalid_base_url_names_its_variable_even_without_a_key() {
 
 #[test]
 fn a_proxy_that_cannot_be_used_is_an_error_for_a_provider_that_needs_it() {
-    let mut settings = settings(true);
+    let mut settings = settings(WITH_KEYS);
     settings.http.proxies =
         Proxies::read(&|name| (name == "ALL_PROXY").then(|| String::from("socks5://a:1")));
     let error = ProviderRegistry::new(settings.clone())
@@ -253,7 +256,7 @@ fn account_names(registry: &ProviderRegistry, model: &str) -> Vec<String> {
 
 #[test]
 fn the_accounts_of_a_call_are_those_of_its_provider_and_of_the_model_that_is_sent() {
-    let registry = ProviderRegistry::new(settings(true)).expect("the registry is created");
+    let registry = ProviderRegistry::new(settings(WITH_KEYS)).expect("the registry is created");
     for (model, expected) in [
         ("gpt-5", vec!["openai", "openai/gpt-5"]),
         ("openai/gpt-5", vec!["openai", "openai/gpt-5"]),
@@ -274,8 +277,9 @@ fn the_accounts_of_a_call_are_those_of_its_provider_and_of_the_model_that_is_sen
     ] {
         assert_eq!(account_names(&registry, model), expected, "{model}");
     }
-    let registry = ProviderRegistry::new(settings(false)).expect("the registry is created");
-    assert_eq!(registry.accounts_of("big/x"), None, "the key is missing");
+    let registry = ProviderRegistry::new(settings(WITHOUT_KEYS)).expect("the registry is created");
+    // The key is missing.
+    assert_eq!(registry.accounts_of("big/x"), None);
     let names = registry
         .account_names_of("big/x")
         .expect("a model is named");

@@ -1,8 +1,8 @@
-//! A provider that calls no model, for trials, examples and measurements. The same turns always get the same reply, after
-//! the configured latency.
+//! A provider that calls no model, for trials, examples and measurements. The same request with the same turns always
+//! gets the same reply, after the configured latency.
 //!
-//! The reply contains the number of user turns that were sent, and quotes the last two. So it shows whether the context of
-//! a session was sent.
+//! The reply contains the number of user turns that were sent, and quotes the last two (after tool results, only the one before
+//! the last). So it shows whether the context of a session was sent.
 
 mod latency;
 

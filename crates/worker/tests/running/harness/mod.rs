@@ -213,7 +213,7 @@ impl Fleet {
         }
     }
 
-    /// Tells the worker to stop, and waits until it has drained.
+    /// Stops the worker, and waits until it has drained.
     pub(crate) async fn stop_worker(&mut self) {
         self.stop.cancel();
         let worker = self.worker.take().expect("a worker runs");

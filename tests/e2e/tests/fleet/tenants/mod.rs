@@ -54,7 +54,7 @@ struct Fixture {
 
 impl Fixture {
     async fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("a temporary folder is made");
         let keys = folder.path().join("keys");
         let text = format!("shop:{SHOP}\nbank:{BANK}\noperator:{OPERATOR}:admin\n");
         fs::write(&keys, text).expect("the file is written");
@@ -115,7 +115,9 @@ impl Fixture {
         let mut cursors = BTreeMap::new();
         for list in ["/v1/jobs", "/v1/sessions"] {
             let page = shop.get(&format!("{list}?limit=1")).await.expect(200);
-            let cursor = page["next_cursor"].as_str().expect("others follow");
+            let cursor = page["next_cursor"]
+                .as_str()
+                .expect("the list has another page");
             cursors.insert(list.to_owned(), cursor.to_owned());
         }
         Self {
@@ -158,7 +160,10 @@ impl Fixture {
     /// The scores of those members are left out: the timer of a running job may be set anew.
     async fn stored(&self) -> BTreeMap<String, RedisReply> {
         let redis = &self.fleet.redis;
-        let names = redis.command(&["KEYS", "*"]).await.expect("the names");
+        let names = redis
+            .command(&["KEYS", "*"])
+            .await
+            .expect("Redis returns the names");
         let RedisReply::Array(names) = names else {
             panic!("not a list: {names}");
         };
@@ -166,11 +171,14 @@ impl Fixture {
         for name in names.iter().map(RedisReply::to_string) {
             let in_partition = name.rsplit_once("}:").map_or("", |(_, name)| name);
             if self.is_of_shop(&name) {
-                let value = redis.command(&["DUMP", &name]).await.expect("a value");
+                let value = redis
+                    .command(&["DUMP", &name])
+                    .await
+                    .expect("Redis returns the value");
                 stored.insert(name, value);
             } else if SHARED.contains(&in_partition) {
                 let members = redis.command(&["ZRANGE", &name, "0", "-1"]).await;
-                let members = members.expect("the members").to_string();
+                let members = members.expect("Redis returns the members").to_string();
                 let of_shop = members.lines().filter(|member| self.is_of_shop(member));
                 let mut of_shop: Vec<&str> = of_shop.collect();
                 of_shop.sort_unstable();
@@ -220,7 +228,7 @@ impl Fixture {
         paths
     }
 
-    /// A query with each parameter of the route. Its value belongs to the shop, or excludes nothing of the shop.
+    /// One query for each query parameter of the route. The value belongs to the shop, or excludes nothing of the shop.
     fn query(&self, route: &Route) -> Vec<String> {
         let value = |name: &str| match name {
             "session_id" => String::from("s"),
@@ -243,7 +251,11 @@ impl Fixture {
             .into_iter()
             .flatten();
         let names = parameters.filter(|parameter| parameter["in"] == "query");
-        let names = names.map(|parameter| parameter["name"].as_str().expect("a name"));
+        let names = names.map(|parameter| {
+            parameter["name"]
+                .as_str()
+                .expect("the parameter has a name")
+        });
         names
             .map(|name| format!("?{name}={}", value(name)))
             .collect()

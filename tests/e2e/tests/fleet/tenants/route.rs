@@ -30,15 +30,18 @@ impl Route {
     pub(super) async fn all(gateway: &Client) -> Vec<Self> {
         let document = gateway.get("/openapi.json").await.expect(200);
         let mut routes = Vec::new();
-        for (path, operations) in document["paths"].as_object().expect("the paths") {
-            for (method, operation) in operations.as_object().expect("the methods") {
+        for (path, operations) in document["paths"]
+            .as_object()
+            .expect("the document has paths")
+        {
+            for (method, operation) in operations.as_object().expect("the path has methods") {
                 if OPEN.contains(&path.as_str()) {
                     continue;
                 }
                 let needs_key = operation["security"].is_array();
                 assert!(needs_key, "{method} {path} needs no API key");
                 routes.push(Self {
-                    method: method.to_uppercase().parse().expect("a method"),
+                    method: method.to_uppercase().parse().expect("the method is valid"),
                     path: path.clone(),
                     operation: operation.clone(),
                 });
@@ -51,7 +54,7 @@ impl Route {
     pub(super) fn is_for_operators(&self) -> bool {
         let description = self.operation["description"]
             .as_str()
-            .expect("a description");
+            .expect("the operation has a description");
         description.ends_with("with the scope `admin`.")
     }
 
@@ -64,8 +67,11 @@ impl Route {
     /// A body with the ids of the shop.
     fn body(&self) -> Option<(&str, Value)> {
         let content = self.operation["requestBody"]["content"].as_object()?;
-        let (media_type, _) = content.iter().next().expect("a media type");
-        let body = match self.operation["operationId"].as_str().expect("an id") {
+        let (media_type, _) = content.iter().next().expect("the body has a media type");
+        let body = match self.operation["operationId"]
+            .as_str()
+            .expect("the operation has an id")
+        {
             "submitJob" => json!({ "input": "of the bank", "session_id": "s" }),
             "putSession" | "patchSession" => json!({ "attributes": {"of": "bank"} }),
             "forkSession" => json!({ "id": "t" }),

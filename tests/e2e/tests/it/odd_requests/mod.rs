@@ -1,5 +1,6 @@
-//! Thousands of generated odd requests over raw sockets. Each complete and well-formed request gets an answer, none gets a 5xx, and each refusal names
-//! a field, a header or a parameter. Afterwards, the process uses at most a tenth more memory than before.
+//! Thousands of generated odd requests over raw sockets. Each complete and well-formed request gets an answer, none gets a 5xx,
+//! and each refusal names what is wrong, such as a field, a header or a parameter. Afterwards, the process uses at most a tenth
+//! more memory than after the warm-up.
 //!
 //! - `generator`: makes a request from a seed.
 //! - `odd_json`: bodies.

@@ -156,7 +156,8 @@ async fn over_http1_each_call_has_a_connection_of_its_own() {
 #[tokio::test]
 async fn certificates_of_the_ca_file_are_trusted() {
     let authority = Certificates::new().expect("the certificates are made");
-    let self_signed = Certificates::self_signed(false).expect("the certificate is made");
+    let is_ca = false;
+    let self_signed = Certificates::self_signed(is_ca).expect("the certificate is made");
     for certificates in [authority, self_signed] {
         let server = Server::with(Version::HTTP_2, certificates).await;
         let fixture = fixture_with(&server, ("FOREBAY_CA_FILE", &server.ca_file())).await;
@@ -167,7 +168,8 @@ async fn certificates_of_the_ca_file_are_trusted() {
 
 #[tokio::test]
 async fn a_self_signed_ca_certificate_is_refused_and_the_error_shows_how_to_make_another() {
-    let certificates = Certificates::self_signed(true).expect("the certificate is made");
+    let is_ca = true;
+    let certificates = Certificates::self_signed(is_ca).expect("the certificate is made");
     let server = Server::with(Version::HTTP_2, certificates).await;
     let fixture = fixture_with(&server, ("FOREBAY_CA_FILE", &server.ca_file())).await;
     for job in wait_all(&fixture, &submit(&fixture, 1).await).await {

@@ -1,5 +1,5 @@
--- Adds an API key. KEYS: the keys. ARGV: id, document, the next version of the set, the maximum number of keys. Returns 1 if the set
--- has this key now.
+-- Adds an API key. KEYS: the hash of the API keys, by id. ARGV: id, document, the new version of the hash, the maximum number of
+-- keys. Returns 1 if the hash has this key now, 0 if there are too many keys or if the id has another document.
 local id, doc, version, keys_max = unpack(ARGV)
 local stored = redis.call('HGET', KEYS[1], id)
 -- If the documents are equal, an earlier request took effect, and its response was lost.

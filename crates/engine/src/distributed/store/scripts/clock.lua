@@ -12,7 +12,7 @@ local GAP_MS_MAX = 2000
 local function next_clock(server, shift, latest, expected)
   local time = server - shift
   local gap = latest and time - latest or 0
-  -- The server's clock was set forward, unless the caller's clock has measured the gap too.
+  -- The caller's clock has not measured the gap, so the server's clock was set forward.
   if expected and gap > GAP_MS_MAX and time - expected >= STEP_MS_MIN then time = expected end
   -- The server's clock was set back.
   if latest and time < latest then time = math.max(latest, expected or latest) end

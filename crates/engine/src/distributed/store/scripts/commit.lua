@@ -2,8 +2,8 @@
 -- ARGV: prefix, expected version or '', document or '', code of the head, time of the change; then the arguments of
 -- `load.lua` after its prefix; '1' if the change needs the run inputs; the number of the first turn that the change replaces,
 -- or ''; then the lists of `commit.rs`, each preceded by its length.
--- Returns 1 if the change is written, with the run inputs that it needs: {1, run inputs}. On a conflict, writes nothing and
--- returns the reply of `load.lua`, which has three parts. Returns 2, and writes nothing, if the session has no turn of that number.
+-- Returns 1 if the change is written, or {1, run inputs} if it needs them. On a conflict, writes nothing and returns the reply of
+-- `load.lua`, which has three parts. Returns 2, and writes nothing, if the session has no turn of that number.
 --
 -- What costs time here: a call of a Lua function, and the conversion of a text to a number and back. So the arguments are read with the
 -- index `i`, and numbers that are known are given to Redis as text.
@@ -101,7 +101,7 @@ if repaired ~= '0' then
   for _ = 1, repaired do
     local key = prefix .. 'j:' .. argv[i]
     call('HSET', key, 'meta', argv[i + 2])
-    -- Releases without lists have not listed the job.
+    -- Releases without a list of jobs have not listed the job.
     call('ZADD', prefix .. 'jl', '0', argv[i + 3])
     call('HDEL', key, 'mark', 'outcome')
     call('PERSIST', key)
@@ -196,8 +196,8 @@ if argv[i - 1] ~= '0' then
   local stored = call('HMGET', session_key, 'updated_at', 'bytes', 'dropped', 'gaps', 'created_at')
   local updated_at, bytes, first_position, gaps, created_at = unpack(stored, 1, 5)
   local is_new = not updated_at
-  -- A list of turns may be left of a session whose hash is gone. It may have an expiry. Reads ignore it, because the new session has
-  -- 0 bytes of turns.
+  -- A list of turns may be left over from a session whose hash is gone, and may have an expiry. Reads ignore such a list, because the
+  -- new session has 0 bytes of turns.
   local has_turns = not is_new and bytes ~= '0'
   bytes, first_position = tonumber(bytes or 0), tonumber(first_position or 0)
   gaps = gaps and read_gaps(gaps)
@@ -260,7 +260,7 @@ if argv[i - 1] ~= '0' then
   else
     call('HSET', session_key, 'updated_at', updated_at, 'bytes', bytes, 'created_at', created_at, 'sent_bytes', sent_bytes, 'input_tokens', input_tokens)
   end
-  -- Releases without this list have not listed the session.
+  -- Releases without a list of sessions have not listed the session.
   if is_new or not was_live then list_session(prefix, session, created_at) end
   if is_live ~= was_live then call('HINCRBY', counts_key, '#', is_live and '1' or '-1') end
   if not is_live then

@@ -5,7 +5,8 @@
 local prefix, checked = ARGV[1], {}
 for index = 3, #ARGV do
   local key = prefix .. 'l:' .. ARGV[index]
-  -- The first line is shorter than 1,024 bytes, even with the longest names. `lane_document.rs` describes its fields.
+  -- The first line, which also names an account here, is shorter than 1,024 bytes, even with the longest names. `lane_document.rs`
+  -- describes its fields.
   local line = redis.call('GETRANGE', key, 0, 1023)
   local job, claimed, name = string.match(line, '^%x+;d;%d+;([^;]*);[^;]*;%d+;%d+;([01]);([^\n]*)\n')
   if name == ARGV[2] then

@@ -5,7 +5,8 @@ local prefix, found = ARGV[1], {}
 local members = redis.call('ZRANGE', KEYS[1], ARGV[2], ARGV[3], 'BYLEX', 'LIMIT', 0, ARGV[4])
 for _, member in ipairs(members) do
   local lane = string.sub(member, 2)
-  -- The first line is shorter than 256 bytes, even with the longest names. `lane_document.rs` describes its fields.
+  -- The first line of a lane in this index is shorter than 256 bytes, even with the longest names. `lane_document.rs` describes its
+  -- fields.
   local line = redis.call('GETRANGE', prefix .. 'l:' .. lane, 0, 255)
   local job = string.match(line, '^%x+;.;%d+;([^;]*);')
   if job then

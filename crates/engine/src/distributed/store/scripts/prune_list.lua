@@ -1,5 +1,6 @@
 -- Removes entries of the list of jobs whose records are gone. KEYS: the list. ARGV: prefix, how many entries to check.
--- Each call continues behind the last entry that the call before has checked. After the end, the next call begins anew.
+-- Each call continues behind the last entry that the call before has checked. After the end, the next call begins anew. Returns how
+-- many entries were checked.
 local position_key = KEYS[1] .. ':checked'
 local position = redis.call('GET', position_key)
 local from = position and '(' .. position or '-'

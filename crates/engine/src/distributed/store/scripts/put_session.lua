@@ -62,7 +62,7 @@ for index, field in ipairs({'attributes', 'model', 'defaults'}) do
   end
 end
 list_session(prefix, session, created_at)
--- `counts.lua` skips a partition whose hash of counts is empty. This field makes it count the session.
+-- `counts.lua` skips a partition whose hash of counts is empty. With this field, the hash is not empty, so the session is counted.
 redis.call('HSETNX', prefix .. 'c', '#', 0)
 -- A session without live jobs is in the indexes by use and by expiry.
 redis.call('ZADD', prefix .. 'su', updated_at, session)

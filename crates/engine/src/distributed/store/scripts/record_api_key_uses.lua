@@ -1,4 +1,4 @@
--- Records when API keys were used last. KEYS: the keys. ARGV: an id and a time in milliseconds for each. Returns 1.
+-- Records when API keys were used last. KEYS: the hash of the API keys, by id. ARGV: an id and a time in milliseconds for each. Returns 1.
 local used = KEYS[1] .. ':used'
 for i = 1, #ARGV, 2 do
   local id, at = ARGV[i], ARGV[i + 1]

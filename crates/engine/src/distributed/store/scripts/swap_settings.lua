@@ -19,7 +19,7 @@ end
 if not is_expected and not is_next then return {2} end
 if tonumber(updated_at) < tonumber(now) then updated_at = now end
 redis.call('HSET', KEYS[1], 'updated_at', updated_at)
--- Releases without this list have not listed the session.
+-- Releases without a list of sessions have not listed the session.
 list_session(prefix, session, created_at)
 for index, field in ipairs({'attributes', 'model', 'defaults'}) do
   local value = ARGV[7 + index]

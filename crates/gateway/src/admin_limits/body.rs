@@ -1,4 +1,4 @@
-//! The limits in the body of a request.
+//! The body of `PUT /v1/admin/tenants/{tenant}/limits`: the limits of a tenant.
 
 use std::sync::LazyLock;
 
@@ -15,14 +15,14 @@ use crate::{problem::Problem, validation::BodySchema};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LimitsBody {
-    /// The most requests in a window of time that submit or retry a job, or write or fork a session.
+    /// The most requests to submit or retry a job, or to write or fork a session, in a window of time.
     requests: Option<RequestsBody>,
     /// The most jobs that may be live at the same time.
     live_jobs: Option<LiveJobsBody>,
 }
 
-// JSON Schema counts `5.0` as the integer 5, so the numbers are read as floats. These hold the numbers exactly, which have
-// at most 30 bits.
+// JSON Schema counts `5.0` as the integer 5, so the numbers are read as floats. A float holds them exactly: they have at
+// most 30 bits.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RequestsBody {

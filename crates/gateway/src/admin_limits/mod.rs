@@ -81,7 +81,7 @@ pub(crate) async fn put(
     Ok(Json(LimitsView::stored(tenant, &limits)))
 }
 
-/// Removes the limits of a tenant. Those of the keys file apply again.
+/// Removes the limits of a tenant from the store. Then the tenant's limits in the keys file apply, if there are any.
 pub(crate) async fn delete(
     State(state): State<Arc<ApiState>>,
     path: Result<Path<String>, PathRejection>,
@@ -98,7 +98,7 @@ pub(crate) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Applies the change at this gateway at once. Other gateways read the limits every two seconds.
+/// Reads the limits from the store, so that this gateway applies the change at once. Other gateways read them every two seconds.
 async fn apply(state: &ApiState) {
     if let Some(limiter) = &state.limiter {
         limiter.read_stored().await;

@@ -9,7 +9,7 @@ use serde::Serialize;
 #[schemars(rename = "TenantLimits")]
 pub(crate) struct LimitsView {
     tenant: TenantId,
-    /// The most requests in a window of time that submit or retry a job, or write or fork a session.
+    /// The most requests to submit or retry a job, or to write or fork a session, in a window of time.
     requests: Option<RequestsView>,
     /// The most jobs that may be live at the same time.
     live_jobs: Option<LiveJobsView>,

@@ -24,23 +24,24 @@ const UNSAVED_MS_MAX: u64 = 1_000;
 
 /// The store's clock.
 #[derive(Debug)]
-pub(super) struct SystemClock {
+pub(super) struct StoreClock {
     /// The monotonic clock at the start, in milliseconds.
     started_ms: u64,
     /// The store's time at the start.
     start: TimeMs,
-    followed: Mutex<Followed>,
+    shift: Mutex<ShiftAndSave>,
 }
 
-/// What changes after the start.
+/// The shift and the last save, which change after the start.
 #[derive(Debug)]
-struct Followed {
+struct ShiftAndSave {
+    /// The system's clock minus the store's clock.
     shift_ms: i64,
     /// The state that was saved last.
     saved: ClockState,
 }
 
-impl SystemClock {
+impl StoreClock {
     /// Starts the clock with the state in the database.
     pub(super) fn start(db: &Connection) -> rusqlite::Result<Self> {
         let machine = MachineTime::read();
@@ -66,7 +67,7 @@ impl SystemClock {
         Self {
             started_ms: machine.monotonic_ms,
             start: state.time,
-            followed: Mutex::new(Followed {
+            shift: Mutex::new(ShiftAndSave {
                 shift_ms: state.shift_ms,
                 saved,
             }),
@@ -80,7 +81,7 @@ impl SystemClock {
 
     /// The moment of the system's clock that corresponds to a time of the store's clock.
     pub(super) fn to_utc(&self, time: TimeMs) -> TimeMs {
-        self.follow(MachineTime::read()).to_utc(time)
+        self.current_state(MachineTime::read()).to_utc(time)
     }
 
     fn at(&self, monotonic_ms: u64) -> TimeMs {
@@ -88,12 +89,12 @@ impl SystemClock {
             .plus_ms(monotonic_ms.saturating_sub(self.started_ms))
     }
 
-    /// Returns the state now. A step of the system's clock changes the shift, and is logged.
-    fn follow(&self, machine: MachineTime) -> ClockState {
-        let mut followed = self.followed();
+    /// Returns the state now. If the system's clock was set, the shift changes, and the step is logged.
+    fn current_state(&self, machine: MachineTime) -> ClockState {
+        let mut shift = self.lock();
         let state = ClockState {
             time: self.at(machine.monotonic_ms),
-            shift_ms: followed.shift_ms,
+            shift_ms: shift.shift_ms,
         };
         let next = state.after_step(machine.system);
         if next != state {
@@ -101,21 +102,21 @@ impl SystemClock {
                 by_s = (next.shift_ms.saturating_sub(state.shift_ms)) / 1_000,
                 "the system's clock was set; waits and time limits go on as before, and all times are shown by the new clock"
             );
-            followed.shift_ms = next.shift_ms;
+            shift.shift_ms = next.shift_ms;
         }
         next
     }
 
-    fn followed(&self) -> MutexGuard<'_, Followed> {
-        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ShiftAndSave> {
+        self.shift.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Saves the state if the last save is too old. Called in each transaction that writes data.
+    /// Saves the state if the last save is too old, or if the shift has changed since. Called in each transaction that writes data.
     pub(super) fn save_with_data(&self, db: &Connection) -> rusqlite::Result<()> {
         self.save_after(SAVE_INTERVAL, db)
     }
 
-    /// Saves the state if the last save is too old and a job is live. Called once a second.
+    /// The same while a job is live, with a longer interval between two saves. Called once a second.
     pub(super) fn save_while_idle(&self, db: &Connection) -> rusqlite::Result<()> {
         let has_live_jobs = db
             .prepare_cached("SELECT 1 FROM timers LIMIT 1")?
@@ -127,8 +128,8 @@ impl SystemClock {
     }
 
     fn save_after(&self, interval: Duration, db: &Connection) -> rusqlite::Result<()> {
-        let state = self.follow(MachineTime::read());
-        let saved = self.followed().saved;
+        let state = self.current_state(MachineTime::read());
+        let saved = self.lock().saved;
         let age_ms = u128::from(state.time.since_ms(saved.time));
         if age_ms < interval.as_millis() && state.shift_ms == saved.shift_ms {
             return Ok(());
@@ -136,7 +137,7 @@ impl SystemClock {
         save(db, state)?;
         // If the transaction is rolled back, the next save comes one interval later than it should. The state in the database
         // stays valid.
-        self.followed().saved = state;
+        self.lock().saved = state;
         Ok(())
     }
 }

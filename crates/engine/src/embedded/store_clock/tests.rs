@@ -22,20 +22,20 @@ fn machine(passed_ms: u64, step_ms: i64) -> MachineTime {
     }
 }
 
-fn new_clock() -> SystemClock {
+fn new_clock() -> StoreClock {
     let state = ClockState::new(START.system);
-    SystemClock::with_state(ClockState::default(), state, START)
+    StoreClock::with_state(ClockState::default(), state, START)
 }
 
 #[test]
 fn steps_of_the_systems_clock_neither_stop_nor_advance_the_clock() {
     for step_ms in [HOUR_MS, -HOUR_MS, 72 * HOUR_MS, -72 * HOUR_MS] {
         let clock = new_clock();
-        let created_at = clock.follow(machine(100, 0)).time;
-        let after = clock.follow(machine(300, step_ms));
+        let created_at = clock.current_state(machine(100, 0)).time;
+        let after = clock.current_state(machine(300, step_ms));
         assert_eq!(after.time.since_ms(created_at), 200, "step by {step_ms} ms");
         assert_eq!(after.to_utc(after.time), machine(300, step_ms).system);
-        let corrected = clock.follow(machine(500, 0));
+        let corrected = clock.current_state(machine(500, 0));
         assert_eq!(corrected.time.since_ms(created_at), 400);
         assert_eq!(corrected.to_utc(created_at), machine(100, 0).system);
     }
@@ -47,7 +47,7 @@ fn the_state_is_saved_at_intervals_and_after_a_step() {
     let path = folder.path().join("forebay.db");
     let db = crate::embedded::schema::open_writer(&path).unwrap();
     assert_eq!(load(&db).unwrap(), None);
-    let clock = SystemClock::start(&db).unwrap();
+    let clock = StoreClock::start(&db).unwrap();
     clock.save_while_idle(&db).unwrap();
     assert_eq!(load(&db).unwrap(), None, "saved without a live job");
     clock.save_with_data(&db).unwrap();
@@ -61,7 +61,7 @@ fn the_state_is_saved_at_intervals_and_after_a_step() {
         shift_ms: 0,
     };
     save(&db, ahead).unwrap();
-    let restarted = SystemClock::start(&db).unwrap();
+    let restarted = StoreClock::start(&db).unwrap();
     assert!(restarted.now() >= ahead.time);
     assert!(restarted.to_utc(restarted.now()) < ahead.time);
     // The shift differs from the saved one, so it is saved at once.
