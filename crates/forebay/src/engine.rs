@@ -99,8 +99,8 @@ impl Servers {
             client_name: process.to_string(),
             ..RedisSettings::new(self.redis_url.expose())
         };
-        // Redis comes first, because its error ends the start. If the queue existed already, its lapin threads would outlive
-        // the runtime.
+        // Redis comes first, because the process exits if it cannot connect to Redis. If the queue existed already, its lapin threads
+        // would outlive the runtime.
         let store = RedisStore::connect(&store_settings)
             .await
             .map_err(|error| {

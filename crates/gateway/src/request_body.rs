@@ -119,16 +119,16 @@ impl BodyReader {
     }
 
     /// Parses and validates a body, within reserved memory. A request with faults is refused, and the problem names the earlier
-    /// `faults` together with those of the body. If `described` is an error, the body is empty or is not
-    /// described as plain JSON, and is not parsed.
+    /// `faults` together with those of the body. If `described_as_expected` is an error, the body is empty, or its headers
+    /// do not describe it as what the route accepts, and it is not parsed.
     pub(crate) async fn validate<T>(
         &self,
         body: &mut BufferedBody,
-        described: Result<(), Problem>,
+        described_as_expected: Result<(), Problem>,
         mut faults: RequestFaults,
         validation: impl FnOnce(&Bytes) -> Result<T, Problem>,
     ) -> Result<(T, Option<ReservedBytes>), Problem> {
-        if faults.collect(described).is_some()
+        if faults.collect(described_as_expected).is_some()
             && let Some(memory) = faults.collect(self.reserve_parsed(body).await)
         {
             let valid = body.compute(validation);

@@ -1,5 +1,5 @@
 //! What is known of a request before its handler runs: its id, and the trace that it belongs to, if there is one. Both are in
-//! all of its log lines, and the id is in its answer.
+//! the log lines that concern this request only, and the id is in its answer.
 
 use axum::{
     extract::{MatchedPath, Request},

@@ -38,7 +38,8 @@ const LISTS_AT_ONCE: usize = 2;
 /// How long a request may wait for the memory of its response, or for a permit to read a list.
 const READ_WAIT: Duration = Duration::from_secs(5);
 
-/// How many bytes a response takes for each stored byte of an outcome: the text, its values, and the response.
+/// How many bytes of memory are needed for each stored byte of a large outcome: for its text, for the values parsed from it, and for the
+/// response.
 const BYTES_FOR_EACH_STORED_BYTE: u64 = 4;
 
 /// A job, and the memory that is reserved for it if its outcome is large.

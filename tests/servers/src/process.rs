@@ -13,7 +13,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, test_kill_process_group,
+    waitid,
+};
 
 use crate::{guardian::Guardian, poll, stopped::is_stopped};
 
@@ -86,12 +89,13 @@ impl ServerProcess {
     /// The exit status, if the server has ended by itself since it was started. In this case, the rest of its group is killed.
     pub(crate) fn exited(&self) -> Option<ExitStatus> {
         let mut running = lock(&self.running);
-        let status = running.as_mut()?.leader.try_wait().ok().flatten()?;
-        // Other processes of the group may still run.
-        if let Some(mut group) = running.take() {
-            group.kill();
+        if !running.as_ref()?.has_ended() {
+            return None;
         }
-        Some(status)
+        let mut ended = running.take()?;
+        // Other processes of the group may still run.
+        ended.kill();
+        ended.leader.try_wait().ok().flatten()
     }
 
     /// Kills the server with SIGKILL and waits until its whole group has ended. Does nothing if no server runs.
@@ -117,7 +121,7 @@ impl ServerProcess {
         self.signal(Signal::CONT)?;
         self.signal_leader(Signal::TERM)?;
         let ended = poll::until(timeout, || async {
-            lock(&self.running).as_mut().is_none_or(Running::has_ended)
+            lock(&self.running).as_ref().is_none_or(Running::has_ended)
         });
         let ended = ended.await;
         let log = self.log_tail();
@@ -243,18 +247,21 @@ impl Running {
         }
     }
 
-    fn has_ended(&mut self) -> bool {
-        !matches!(self.leader.try_wait(), Ok(None))
+    /// Whether the leader has ended. It is not reaped, so that no other group can get its number.
+    fn has_ended(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        !matches!(waitid(WaitId::Pid(self.group), options), Ok(None))
     }
 
-    /// Kills the group. Returns whether it has ended.
+    /// Kills the group and reaps the leader. Returns whether the group has ended.
     fn kill(&mut self) -> bool {
         let _ = kill_process_group(self.group, Signal::KILL);
         // The guardian must end before the leader is reaped. Once the leader is reaped, another group can get this number,
         // and the guardian could kill that group.
         self.guardian = None;
         poll::until_blocking(KILL_TIMEOUT, || {
-            self.has_ended() && test_kill_process_group(self.group).is_err()
+            !matches!(self.leader.try_wait(), Ok(None))
+                && test_kill_process_group(self.group).is_err()
         })
     }
 }

@@ -42,14 +42,14 @@ pub(crate) async fn post(
     let mut body = state.bodies.read(&parts.headers, body).await?;
     state.check_valid(&caller)?;
     let faults = RequestFaults::of_query(&parts.extensions);
-    let described = if body.bytes.is_empty() {
+    let described_as_expected = if body.bytes.is_empty() {
         Err(validation::schema::NEW_KEY.empty_body())
     } else {
         content_headers::check(&parts.headers)
     };
     let validated = state
         .bodies
-        .validate(&mut body, described, faults, |bytes| {
+        .validate(&mut body, described_as_expected, faults, |bytes| {
             validation::new_key(bytes)
         });
     let (new, memory) = validated.await?;
@@ -81,8 +81,9 @@ pub(crate) async fn post(
     };
     let added = state.member.store.add_api_key(&key);
     if !store_call::with_timeout(added).await? {
-        let detail =
-            format!("the store has {API_KEYS_MAX} API keys; revoke those that are not used");
+        let detail = format!(
+            "the store already has {API_KEYS_MAX} API keys, the most that it can have; revoke those that are not used"
+        );
         return Err(Problem::new(ProblemCode::TooManyApiKeys, detail));
     }
     tracing::info!(made_key_id = %key.id, tenant = %key.tenant, scopes = key.scopes.join(","), "API key made");

@@ -63,17 +63,22 @@ pub(crate) async fn put(
     }
     let mut faults = RequestFaults::of_query(&parts.extensions);
     let tenant = faults.collect(tenant_id(path));
-    let described = content_headers::check(&parts.headers);
+    let described_as_expected = content_headers::check(&parts.headers);
     let parse = |bytes: &Bytes| body::parse(bytes);
-    let validated = state.bodies.validate(&mut body, described, faults, parse);
+    let validated = state
+        .bodies
+        .validate(&mut body, described_as_expected, faults, parse);
     let (limits, memory) = validated.await?;
     drop((body, memory));
     // A request without a valid tenant has a fault, so it was refused above.
     let tenant = tenant.ok_or_else(not_found)?;
+    // Without API keys, requests have no limits of a tenant.
     required_keys(&state)?;
     let set = state.member.store.set_tenant_limits(&tenant, Some(&limits));
     if !with_timeout(set).await? {
-        let detail = format!("the store has limits of {LIMITED_TENANTS_MAX} tenants");
+        let detail = format!(
+            "the store already has limits of {LIMITED_TENANTS_MAX} tenants, the most that it can have"
+        );
         return Err(Problem::new(ProblemCode::StoreFull, detail).retry_after(60));
     }
     tracing::info!(%tenant, "the limits of a tenant were set");

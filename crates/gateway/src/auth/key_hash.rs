@@ -19,7 +19,7 @@ impl KeyHash {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The hash of 64 hexadecimal digits. `None` for any other text.
+    /// Reads a hash that is written as 64 hexadecimal digits. `None` for any other text.
     pub(super) fn of_hex(text: &str) -> Option<Self> {
         if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;

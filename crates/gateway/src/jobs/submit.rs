@@ -119,7 +119,7 @@ async fn submit(
     let wait_time = wait::parse(Query(parts.uri.query()), &parts.headers);
     let mut faults = RequestFaults::of_query(&parts.extensions);
     let key = faults.collect(idempotency::parse_key(&parts.headers));
-    let described = if body.bytes.is_empty() {
+    let described_as_expected = if body.bytes.is_empty() {
         Err(validation::schema::SUBMIT.empty_body())
     } else {
         content_headers::check(&parts.headers)
@@ -127,7 +127,7 @@ async fn submit(
     let has_default_model = state.settings.default_model.is_some();
     let validated = state
         .bodies
-        .validate(&mut body, described, faults, |bytes| {
+        .validate(&mut body, described_as_expected, faults, |bytes| {
             validation::submission(bytes, has_default_model).map(Box::new)
         });
     let (submission, memory) = validated.await?;

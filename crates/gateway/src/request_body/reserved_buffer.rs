@@ -1,7 +1,7 @@
 //! The bytes of a body that arrives, and the memory that is reserved for them.
 //!
-//! A body without bytes reserves nothing. Up to 64 KiB, it reserves about what has arrived, from the budget of the small
-//! bodies. Then it makes one reservation for the whole body, from the budget of the large bodies. So a client that sends
+//! A body without bytes reserves nothing. Up to 64 KiB, it reserves about what has arrived, from the share
+//! `small_bodies`. Then it makes one reservation for the whole body, from the share `bodies`. So a client that sends
 //! little reserves little, and a small body never waits for large ones.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use forebay_runtime::{byte_budget::ReservedBytes, memory::MemoryShares};
 use tokio::time::Instant;
 
-/// A body of at most this many bytes is small. Small bodies have a budget of their own, so that they never wait for large ones.
+/// A body of at most this many bytes is small. Small bodies have a share of their own, so that they never wait for large ones.
 pub(super) const SMALL_BODY_BYTES: usize = 64 * 1_024;
 /// How long a body may wait for the memory of its bytes, and again for the memory to parse it.
 pub(super) const MEMORY_WAIT: Duration = Duration::from_secs(10);
@@ -83,7 +83,7 @@ impl<'a> ReservedBuffer<'a> {
         is_reserved
     }
 
-    /// Reserves bytes from the budget of the small bodies.
+    /// Reserves bytes from the share `small_bodies`.
     ///
     /// A body that holds bytes keeps them while it waits for more. So such bodies can wait for each other, but only until
     /// the first of them has waited for [`MEMORY_WAIT`].
@@ -101,12 +101,13 @@ impl<'a> ReservedBuffer<'a> {
         self.replace_reservation(reserved)
     }
 
-    /// Reserves the whole body from the budget of the large bodies, and gives back what the body holds of the other budget.
+    /// Reserves the whole body from the share `bodies`, and gives back what the body holds of `small_bodies`.
     async fn reserve_large(&mut self) -> bool {
         let (small, large) = (&self.memory.small_bodies, &self.memory.bodies);
         let bytes = self.bytes_max as u64;
         let start = Instant::now();
-        // Bodies that wait here hold only about half of the budget of the small bodies. So small bodies do not wait for large ones.
+        // A body that holds memory of `small_bodies` may wait here only if half of that share is free. So all bodies that wait here hold
+        // at most half of it, and the other half is left for small bodies.
         let may_wait = self.reserved.is_none() || small.available() >= small.total() / 2;
         let reserved = if may_wait {
             let wait_max = MEMORY_WAIT.saturating_sub(self.waited);

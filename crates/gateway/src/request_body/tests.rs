@@ -172,7 +172,7 @@ async fn a_body_that_is_refused_for_memory_is_read_before_the_response() {
         .try_reserve(u64::MAX)
         .expect("the memory is free");
     let small = &memory.small_bodies;
-    // The first body waits for memory. The second is refused at once, because most of the budget of the small bodies is in use.
+    // The first body waits for memory. The second is refused at once, because most of the share `small_bodies` is in use.
     for (other_bytes, wait_s) in [(0, 10), (small.total() - 64 * 1_024, 0)] {
         let others = small.try_reserve(other_bytes).expect("the memory is free");
         let upload = Upload::begin(&memory, Some(MIB)).await;

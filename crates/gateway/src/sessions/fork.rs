@@ -54,10 +54,10 @@ pub(crate) async fn post(
         faults.into_result()?;
         Fork::default()
     } else {
-        let described = content_headers::check(&parts.headers);
+        let described_as_expected = content_headers::check(&parts.headers);
         let validated = state
             .bodies
-            .validate(&mut body, described, faults, |bytes| {
+            .validate(&mut body, described_as_expected, faults, |bytes| {
                 validation::fork(bytes)
             });
         validated.await?.0

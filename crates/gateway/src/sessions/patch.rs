@@ -35,10 +35,10 @@ pub(crate) async fn patch(
     state.check_valid(&caller)?;
     let id = session_id(path);
     let faults = RequestFaults::of_query(&parts.extensions);
-    let described = content_headers::check_merge_patch(&parts.headers);
+    let described_as_expected = content_headers::check_merge_patch(&parts.headers);
     let validated = state
         .bodies
-        .validate(&mut body, described, faults, |bytes| {
+        .validate(&mut body, described_as_expected, faults, |bytes| {
             validation::settings_patch(bytes)
         });
     let (patch, _memory) = validated.await?;

@@ -42,11 +42,11 @@ pub(crate) async fn put(
     // A text that is no id is answered like the id of a session that does not exist: after the faults of the request.
     let id = session_id(path);
     let faults = RequestFaults::of_query(&parts.extensions);
-    let described = content_headers::check(&parts.headers);
+    let described_as_expected = content_headers::check(&parts.headers);
     let bounds = state.member.lanes.session_bounds();
     let validated = state
         .bodies
-        .validate(&mut body, described, faults, |bytes| {
+        .validate(&mut body, described_as_expected, faults, |bytes| {
             validation::session_write(bytes, &bounds)
         });
     let (write, memory) = validated.await?;

@@ -128,8 +128,9 @@ mod tests {
         assert_eq!(problem.into_response().status(), 400);
     }
 
-    /// With its feature `raw_value`, serde_json parses the text in an object with such a key as JSON again. Then a body would hold more
-    /// values than its estimate, and deeper ones than are allowed. Any dependency can turn on the feature.
+    /// With its feature `raw_value`, serde_json reads `{"$serde_json::private::RawValue": TEXT}` as the JSON in TEXT. With
+    /// `arbitrary_precision`, it reads an object with the other key as a number. Then a parsed body could take more memory than was
+    /// reserved for it, and be nested more deeply than is allowed. Any dependency can turn on these features.
     #[test]
     fn no_key_makes_the_parser_read_a_text_as_json() {
         for key in [

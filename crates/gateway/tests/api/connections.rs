@@ -162,7 +162,7 @@ async fn a_client_can_send_the_whole_body_that_is_refused_for_memory() {
         .bodies
         .try_reserve(u64::MAX)
         .expect("the memory is free");
-    // With less than half of this budget free, large bodies do not wait.
+    // With less than half of `small_bodies` free, a large body that holds some of it does not wait.
     let small = memory.small_bodies.total() / 4 * 3;
     let _small = memory
         .small_bodies

@@ -6,7 +6,7 @@
 //! - `waiting_events`: the events that are not applied yet.
 //! - `cache`: the accounts of the store as of the last read or change.
 //! - `refresh`: the loop that reads them again after a notice, and once a second.
-//! - `recent_answers`: remembers the latest answers of accounts that are not limited.
+//! - `recent_answers`: remembers the latest answers of providers and models that are not limited.
 //! - `answers`: gathers the answers of calls, so that many of them cost one change of the store.
 //! - `calls`: the calls of this process, which correct the store's count of calls in flight.
 //!

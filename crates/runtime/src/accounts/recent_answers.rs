@@ -1,4 +1,4 @@
-//! Remembers the latest answers of accounts that are not limited.
+//! Remembers the latest answers of providers and models that are not limited.
 //!
 //! The calls that a provider accepts right before its first refusal show how many it accepts at once. Most of them are
 //! answered before a process knows of the refusal.

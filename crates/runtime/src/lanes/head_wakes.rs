@@ -24,8 +24,8 @@ use forebay_shared::{
 };
 use forebay_telemetry::{TraceContext, task_context};
 
-/// The trace of the change that wakes a head: of the submit that admits the job, or of the attempt that ends the job before it.
-/// The sweeper's wakes have none.
+/// The trace of the change that wakes a head: of the submit that admits the job (`meta`), or of the attempt that ends the job before it
+/// (`of_change`, or else the trace of this task). The sweeper's wakes have none, because its tasks have no trace.
 fn wake_trace(meta: Option<&JobMeta>, of_change: Option<TraceContext>) -> Option<String> {
     match meta {
         Some(meta) => meta.traceparent.clone(),
@@ -168,7 +168,7 @@ impl HeadWakes {
         }
     }
 
-    /// Decides how far a due head's timer moves. The head is not woken if its wake is still in the queue, or if the queue is full.
+    /// Decides whether a ready head is woken ([`Wakes::next_timer_without_wake`]), and how far its timer moves.
     fn plan_tick_move(&self, head: &ReadyHead<'_>, timer: TimerMove) -> TickMove {
         let now = self.store.now();
         match self

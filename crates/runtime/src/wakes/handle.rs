@@ -75,7 +75,7 @@ impl Wakes {
         }
     }
 
-    /// The next timer of a due head that must not be woken now; `None` if it must be woken.
+    /// The next timer of a ready head that must not be woken now; `None` if it must be woken.
     ///
     /// - The wake of the head is still in the queue, and no worker takes wakes. Such a head needs no other wake. But a head
     ///   admitted less than [`REVISIT_MS`] ago is woken, because its only wake may have been lost.

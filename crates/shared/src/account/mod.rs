@@ -8,7 +8,7 @@
 //!   a known rate, it opens when the pause has passed. If the rate is not known, it opens when a probe is not refused.
 //! - After a rate limit, calls start at the rate that the provider was found to allow: the pace.
 //! - After an overload, calls in flight are limited to as many as the provider was found to accept.
-//! - An account that is not limited grants every permit and does not change, so it costs no write.
+//! - The account of a provider that is not limited grants every permit and does not change, so it costs no write.
 //!
 //! In reading order: `limits.rs`, `document.rs`, `event.rs`, `decide.rs`, `permits.rs`, `refusals.rs`, `lost.rs`, `rate.rs`,
 //! `measure.rs`, `reported.rs`, `overload.rs`, `tokens.rs`, `bucket.rs`.

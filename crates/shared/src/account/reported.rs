@@ -4,12 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::TimeMs;
 
-/// The length of a period, in milliseconds. The lowest rate of the current and the previous period counts. Near the end of a fixed
-/// window the reported rate is far too high. So a period is as long as the usual window, a minute.
-const LOWEST_MS: u64 = 60_000;
+/// The length of a period, in milliseconds. The lowest rate of the current and the previous period counts. Shortly before the reset of a
+/// fixed window, the computed rate is far too high: it is the use of the whole window, divided by the short time until the reset. So a
+/// period is as long as the usual window, a minute.
+const PERIOD_MS: u64 = 60_000;
 
-/// A time in seconds. If more units remain than the lowest rate restores in this time, that rate is too low.
-const REMAINING_S_MAX: f64 = 120.0;
+/// If it would take longer than this, in seconds, to restore the remaining units at the lowest rate, that rate is too low.
+const RESTORED_IN_S_MAX: f64 = 120.0;
 
 /// The limits in the headers of one response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,7 +33,8 @@ pub struct ReportedLimit {
 }
 
 impl ReportedLimits {
-    /// Whether a limit is nearly used up. An account that is not limited needs an event only for such a report.
+    /// Whether a limit is nearly used up. The account of a provider that is not limited needs
+    /// [`AccountEvent::Answered`](super::AccountEvent::Answered) only for such a report.
     #[must_use]
     pub fn is_low(&self) -> bool {
         [self.requests, self.tokens]
@@ -55,12 +57,12 @@ impl ReportedLimit {
     }
 
     /// The rate at which the limit is restored, in units a second. `remaining` is rounded down to a whole number, so the
-    /// rate is slightly too high. `None` if more than an eighth of the limit remains, because then the error is large, and if the time
-    /// until the reset is 0.
+    /// rate is slightly too high. `None` if the time until the reset is 0, or if more than an eighth of the limit remains: the fewer
+    /// units are used, the larger is the error of the rounding.
     fn rate(&self) -> Option<f64> {
         let used = (self.limit - self.remaining) as f64;
-        let is_exact = self.remaining <= self.limit / 8 && self.reset_ms > 0;
-        is_exact.then(|| used * 1_000.0 / self.reset_ms as f64)
+        let is_usable = self.remaining <= self.limit / 8 && self.reset_ms > 0;
+        is_usable.then(|| used * 1_000.0 / self.reset_ms as f64)
     }
 }
 
@@ -86,10 +88,11 @@ impl ReportedRate {
         self.lowest.min(self.earlier)
     }
 
-    /// Adds a report to the earlier ones. Returns whether the report showed that the lowest rate is far too low. Then no rate is known.
+    /// Adds a report to the earlier ones. Returns true if the report shows that the lowest rate is far too low. In this case the earlier
+    /// reports are forgotten.
     pub(super) fn join(this: &mut Option<Self>, report: &ReportedLimit, now: TimeMs) -> bool {
         let is_too_low =
-            |reported: &Self| report.remaining as f64 > reported.rate() * REMAINING_S_MAX;
+            |reported: &Self| report.remaining as f64 > reported.rate() * RESTORED_IN_S_MAX;
         if report.is_ample() && this.as_ref().is_some_and(is_too_low) {
             *this = None;
             return true;
@@ -100,7 +103,7 @@ impl ReportedRate {
         let burst = report.limit as f64;
         match this {
             Some(reported) if reported.burst == burst => {
-                if now.since_ms(reported.since) >= LOWEST_MS {
+                if now.since_ms(reported.since) >= PERIOD_MS {
                     reported.earlier = reported.lowest;
                     reported.lowest = rate;
                     reported.since = now;

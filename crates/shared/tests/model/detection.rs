@@ -89,7 +89,7 @@ const SMALL_REPAIR: Configuration = Configuration {
 fn without_a_check_of_the_fence_an_older_attempt_takes_effect() {
     let expected = ExpectedFailure::Unsafe("the settlement by an older attempt");
     assert_failure(
-        guarantees::CRASH_LOSS_FALSELY_GONE,
+        guarantees::CRASH_LOSS_LIVE_COUNTED_AS_GONE,
         &[Mutation::SettlementsIgnoreTheFence],
         &expected,
     );
@@ -99,7 +99,7 @@ fn without_a_check_of_the_fence_an_older_attempt_takes_effect() {
 fn the_search_finds_an_older_attempt_also_without_merging_states() {
     let configuration = Configuration {
         merges_states: false,
-        ..guarantees::CRASH_LOSS_FALSELY_GONE
+        ..guarantees::CRASH_LOSS_LIVE_COUNTED_AS_GONE
     };
     let expected = ExpectedFailure::Unsafe("the settlement by an older attempt");
     assert_failure(

@@ -46,7 +46,7 @@ pub(crate) fn assert_holds(name: &str, configuration: Configuration, states_min:
 const NO_FAULTS: Configuration = Configuration::NO_FAULTS;
 
 /// Two jobs, two workers; crashes, a lost and a duplicated wake, and live workers that count as gone.
-pub(crate) const CRASH_LOSS_FALSELY_GONE: Configuration = Configuration {
+pub(crate) const CRASH_LOSS_LIVE_COUNTED_AS_GONE: Configuration = Configuration {
     sweepers: 2,
     retries: 1,
     jobs_may_fail: true,
@@ -64,7 +64,7 @@ pub(crate) const CRASH_LOSS_FALSELY_GONE: Configuration = Configuration {
 fn crashes_a_lost_wake_and_live_workers_counted_as_gone_do_no_harm() {
     assert_holds(
         "crashes, a lost wake and live workers counted as gone",
-        CRASH_LOSS_FALSELY_GONE,
+        CRASH_LOSS_LIVE_COUNTED_AS_GONE,
         StatesMin(250_000),
     );
 }

@@ -1,4 +1,4 @@
-//! The metrics of a gateway and of a worker. `promtool check metrics` accepts both.
+//! The admin listeners of a gateway and of a worker: their metrics, which `promtool check metrics` accepts, and `/readyz`.
 
 use e2e::{
     client::id_of,
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::test_lock;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_role_reports_its_own_metrics_and_gateways_also_the_fleets() {
+async fn each_role_reports_its_own_metrics_and_gateways_also_those_of_the_fleet() {
     let _guard = test_lock::shared().await;
     let (name, value) = Admin::SETTING;
     let fleet = Fleet::builder().gateways(1).workers(2);

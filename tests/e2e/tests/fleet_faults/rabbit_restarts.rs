@@ -18,7 +18,8 @@ use crate::{
     traffic::{INTERACTIVE_ONLY, Traffic},
 };
 
-/// How long gateways accept all submits in an outage. On a busy machine, the start of RabbitMQ can take longer.
+/// How long gateways accept all submits in an outage. On a busy machine, an outage can last longer, and submits may then be
+/// refused.
 const ACCEPTS_FOR: Duration = Duration::from_secs(30);
 /// How long a gateway may take to reconnect, on an idle machine.
 const RECONNECTED_WITHIN: Duration = Duration::from_secs(10);
@@ -26,13 +27,13 @@ const RECONNECTED_WITHIN: Duration = Duration::from_secs(10);
 const CONNECTED: &str = "connected to RabbitMQ";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_rabbitmq_restarts_no_submit_is_refused_and_no_job_is_lost() {
+async fn while_rabbitmq_restarts_no_submit_is_refused_for_30_s_and_no_job_is_lost() {
     let _permit = permits::for_test().await;
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().openai(&llm).own_rabbit();
     let fleet = fleet.start().await;
-    // All turns of a load are accepted before RabbitMQ is up again. The slow traffic continues until the end of the outage.
+    // All turns of a load may be accepted before RabbitMQ is up again, so the slow traffic submits until the end of the outage.
     let slow_traffic = Traffic::start(&fleet, "slow", INTERACTIVE_ONLY, Pace::SLOW, seed);
     let mut loads = Vec::new();
     let mut outages = Vec::new();

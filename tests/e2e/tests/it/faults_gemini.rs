@@ -1,6 +1,6 @@
 //! Tests of the faults of Gemini, over real HTTP.
 //!
-//! | fault | final status | code | attempts | pause before the next attempt |
+//! | fault | the job | code | tries spent | pause before the next attempt |
 //! | --- | --- | --- | --- | --- |
 //! | 200 | completed | | 1 | |
 //! | `MAX_TOKENS`, with or without text | completed (`length`) | | 1 | |
@@ -10,25 +10,25 @@
 //! | 400 `API_KEY_INVALID`, 401, 403 | failed | `authentication_failed` | 1 | |
 //! | 404 about a model | failed | `model_not_found` | 1 | |
 //! | 404 about a path | failed | `endpoint_not_found` | 1 | |
-//! | 429 | waits for the model | `rate_limited` | no try | grows |
-//! | 429 with `Retry-After: 1`, or `RetryInfo` of 1 s | waits for the model | `rate_limited` | no try | at least 1 s |
+//! | 429 | waits for the model | `rate_limited` | 0 | grows |
+//! | 429 with `Retry-After: 1`, or `RetryInfo` of 1 s | waits for the model | `rate_limited` | 0 | at least 1 s |
 //! | 429 for a quota per day, or a quota of 0, also with `Retry-After` or `RetryInfo` | failed | `insufficient_quota` | 1 | |
-//! | 500 | failed | `provider_error` | all tries | grows |
-//! | 503 with `Retry-After: 1` | waits for the provider | `provider_error` | no try | at least 1 s |
-//! | a reset connection, a body cut off | failed | `connection_failed` | all tries | grows |
-//! | a stall, before the answer or within | failed | `provider_timeout` | all tries | grows |
+//! | 500 | failed | `provider_error` | all | grows |
+//! | 503 with `Retry-After: 1` | waits for the provider | `provider_error` | 0 | at least 1 s |
+//! | a reset connection, a body cut off | failed | `connection_failed` | all | grows |
+//! | a stall, before the answer or within | failed | `provider_timeout` | all | grows |
 //! | a body that never ends, fast | failed | `response_too_large` | 1 | |
-//! | a body that never ends, slowly | failed | `provider_timeout` | all tries | grows |
-//! | invalid JSON | failed | `invalid_response` | all tries | grows |
-//! | `MALFORMED_FUNCTION_CALL` | failed | `invalid_response` | all tries | grows |
-//! | `OTHER` | failed | `provider_error` | all tries | grows |
+//! | a body that never ends, slowly | failed | `provider_timeout` | all | grows |
+//! | invalid JSON | failed | `invalid_response` | all | grows |
+//! | `MALFORMED_FUNCTION_CALL` | failed | `invalid_response` | all | grows |
+//! | `OTHER` | failed | `provider_error` | all | grows |
 //! | an unknown finish reason | failed | `provider_error` | 1 | |
-//! | an empty candidate, no candidates | failed | `empty_response` | all tries | grows |
-//! | a part that a reply cannot contain: an image, executed code | failed | `unsupported_response` | 1 | |
+//! | an empty candidate, no candidates | failed | `empty_response` | all | grows |
+//! | a part that a reply cannot contain, such as executed code | failed | `unsupported_response` | 1 | |
 //! | 200 with an error in the body | as that error | | | |
 //! | an error for too many tokens | more calls with less context, down to the last message; then failed | `context_length_exceeded` | 1 | |
 //!
-//! "All tries" is `FOREBAY_TRIES_MAX`. A growing pause starts at 50 to 100 % of `FOREBAY_BACKOFF_MS`.
+//! "All" is `FOREBAY_TRIES_MAX` tries. A growing pause starts at 50 to 100 % of `FOREBAY_BACKOFF_MS`.
 
 use std::time::Duration;
 
@@ -167,6 +167,7 @@ async fn a_context_that_is_too_long_is_halved_and_sent_again() {
         let id = fixture.submit_message("s", &format!("turn={turn}")).await;
         fixture.completed_text(&id).await;
     }
+    // No model has a context of 8 tokens, so the counts are ignored, and half of the input is sent.
     let message = "The input token count (9) exceeds the maximum number of tokens allowed (8).";
     let too_long = || ScriptedReply::from(ProviderError::new(400, message));
     fixture

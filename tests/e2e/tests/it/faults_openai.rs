@@ -1,6 +1,6 @@
 //! Tests of the faults of an OpenAI-compatible provider, over real HTTP.
 //!
-//! | fault | final status | code | attempts | pause before the next attempt |
+//! | fault | the job | code | tries spent | pause before the next attempt |
 //! | --- | --- | --- | --- | --- |
 //! | 200 | completed | | 1 | |
 //! | 200 with the finish reason `length` | completed (`length`) | | 1 | |
@@ -9,26 +9,26 @@
 //! | 401, 403 | failed | `authentication_failed` | 1 | |
 //! | 404 about a model | failed | `model_not_found` | 1 | |
 //! | 404 about a path | failed | `endpoint_not_found` | 1 | |
-//! | 429 | waits for the model | `rate_limited` | no try | grows |
-//! | 429 with `Retry-After: 1`, with a fraction, or with another such header | waits for the model | `rate_limited` | no try | at least 1 s |
-//! | 429 in Google's form with a `RetryInfo` of 1 s | waits for the model | `rate_limited` | no try | at least 1 s |
+//! | 429 | waits for the model | `rate_limited` | 0 | grows |
+//! | 429 with `Retry-After: 1`, with a fraction, or with another such header | waits for the model | `rate_limited` | 0 | at least 1 s |
+//! | 429 in Google's form with a `RetryInfo` of 1 s | waits for the model | `rate_limited` | 0 | at least 1 s |
 //! | 429 in Google's form for a quota per day | failed | `insufficient_quota` | 1 | |
 //! | 429 `insufficient_quota` | failed | `insufficient_quota` | 1 | |
-//! | 500 | failed | `provider_error` | all tries | grows |
-//! | 503 with `Retry-After: 1` | waits for the provider | `provider_error` | no try | at least 1 s |
-//! | a reset connection, a body cut off | failed | `connection_failed` | all tries | grows |
-//! | a stall, before the answer or within | failed | `provider_timeout` | all tries | grows |
+//! | 500 | failed | `provider_error` | all | grows |
+//! | 503 with `Retry-After: 1` | waits for the provider | `provider_error` | 0 | at least 1 s |
+//! | a reset connection, a body cut off | failed | `connection_failed` | all | grows |
+//! | a stall, before the answer or within | failed | `provider_timeout` | all | grows |
 //! | a body that never ends, fast | failed | `response_too_large` | 1 | |
-//! | a body that never ends, slowly | failed | `provider_timeout` | all tries | grows |
-//! | invalid JSON, JSON of another shape | failed | `invalid_response` | all tries | grows |
-//! | an empty choice, no choice | failed | `empty_response` | all tries | grows |
-//! | 200 with the finish reason `error`, `abort` or `insufficient_system_resource` | failed | `provider_error` | all tries | grows |
+//! | a body that never ends, slowly | failed | `provider_timeout` | all | grows |
+//! | invalid JSON, JSON of another shape | failed | `invalid_response` | all | grows |
+//! | an empty choice, no choice | failed | `empty_response` | all | grows |
+//! | 200 with the finish reason `error`, `abort` or `insufficient_system_resource` | failed | `provider_error` | all | grows |
 //! | 200 with an unknown finish reason | failed | `provider_error` | 1 | |
 //! | 200 with an `error` in the body | as that error | | | |
 //! | 307 | failed | `provider_error` | 1 | |
 //! | `context_length_exceeded` | more calls with less context, down to the last message; then failed | `context_length_exceeded` | 1 | |
 //!
-//! "All tries" is `FOREBAY_TRIES_MAX`. A growing pause starts at 50 to 100 % of `FOREBAY_BACKOFF_MS`.
+//! "All" is `FOREBAY_TRIES_MAX` tries. A growing pause starts at 50 to 100 % of `FOREBAY_BACKOFF_MS`.
 
 use std::time::Duration;
 

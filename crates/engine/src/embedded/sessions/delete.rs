@@ -12,7 +12,7 @@ use crate::embedded::{
     deletion_budget::DeletionBudget,
 };
 
-/// Deletes a session, unless it has live jobs.
+/// Deletes a session, unless it has live jobs. An expired session is deleted too, but counts as not found.
 pub(in crate::embedded) fn remove(
     db: &Connection,
     tenant: &TenantId,
@@ -56,8 +56,8 @@ pub(in crate::embedded) fn count(db: &Connection, now: TimeMs) -> rusqlite::Resu
     .query_row([TimeColumn(now)], |row| row.get(0).map(u64_or_zero))
 }
 
-/// Deletes the least recently used sessions without live jobs, until at most `sessions_max` are left
-/// or `limit` are deleted.
+/// Deletes the least recently used sessions without live jobs, until at most `sessions_max` are left,
+/// `limit` are deleted, or the time budget of the write is spent.
 pub(in crate::embedded) fn evict(
     db: &Connection,
     sessions_max: u64,

@@ -1,10 +1,11 @@
-//! The JSON Schemas of bodies: each derived from a type, published in the OpenAPI document, and the rule by which each body is
-//! validated.
+//! The JSON Schemas of bodies. Each schema is derived from a type and published in the OpenAPI document, and bodies are validated
+//! against it.
 //!
 //! - `body_schema`: the schema of a body.
 //! - `compile`: turns the published schema into a form that is fast to check.
 //! - `check`: checks a body, and names each fault.
-//! - `move_opaque`: moves the values that Forebay does not read out of a body.
+//! - `kinds`: sets of JSON types.
+//! - `move_opaque`: moves out of a body the values that Forebay does not read.
 //! - `sentence`: what a value must be, in words.
 //!
 //! Libraries for JSON Schema are not used, because they collect all faults before they return, and a body of 10 MiB can have millions of

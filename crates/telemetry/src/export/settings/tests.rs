@@ -1,4 +1,5 @@
-//! Tests of the variables that set up the export of traces: which are read, which are ignored, and which end the start.
+//! Tests of the variables that set up the export of traces: which are read, which are ignored, and which make the
+//! process exit at its start.
 
 use super::*;
 
@@ -129,7 +130,7 @@ fn what_would_make_every_export_fail_is_refused_with_what_to_set() {
 }
 
 #[test]
-fn any_other_value_that_cannot_be_read_is_ignored_with_a_warning() {
+fn a_value_that_cannot_be_used_is_ignored_with_a_warning_unless_every_export_would_fail() {
     let default = format!("{:?}", settings(&[ENDPOINT]));
     for (variable, value, words) in [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "http/protobuf"),

@@ -1,4 +1,5 @@
-//! Stores the reasoning of replies that call tools. Some providers need it back together with the tool results.
+//! Keeps the reasoning of replies that call tools, and sends it back together with the tool results, which some providers require. Also
+//! reads reasoning as text.
 //!
 //! DeepSeek refuses a conversation whose tool calls have lost their `reasoning_content`. OpenRouter passes
 //! `reasoning_details` (signatures and encrypted reasoning) on to models that reason between calls.
@@ -7,7 +8,7 @@
 //!
 //! - The fields are sent back only to the provider that returned them. Other providers refuse unknown fields; Groq and
 //!   Mistral are known to refuse these.
-//! - The fields are stored only for replies that call tools. DeepSeek ignores them in other replies, and its first
+//! - The fields are stored only for replies that call tools, which the caller checks. DeepSeek ignores them in other replies, and its first
 //!   reasoning model refused them there. The fields are also long.
 //! - The field `reasoning` is a text for people and is not stored. Providers that return it either accept
 //!   `reasoning_details` instead, or refuse `reasoning`.
@@ -43,7 +44,7 @@ pub(super) fn store(
     }
     let mut merged = match extra_content {
         Some(Value::Object(fields)) => fields,
-        // Every known provider returns an object here.
+        // Nothing, or a value of another type, which no known provider returns.
         _ => Map::new(),
     };
     merged.insert(origin::KEY.into(), stored);
@@ -68,8 +69,8 @@ pub(super) fn text(message: &Value) -> Option<String> {
     texts.into_iter().find(|text| !text.trim().is_empty())
 }
 
-/// Removes Forebay's key from a message's `extra_content`. If `provider` returned the reasoning that is stored there, its
-/// fields become fields of the message again.
+/// Removes Forebay's key from a message's `extra_content`. If the reasoning that is stored there came from
+/// `provider`, [`FIELDS`] are moved back into the message.
 pub(super) fn restore(message: &mut Value, provider: &str) {
     let Some(extra) = message
         .get_mut("extra_content")

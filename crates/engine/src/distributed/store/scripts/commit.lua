@@ -1,9 +1,10 @@
 -- Writes a change of a lane: all of it, or nothing. KEYS: the lane.
--- ARGV: prefix, expected version or '', document or '', code of the head, time of the change; then the arguments of
--- `load.lua` after its prefix; '1' if the change needs the run inputs; the number of the first turn that the change replaces,
+-- ARGV: prefix, expected version or '', document or '', code of the head's state (`lane_document.rs`), time of the change; then the
+-- arguments of `load.lua` after its prefix; '1' if the change needs the run inputs; the number of the first turn that the change replaces,
 -- or ''; then the lists of `commit.rs`, each preceded by its length.
 -- Returns 1 if the change is written, or {1, run inputs} if it needs them. On a conflict, writes nothing and returns the reply of
--- `load.lua`, which has three parts. Returns 2, and writes nothing, if the session has no turn of that number.
+-- `load.lua`, which has three parts. Returns 2, and writes nothing, if the session has no turn with the number of
+-- the first replaced turn.
 --
 -- What costs time here: a call of a Lua function, and the conversion of a text to a number and back. So the arguments are read with the
 -- index `i`, and numbers that are known are given to Redis as text.
@@ -109,9 +110,13 @@ if repaired ~= '0' then
   end
 end
 
--- The index of deferred heads: the name and class of the entry before the commit, or ''; then the name, class and time of the
--- entry after it, or ''. A process of an older release counts a deferred head as one that waits for its next try (`w`) and
--- does not change the index. So `w` is corrected if the index is not as this process expects.
+-- The indexes of deferred heads: the name of the index, and the tenant and class of the entry before the commit, or ''; then the same
+-- of the entry after the commit, and its time of admission, or ''. A process of an older release counts a deferred head as one that
+-- waits for its next try (`w`) and does not change the index:
+--
+-- - If the index lacks the head of the entry before, an older process has counted the head in `w`. So it is subtracted there.
+-- - If the index has the head of the entry after already, an older process has subtracted the head from `w`, which did not
+--   count it. So it is added again.
 i = i + 1
 if argv[i - 1] ~= '0' then
   local name, tenant_class, new_name, new_tenant_class, admitted_at = unpack(argv, i, i + 4)

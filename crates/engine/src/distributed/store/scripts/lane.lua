@@ -1,4 +1,7 @@
 -- Functions that several scripts share.
+--
+-- The first line of a lane's document is `VERSION;CODE;ENTRIES;JOB;...` (`lane_document.rs`): VERSION is in the bytes 1 to 32, CODE in
+-- byte 34.
 
 -- Lua reads locals faster than globals. A commit uses these about 60 times.
 local call, argv = redis.call, ARGV
@@ -25,9 +28,9 @@ end
 -- Run inputs of at most this many bytes are returned with a lane: INLINE_BYTES_MAX of the trait `Store`.
 local inline_bytes_max = 65536
 
--- The run inputs of a job: its metadata, its request, and of its session the token measure, the turns, the defaults, and the
--- fields `dropped` and `gaps`, from which the numbers of the turns follow. If the run inputs have more than `bytes_max` bytes,
--- returns their size. Returns false if the job is not live.
+-- The run inputs of a job: its metadata, its request, and of its session the token measure (`sent_bytes` and `input_tokens`), the turns,
+-- the defaults, and the fields `dropped` and `gaps`, from which the numbers of the turns follow. If the run inputs have more than
+-- `bytes_max` bytes, returns their size. Returns false if the job is not live.
 -- With 0 bytes a session has no turns. Then the list, if there is one, is left over from a session whose hash is gone.
 local function run_inputs(prefix, session, job, bytes_max)
   local job_key, stored = prefix .. 'j:' .. job, {false, false, false, false, false, false}
