@@ -87,7 +87,7 @@ pub(crate) fn store_problem(error: &StoreError) -> Problem {
         }
         StoreError::Newer(document) => {
             tracing::warn!(%document, "a request failed: a newer release stored the document; upgrade this gateway");
-            let detail = "a newer release of Forebay stored the document; repeat the request, because a gateway of that release can answer it";
+            let detail = "a newer release of Forebay stored the data of this request; repeat the request, because a gateway of that release can answer it";
             Problem::new(ProblemCode::StoreUnavailable, detail).retry_after(2)
         }
         StoreError::Broken(source) => {

@@ -113,7 +113,7 @@ pub(super) fn header_components() -> Value {
             json!({"type": "string", "const": MERGE_PATCH}),
         ),
         "WWW-Authenticate": header(
-            "Whether the API key is not valid or lacks a scope (RFC 6750, section 3). Absent if the request is refused for another reason.",
+            "Whether the API key is missing, is not valid or lacks a scope (RFC 6750, section 3). Absent if the request is refused for another reason.",
             json!({"type": "string", "pattern": "^Bearer "}),
         ),
         "RateLimit-Policy": header(

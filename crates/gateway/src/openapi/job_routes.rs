@@ -187,7 +187,7 @@ fn id(operation: Operation) -> Operation {
 fn wait(operation: Operation) -> Operation {
     let description = format!(
         "`wait=N` (RFC 7240) asks for a wait of N seconds, at most {WAIT_S_MAX}, if there is no `wait_s`. An unreadable preference is \
-         ignored. `respond-async` changes no response except the header `Preference-Applied`."
+         ignored. `respond-async` has no effect except in the header `Preference-Applied`."
     );
     operation.parameter("Prefer", "header", &description, &json!({"type": "string"}))
 }

@@ -254,7 +254,7 @@ impl LimitedTenant {
                 let ends_at = state.permits.requests_left(now).map_or(now, |left| left.1);
                 (
                     format!(
-                        "the tenant may make {} requests that submit or retry a job, or store a whole session, in {} s",
+                        "the tenant may make {} requests that submit or retry a job, or write or fork a session, in {} s",
                         limit.0, limit.1
                     ),
                     ends_at.since_ms(now).div_ceil(1_000).max(1),
