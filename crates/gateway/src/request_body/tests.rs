@@ -181,7 +181,7 @@ async fn a_body_that_is_refused_for_memory_is_read_before_the_response() {
         pass(wait_s).await;
         assert!(
             !upload.reading.is_finished(),
-            "the body is read while the client still sends"
+            "the reading ended while the client still sends"
         );
         assert_eq!(small.total() - small.available(), others.bytes());
         assert_eq!(upload.end().await.err(), Some(503));
