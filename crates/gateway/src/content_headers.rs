@@ -1,7 +1,7 @@
 //! Checks the headers that describe a body: it must be JSON, in UTF-8, and not compressed.
 //!
-//! A `Content-Type` is required. For any web page, a browser sends a body without this header, or with the type of a form. Before
-//! it sends JSON for a page of another origin, it asks the gateway with a preflight request.
+//! A `Content-Type` of JSON is also required because pages of other origins must not submit: a browser lets any page send a body without
+//! this header, or with the type of a form. Before it sends JSON for such a page, it asks the gateway with a preflight request.
 
 use axum::http::{
     HeaderMap,
@@ -13,8 +13,8 @@ use crate::{
     problem_code::ProblemCode,
 };
 
-/// Refuses a body that its headers do not describe as uncompressed JSON. A patch is refused too, because its
-/// sender wants to change only a part.
+/// Refuses a body that its headers do not describe as uncompressed JSON. The media types of patches,
+/// which also end with `+json`, are refused: their senders want to change only a part.
 pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
     let is_json = |media_type: &str| {
         let is_patch = matches!(media_type, MERGE_PATCH | "application/json-patch+json");
@@ -89,7 +89,7 @@ fn type_fault(
         }
         _ => true,
     };
-    let message = "must not name a charset other than utf-8, because JSON is UTF-8";
+    let message = "must name no charset but utf-8 or us-ascii, because JSON is UTF-8";
     (!parts.all(is_utf8)).then(|| message.to_owned())
 }
 

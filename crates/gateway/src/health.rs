@@ -1,5 +1,5 @@
 //! `GET /healthz`: the process works. `GET /readyz`: requests should be sent to the process.
-//! `GET /readyz/submits`: submits are accepted too.
+//! `GET /readyz/submits`: the process would also accept a submit.
 
 use std::sync::Arc;
 

@@ -1,8 +1,9 @@
 //! The fleet-wide metrics, which gateways report. They are read at each scrape from what the member knows already. Only the age of
 //! the earliest due timer costs a small read of the store, every few seconds.
 //!
-//! They are the same in every gateway, apart from their age. Values from the store are left out without recent counts, so that a
-//! gateway that has lost the store reports no old ones. The accounts are in `account_metrics`.
+//! They describe the fleet, as this gateway knows it. A gateway that has lost the store reports no old values: without recent counts,
+//! it leaves out what depends on them; without a recent presence, the processes; and after a failed read, the age of the timer. The
+//! accounts are in `account_metrics`.
 
 use std::{
     sync::{

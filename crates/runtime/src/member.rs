@@ -59,9 +59,9 @@ pub struct Member {
     pub worker_health: WorkerHealth,
     tasks: TaskTracker,
     /// Ends the loops when it is cancelled.
-    stop: CancellationToken,
+    end_loops: CancellationToken,
     /// Cancelled once the process must stop. The loops still run then.
-    pub(crate) stopping: CancellationToken,
+    pub(crate) stop_requested: CancellationToken,
     /// Cancelled when a loop has panicked.
     failed: CancellationToken,
 }
@@ -86,7 +86,7 @@ impl Member {
         queue: Arc<dyn Queue>,
         settings: &MemberSettings,
     ) -> Self {
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let (tasks, end_loops) = (TaskTracker::new(), CancellationToken::new());
         let gauge = Arc::new(Gauge::default());
         let (wakes, publisher) =
             Wakes::new(Arc::clone(&queue), Arc::clone(&store), Arc::clone(&gauge));
@@ -102,7 +102,7 @@ impl Member {
             metrics.lanes.clone(),
         );
         let accounts = Accounts::new(Arc::clone(&store), id.clone());
-        let (is_elected, is_sweeper) = watch::channel(false);
+        let (is_sweeper_sender, is_sweeper) = watch::channel(false);
         let resume_loop = ResumeLoop {
             id: id.clone(),
             store: Arc::clone(&store),
@@ -120,7 +120,7 @@ impl Member {
             wakes: wakes.clone(),
             gauge: Arc::clone(&gauge),
             presence: presence.clone(),
-            is_elected,
+            is_sweeper_sender,
             settings: SweeperSettings {
                 sessions_max: settings.sessions_max,
             },
@@ -128,10 +128,10 @@ impl Member {
 
         let failed = CancellationToken::new();
         let spawn = |run: Pin<Box<dyn Future<Output = ()> + Send>>| {
-            let (guard, stop) = (CancelOnPanic(failed.clone()), stop.clone());
+            let (guard, end_loops) = (CancelOnPanic(failed.clone()), end_loops.clone());
             tasks.spawn(async move {
                 let _guard = guard;
-                stop.run_until_cancelled(run).await;
+                end_loops.run_until_cancelled(run).await;
             });
         };
         spawn(Box::pin(publisher.run()));
@@ -139,9 +139,9 @@ impl Member {
         spawn(Box::pin(sweeper.run()));
         spawn(Box::pin(resume_loop.run()));
         spawn(Box::pin(AccountsLoop::new(accounts.clone()).run()));
-        let (sampled_gauge, sampled_store) = (Arc::clone(&gauge), Arc::clone(&store));
+        let (gauge_of_loop, store_of_loop) = (Arc::clone(&gauge), Arc::clone(&store));
         spawn(Box::pin(
-            async move { sampled_gauge.run(&*sampled_store).await },
+            async move { gauge_of_loop.run(&*store_of_loop).await },
         ));
         let reported_lanes = lanes.clone();
         spawn(Box::pin(async move {
@@ -161,8 +161,8 @@ impl Member {
             metrics,
             worker_health: WorkerHealth::default(),
             tasks,
-            stop,
-            stopping: CancellationToken::new(),
+            end_loops,
+            stop_requested: CancellationToken::new(),
             failed,
         }
     }
@@ -175,31 +175,29 @@ impl Member {
 
     /// Records that the process must stop. Its loops run until [`leave`](Self::leave).
     pub fn begin_stop(&self) {
-        self.stopping.cancel();
+        self.stop_requested.cancel();
     }
 
     /// Whether the process must stop.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.stopping.is_cancelled()
+        self.stop_requested.is_cancelled()
     }
 
     /// Leaves the fleet: ends the loops, the term as sweeper and the presence. So the other processes need not wait until
     /// the presence TTL has passed.
     pub async fn leave(&self) {
-        self.stop.cancel();
+        self.end_loops.cancel();
         self.tasks.wait().await;
         self.wakes.park_rest().await;
-        for result in [
-            self.store.end_term(&self.id).await,
-            self.store.end_presence(&self.id).await,
-        ] {
-            if let Err(error) = result {
-                tracing::debug!(
-                    %error,
-                    "this process could not end its term or its presence in the store; it counts as gone when its presence is too old"
-                );
-            }
+        if let Err(error) = self.store.end_term(&self.id).await {
+            tracing::debug!(%error, "the term could not be ended; it ends by itself in 2 s");
+        }
+        if let Err(error) = self.store.end_presence(&self.id).await {
+            tracing::debug!(
+                %error,
+                "this process could not end its presence in the store; it counts as gone when its presence is too old"
+            );
         }
     }
 }

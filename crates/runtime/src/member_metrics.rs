@@ -10,7 +10,7 @@ impl Member {
     /// Registers the metrics of this process that every role has.
     pub fn register_process_metrics(&self) {
         let metrics = &self.metrics;
-        let stopping = self.stopping.clone();
+        let stopping = self.stop_requested.clone();
         metrics.sampled_gauge(
             "forebay_draining",
             "Whether the process was told to stop",

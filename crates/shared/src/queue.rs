@@ -49,7 +49,7 @@ pub trait Queue: Send + Sync {
         None
     }
 
-    /// Whether the queue holds a wake of a job. A queue without a capacity may always return `false`.
+    /// Whether a wake of a job waits in the queue. Delivered wakes do not count. A queue without a capacity may always return `false`.
     fn has_wake(&self, _class: Class, _job: JobId) -> bool {
         false
     }

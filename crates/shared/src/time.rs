@@ -1,4 +1,5 @@
-//! Points in time on the store's clock: whole milliseconds since the Unix epoch, in UTC.
+//! Points in time, in whole milliseconds since the Unix epoch. They are times of the store's clock, except those that users send or see:
+//! these are in UTC (`Store::to_utc`).
 //!
 //! The rules of this crate read no clock. `now` is an argument, so a test can run every rule with any times.
 

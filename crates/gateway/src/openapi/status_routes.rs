@@ -48,7 +48,7 @@ pub(crate) fn readyz(generator: &mut SchemaGenerator) -> Operation {
 }
 
 pub(crate) fn readyz_submits(generator: &mut SchemaGenerator) -> Operation {
-    let description = "Answers 200 if a submit would be accepted now, and otherwise the problem that it would get.";
+    let description = "Answers 200 while `/readyz` does and a submit would be accepted, and otherwise the problem.";
     Operation::new(
         "readyzSubmits",
         "status",

@@ -64,7 +64,7 @@ pub struct Sweeper {
     /// The processes that are alive.
     pub presence: Presence,
     /// Tells the [`ResumeLoop`](super::ResumeLoop) whether this process is elected.
-    pub is_elected: watch::Sender<bool>,
+    pub is_sweeper_sender: watch::Sender<bool>,
     /// The settings.
     pub settings: SweeperSettings,
 }

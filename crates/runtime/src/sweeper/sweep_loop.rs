@@ -17,7 +17,7 @@ const ELECTION_EVERY: Duration = Duration::from_secs(1);
 /// A sweeper whose publishes have not been confirmed for this long ends its term, so that another process can be elected.
 const UNCONFIRMED_MAX: Duration = Duration::from_secs(5);
 /// A process that has ended its term takes part in no election for this long. After that it takes part again, because it
-/// may be the only process. A sweeper that cannot publish still lets jobs expire.
+/// may be the only process, and even a sweeper that cannot publish lets jobs expire.
 const ELECTION_PAUSE: Duration = Duration::from_secs(4);
 
 impl Sweeper {
@@ -36,15 +36,15 @@ impl Sweeper {
             match self.store.elect_sweeper(&self.id, TERM_MS).await {
                 Ok(true) => {}
                 Ok(false) => {
-                    self.is_elected.send_replace(false);
+                    self.is_sweeper_sender.send_replace(false);
                     term = None;
-                    // A little less than the interval, so that the next election is in the tick that comes a second later.
+                    // A little less than `ELECTION_EVERY`, so that the tick a second later is not just too early.
                     no_election_before = Instant::now() + ELECTION_EVERY - SWEEP_EVERY / 2;
                     continue;
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the election of the sweeper failed; trying again in 250 ms");
-                    self.is_elected.send_replace(false);
+                    self.is_sweeper_sender.send_replace(false);
                     term = None;
                     continue;
                 }
@@ -60,13 +60,13 @@ impl Sweeper {
                 if let Err(error) = self.store.end_term(&self.id).await {
                     tracing::debug!(%error, "the term could not be ended; it ends by itself in 2 s");
                 }
-                self.is_elected.send_replace(false);
+                self.is_sweeper_sender.send_replace(false);
                 term = None;
                 no_election_before = Instant::now() + ELECTION_PAUSE;
                 continue;
             }
-            self.is_elected
-                .send_if_modified(|is_elected| !std::mem::replace(is_elected, true));
+            self.is_sweeper_sender
+                .send_if_modified(|is_sweeper| !std::mem::replace(is_sweeper, true));
             current.sweep(&self).await;
         }
     }

@@ -10,7 +10,7 @@
 //! - After an overload, calls in flight are limited to as many as the provider was found to accept.
 //! - The account of a provider that is not limited grants every permit and does not change, so it costs no write.
 //!
-//! In reading order: `limits.rs`, `document.rs`, `event.rs`, `decide.rs`, `permits.rs`, `refusals.rs`, `lost.rs`, `rate.rs`,
+//! In reading order: `key.rs`, `limits.rs`, `document.rs`, `event.rs`, `decide.rs`, `permits.rs`, `refusals.rs`, `lost.rs`, `rate.rs`,
 //! `measure.rs`, `reported.rs`, `overload.rs`, `tokens.rs`, `bucket.rs`.
 
 mod bucket;

@@ -29,9 +29,11 @@ fn an_outage_costs_at_most_one_probe_for_each_pause() {
             let summary = run_with(0..outage_ms, seed);
             assert_eq!(summary.completed, 1_000);
             let first_ms = summary.first_closed_ms.unwrap();
+            // A call that had its permit before the account closed starts within `START_MS`. It is not a probe.
             let during = |at: &&u64| (first_ms + 10..outage_ms).contains(*at);
             let probes = summary.started_ms.iter().filter(during).count() as u64;
-            // The pauses double from at least 250 ms to at least 15 s.
+            // The longest pauses double from 500 ms to 30 s, and a pause is at least half of its longest one. So from the seventh on,
+            // each pause is at least 15 s.
             let probes_max = 8 + outage_ms / 15_000;
             assert!(
                 probes <= probes_max,
@@ -42,7 +44,11 @@ fn an_outage_costs_at_most_one_probe_for_each_pause() {
                 .iter()
                 .find(|at| **at >= outage_ms)
                 .unwrap();
-            assert!(recovered - outage_ms <= 30_100, "seed {seed}: no probe");
+            let probe_after_ms = recovered - outage_ms;
+            assert!(
+                probe_after_ms <= 30_100,
+                "seed {seed}: the probe came {probe_after_ms} ms after the outage"
+            );
             // The probe is answered within 2 s. Then each worker starts 100 calls in each pass of 50 ms, as its slots allow.
             let time_ms = summary.last_start_ms - recovered;
             assert!(
@@ -55,8 +61,8 @@ fn an_outage_costs_at_most_one_probe_for_each_pause() {
 
 #[test]
 fn a_provider_that_was_away_costs_no_write_afterwards() {
-    let short = run_with(0..1_000, 1);
-    let long = run(Scenario {
+    let few_jobs = run_with(0..1_000, 1);
+    let many_jobs = run(Scenario {
         limiter: Limiter::None,
         headers: Headers::None,
         jobs: 10_000,
@@ -68,6 +74,6 @@ fn a_provider_that_was_away_costs_no_write_afterwards() {
         outage_ms: 0..1_000,
         seed: 1,
     });
-    assert_eq!(long.completed, 10_000);
-    assert_eq!(short.writes, long.writes);
+    assert_eq!(many_jobs.completed, 10_000);
+    assert_eq!(few_jobs.writes, many_jobs.writes);
 }

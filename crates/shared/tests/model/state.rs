@@ -43,9 +43,9 @@ impl NotBefore {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum EntryState {
     Queued(NotBefore),
-    /// The job waits for its provider. `has_waited_longest`: whether its longest wait has passed.
+    /// The job waits for its provider. `is_wait_over`: whether its longest wait has passed.
     Deferred {
-        has_waited_longest: bool,
+        is_wait_over: bool,
     },
     /// The process that runs the job, or [`DEAD`].
     Running(u8),

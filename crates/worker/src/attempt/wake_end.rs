@@ -9,8 +9,8 @@ use crate::worker_context::WorkerContext;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WakeEnd {
     outcome: ClaimOutcome,
-    /// Whether the claim or the deferral got a final answer, which may be a refusal. If so, a restart of the worker would not
-    /// help.
+    /// Whether the store gave a final answer to the claim or the deferral; a refusal is one too. The worker has then handled the
+    /// wake, so it is not wedged.
     is_answered: bool,
 }
 

@@ -5,8 +5,6 @@
 //! that the tests of this binary share. A test that stops the node, or raises its alarms, starts a node for its fleet only
 //! ([`Builder::own_rabbit`]). A single process can get other environment variables, such as the URL of a proxy in front
 //! of a server ([`Fleet::add_worker_with`]).
-//!
-//! Most assertions about fleets are in the tests.
 
 mod broker;
 mod builder;
@@ -254,8 +252,8 @@ fn live_jobs(queues: &Value) -> Option<u64> {
     Some(interactive + batch)
 }
 
-/// Polls `condition` until it is true, for at most `timeout`. Returns whether it became true. Use this only for
-/// conditions that cause no event.
+/// Polls `condition` until it is true, for at most `timeout`. Returns whether it became true. Use this only if
+/// nothing notifies the test when the condition becomes true.
 pub async fn poll_until(timeout: Duration, mut condition: impl AsyncFnMut() -> bool) -> bool {
     let deadline = Instant::now() + timeout;
     loop {

@@ -1,4 +1,7 @@
 //! A fleet edits a message of a session: a gateway accepts the edit, its worker is killed, and another worker commits it.
+//!
+//! Each message has the text `turn=N`, and the provider's reply has the N of all messages that it got. These are not the numbers of the
+//! session's turns.
 
 use e2e::{
     client::id_of,

@@ -88,7 +88,7 @@ async fn start_victims(
     victims
 }
 
-/// Cuts off the workers during a load, each worker when its part of the load is accepted. A cut does not wait until the
+/// Cuts off the workers during a load, each worker once so many turns are accepted that its fault is due. A cut does not wait until the
 /// previous worker has recovered. `wait_for_effect` waits until other workers have reacted to a cut. Its argument has
 /// the calls that the worker had in flight when it was cut off.
 async fn cut_each_under_a_load(
@@ -103,7 +103,7 @@ async fn cut_each_under_a_load(
     let load = FaultLoad::start(fleet, "s", CUTS, seed).await;
     let cuts = victims.iter_mut().enumerate().map(async |(index, victim)| {
         load.wait_until_fault_is_due(index + 1).await;
-        let gate = provider::stop_calls_with_key(llm, &victim.key, 5).await;
+        let gate = provider::stop_calls_and_wait_for_key(llm, &victim.key, 5).await;
         cut(&mut victim.proxy, index).await;
         load.assert_fault_during_load(llm, &format!("{} was cut off", victim.name));
         let calls = CallsInFlight::of(llm, &victim.key);

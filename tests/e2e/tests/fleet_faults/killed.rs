@@ -28,7 +28,7 @@ async fn other_workers_complete_the_jobs_of_a_killed_worker_once() {
 
     for victim in 0..KILLS {
         load.wait_until_fault_is_due(victim + 1).await;
-        let gate = provider::stop_calls_with_key(&llm, &workers::key(victim), 5).await;
+        let gate = provider::stop_calls_and_wait_for_key(&llm, &workers::key(victim), 5).await;
         let cancelled_before = provider::cancelled_calls(&llm.recorded());
         fleet.workers[victim].kill9().await;
         load.assert_fault_during_load(&llm, "a worker was killed");

@@ -25,8 +25,12 @@ pub(crate) async fn stop_calls(llm: &ScriptedLlm, calls: usize) -> Gate {
     stop_calls_where(llm, calls, "any", |_| true).await
 }
 
-/// Does the same as [`stop_calls`], but waits for calls with this API key.
-pub(crate) async fn stop_calls_with_key(llm: &ScriptedLlm, key: &str, calls: usize) -> Gate {
+/// Stops all calls like [`stop_calls`], but waits until `calls` calls with this API key are at the gate.
+pub(crate) async fn stop_calls_and_wait_for_key(
+    llm: &ScriptedLlm,
+    key: &str,
+    calls: usize,
+) -> Gate {
     stop_calls_where(llm, calls, key, |record| record.request.key() == Some(key)).await
 }
 

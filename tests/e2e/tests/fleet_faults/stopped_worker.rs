@@ -16,7 +16,7 @@ use crate::{
     seed, workers,
 };
 
-/// The number of workers that are stopped, one after the other.
+/// The number of workers that are stopped, each at another point of the load.
 const STOPS: usize = 3;
 /// The presence TTL: a worker that is stopped for longer counts as gone.
 const PRESENCE_TTL: Duration = Duration::from_secs(1);
@@ -61,17 +61,17 @@ async fn late_commits_of_a_continued_worker_are_rejected_and_each_turn_appears_o
     }
 }
 
-/// Stops a worker when its part of the load is accepted. Continues it when other workers have repeated
-/// [`REPEATED_CALLS`] of its calls. Returns when the store has rejected as many commits of the worker.
+/// Stops the worker with the index `victim` once so many turns are accepted that its fault is due. Continues it when other
+/// workers have repeated [`REPEATED_CALLS`] of its calls. Returns when the store has rejected as many commits of the worker.
 async fn stop_until_taken_over(fleet: &Fleet, llm: &ScriptedLlm, load: &FaultLoad, victim: usize) {
     load.wait_until_fault_is_due(victim + 1).await;
     let (worker, key) = (&fleet.workers[victim], workers::key(victim));
-    let gate = provider::stop_calls_with_key(llm, &key, REPEATED_CALLS).await;
+    let gate = provider::stop_calls_and_wait_for_key(llm, &key, REPEATED_CALLS).await;
     worker.sigstop().await;
     load.assert_fault_during_load(llm, "a worker was stopped");
     let calls = CallsInFlight::of(llm, &key);
-    // The replies arrive while the worker is stopped, and no notice reports a takeover. So the worker later tries to commit
-    // each reply.
+    // The replies arrive while the worker is stopped, and no notice tells the worker to drop a call that was taken over. So once
+    // continued, it tries to commit each reply.
     gate.open();
     calls.wait_for_takeovers(llm, REPEATED_CALLS).await;
     let late_commits = worker.wait_for_new_logs(REJECTED_COMMIT, REPEATED_CALLS, TIMEOUT);

@@ -1,5 +1,8 @@
 //! A message is edited, or a reply is made again. One commit removes the old turns and adds the new ones, even if the process is
 //! killed meanwhile.
+//!
+//! Each message has the text `turn=N`, and the provider's reply has the N of all messages that it got. These are not the numbers of the
+//! session's turns.
 
 use serde_json::{Value, json};
 
@@ -31,11 +34,12 @@ async fn the_old_turns_stay_until_the_new_reply_is_stored() {
     let gate = fixture.llm.gate_all_requests();
     let edited = fixture.submit(&edit("turn=9", 2)).await;
     fixture.wait_for_call("turn=9").await;
+    assert_eq!(fixture.session_turns("s").await, before);
+    assert_eq!(numbers(&fixture).await, [0, 1, 2, 3, 4, 5]);
     fixture.forebay.kill9().await;
     gate.open();
     fixture.restart().await;
     assert_eq!(fixture.completed_text(&edited).await, "seen:0,9");
-    assert_eq!(before.len(), 6, "{before:?}");
     let after = [
         "user: turn=0",
         "assistant: seen:0",

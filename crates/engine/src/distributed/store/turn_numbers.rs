@@ -11,8 +11,8 @@ use crate::rejection::broken_data;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct TurnNumbers {
     position: u64,
-    shift: u64,
-    /// Pairs of a position and the shift that applies from this position on. Both ascend.
+    offset: u64,
+    /// Pairs of a position and the offset that applies from this position on. Both ascend.
     gaps: VecDeque<(u64, u64)>,
 }
 
@@ -32,12 +32,12 @@ impl TurnNumbers {
 
     fn parse(position: u64, gaps: &str) -> Option<Self> {
         let gaps = gaps.split(',').filter(|gap| !gap.is_empty()).map(|gap| {
-            let (position, shift) = gap.split_once(':')?;
-            Some((position.parse().ok()?, shift.parse().ok()?))
+            let (position, offset) = gap.split_once(':')?;
+            Some((position.parse().ok()?, offset.parse().ok()?))
         });
         let mut numbers = Self {
             position,
-            shift: 0,
+            offset: 0,
             gaps: gaps.collect::<Option<_>>()?,
         };
         numbers.pass_gaps();
@@ -48,7 +48,7 @@ impl TurnNumbers {
     pub(super) fn at(&self, index: u64) -> u64 {
         let position = self.position.saturating_add(index);
         let passed = self.gaps.iter().rev().find(|(from, _)| *from <= position);
-        position.saturating_add(passed.map_or(self.shift, |(_, shift)| *shift))
+        position.saturating_add(passed.map_or(self.offset, |(_, offset)| *offset))
     }
 
     /// The number that a turn gets if it is appended to this many turns.
@@ -59,12 +59,12 @@ impl TurnNumbers {
         }
     }
 
-    /// Applies the shifts that begin at `position` or before.
+    /// Applies the offsets that begin at `position` or before.
     fn pass_gaps(&mut self) {
-        while let Some((from, shift)) = self.gaps.front()
+        while let Some((from, offset)) = self.gaps.front()
             && *from <= self.position
         {
-            self.shift = *shift;
+            self.offset = *offset;
             self.gaps.pop_front();
         }
     }

@@ -18,14 +18,14 @@ impl State {
     pub(super) fn commit(&mut self, commit: &Commit) -> Result<CommitResult, StoreError> {
         let version = self.lanes.get(&commit.lane).map(|(_, version)| *version);
         let exists = |new_job: &Arc<NewJob>| self.jobs.contains_key(&new_job.meta.id);
-        let has_outcome = |repaired: &RepairedJob| {
+        let has_same_fence = |repaired: &RepairedJob| {
             let (_, outcome) = self.jobs.get(&repaired.meta.id)?;
             Some(outcome.as_ref()?.fence == repaired.fence)
         };
-        let is_changed = |repaired: &RepairedJob| has_outcome(repaired) != Some(true);
+        let is_outcome_changed = |repaired: &RepairedJob| has_same_fence(repaired) != Some(true);
         if version != commit.expected
             || commit.admitted.iter().any(exists)
-            || commit.repaired.iter().any(is_changed)
+            || commit.repaired.iter().any(is_outcome_changed)
         {
             let newer = self.load(&commit.lane, &commit.outcomes_of, commit.run_inputs_of);
             return Ok(CommitResult::Conflict(Box::new(newer)));
@@ -100,7 +100,7 @@ impl State {
         Ok(CommitResult::Done(run_inputs))
     }
 
-    /// Whether the commit replaces turns from a number on that the session does not have.
+    /// Whether the commit's `replace_from_turn` is a number that no turn of the session has.
     fn is_turn_gone(&self, commit: &Commit) -> bool {
         let replaced = commit.session.as_ref();
         let Some(number) = replaced.and_then(|write| write.replace_from_turn) else {
@@ -128,7 +128,9 @@ impl State {
         }
         for ended in &commit.ended {
             let is_live = commit.next.find(ended.job).is_some();
-            assert_eq!(self.timers.contains_key(&ended.job), is_live);
+            assert!(!is_live, "an ended job is not in the lane");
+            let has_timer = self.timers.contains_key(&ended.job);
+            assert!(!has_timer, "an ended job has no timer");
         }
         let mut live = [0; Class::ALL.len()];
         for (lane, _) in self.lanes.values() {

@@ -7,7 +7,7 @@ use crate::state::{Lane, Outcome, Settlement};
 pub(crate) enum ModelEvent {
     Submit {
         /// The index in the `Configuration::submit_kinds` of this job.
-        kind: u8,
+        kind_index: u8,
     },
     Repair,
     Claim {

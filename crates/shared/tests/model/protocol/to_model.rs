@@ -66,7 +66,7 @@ fn model_entry(entry: &lane::Entry) -> Entry {
             EntryState::Queued(not_before.map_or(NotBefore::None, not_before_at))
         }
         lane::State::Deferred(deferral) => EntryState::Deferred {
-            has_waited_longest: deferral.until <= NOW,
+            is_wait_over: deferral.until <= NOW,
         },
         lane::State::Running { worker, .. } => {
             let process = (0..=DEAD).find(|process| process_id(*process) == *worker);

@@ -45,9 +45,9 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
         })
     };
     match input.event {
-        ModelEvent::Submit { kind } => {
+        ModelEvent::Submit { kind_index } => {
             let submit_kinds = configuration.submit_kinds[usize::from(input.job)];
-            admit(submit_kinds[usize::from(kind)], false)
+            admit(submit_kinds[usize::from(kind_index)], false)
         }
         ModelEvent::Repair => admit(SubmitKind::Message, true),
         ModelEvent::Claim {
@@ -70,6 +70,7 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
                 presence,
                 WorkerPresence::Gone | WorkerPresence::GoneAtTakeoverLimit
             );
+            // Without a list, a tick treats no worker as gone; with an empty list, every worker.
             let live = gone.then(|| LiveProcesses {
                 read_at: NOW,
                 alive: Arc::new(BTreeSet::new()),
@@ -79,7 +80,7 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
     }
 }
 
-/// The job waits for its provider. `fence` is the fence of the attempt that ends.
+/// The job waits for its provider. `fence` is the fence of the attempt that ends; `None` if no worker has claimed the job.
 fn defer(job: JobId, fence: Option<u64>) -> Event {
     Event::Defer {
         job,
@@ -149,10 +150,10 @@ fn real_entry(entry: &Entry, presence: WorkerPresence) -> lane::Entry {
         EntryState::Queued(not_before) => lane::State::Queued {
             not_before: real_time(not_before),
         },
-        EntryState::Deferred { has_waited_longest } => lane::State::Deferred(Box::new(Deferral {
+        EntryState::Deferred { is_wait_over } => lane::State::Deferred(Box::new(Deferral {
             account: AccountKey::of_provider("provider"),
             error: JobError::new("planned", ""),
-            until: if has_waited_longest {
+            until: if is_wait_over {
                 OVERDUE
             } else {
                 DEFERRED_UNTIL

@@ -54,8 +54,8 @@ impl Model {
             if let EntryState::Queued(not_before) = &mut entry.state {
                 *not_before = not_before.passed();
             }
-            if let EntryState::Deferred { has_waited_longest } = &mut entry.state {
-                *has_waited_longest = true;
+            if let EntryState::Deferred { is_wait_over } = &mut entry.state {
+                *is_wait_over = true;
             }
         }
         if next.lane != state.lane {

@@ -30,10 +30,10 @@ impl Model {
         if job >= self.configuration.jobs {
             return;
         }
-        for kind in 0..self.configuration.submit_kinds[usize::from(job)].len() as u8 {
+        for kind_index in 0..self.configuration.submit_kinds[usize::from(job)].len() as u8 {
             let mut next = *state;
             next.submitted += 1;
-            let submit = ModelEvent::Submit { kind };
+            let submit = ModelEvent::Submit { kind_index };
             // If the submit is refused, the job stays absent.
             if let Ok(change) = self.apply(state, job, submit, ClockSkew::None) {
                 next.job_mut(job).status = JobStatus::Live;
@@ -47,7 +47,7 @@ impl Model {
     /// ended.
     fn submit_again(&mut self, state: &State) {
         for job in 0..state.submitted {
-            let again = ModelEvent::Submit { kind: 0 };
+            let again = ModelEvent::Submit { kind_index: 0 };
             if state.job(job).status != JobStatus::Absent
                 && self.apply(state, job, again, ClockSkew::None).is_ok()
             {

@@ -150,7 +150,7 @@ impl Model {
             && state.lane.is_head(job)
             && match entry.state {
                 EntryState::Queued(not_before) => not_before.is_still_to_come(),
-                EntryState::Deferred { has_waited_longest } => !has_waited_longest,
+                EntryState::Deferred { is_wait_over } => !is_wait_over,
                 EntryState::Running(_) => false,
             };
         if is_early && !self.configuration.clocks_may_be_wrong {

@@ -27,10 +27,10 @@ struct Inner {
 /// Why a PEM file cannot be used. The caller adds the path of the file.
 #[derive(Debug, thiserror::Error)]
 pub enum CaFileError {
-    /// The file is not PEM.
-    #[error("is not a PEM file")]
+    /// A PEM block of the file is cut off or malformed.
+    #[error("has a PEM block that is cut off or malformed")]
     Pem(#[source] pem::Error),
-    /// The file is PEM but has no certificate.
+    /// The file has no PEM block of a certificate.
     #[error("holds no certificate (-----BEGIN CERTIFICATE-----)")]
     Empty,
     /// A certificate of the file cannot be read.
@@ -47,7 +47,7 @@ impl TrustedCertificates {
     /// The platform's certificates and those of a PEM file.
     ///
     /// # Errors
-    /// [`CaFileError`] when the file holds no certificate, or one that cannot be read.
+    /// [`CaFileError`] when the file has a malformed PEM block, no certificate, or one that cannot be read.
     pub fn with_pem(text: &[u8]) -> Result<Self, CaFileError> {
         let extra = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
         let extra = extra.map_err(CaFileError::Pem)?;

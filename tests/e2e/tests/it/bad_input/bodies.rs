@@ -16,8 +16,9 @@ use crate::fixture::Fixture;
 const MIB: usize = 1024 * 1024;
 
 #[tokio::test]
-async fn a_body_that_is_not_json_is_answered_with_400() {
+async fn a_body_that_is_not_json_or_nested_too_deeply_is_answered_with_400() {
     let fixture = Fixture::start().await;
+    // In these bodies, `never` is `NEVER_STORED`. At most 127 levels are allowed.
     let nested = |open: &str, close: &str| {
         let (open, close) = (open.repeat(200), close.repeat(200));
         format!(r#"{{"session_id": "never", "input": {open}1{close}}}"#)

@@ -1,7 +1,9 @@
 -- Reads turns of a session, oldest first. KEYS: the session.
 -- ARGV: prefix, session, the number of the first turn, the most turns, the most bytes.
 -- Returns the position of the first returned turn, the session's gaps, and the turns. The first turn is returned whatever its size.
--- A session of 0 bytes has no turns. Then the list, if there is one, is left over from a session whose hash is gone.
+-- A session of 0 bytes has no turns. Then the list, if there is one, is left over from an earlier session of this id, whose hash
+-- Redis has evicted.
+-- The functions for gaps and positions are in turn_numbers.lua, which is put before this script.
 local prefix, session = ARGV[1], ARGV[2]
 local from, turns_max, bytes_max = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local dropped, session_bytes, gaps = unpack(redis.call('HMGET', KEYS[1], 'dropped', 'bytes', 'gaps'))
@@ -16,7 +18,8 @@ while true do
   if #turns == 0 then return reply end
   for _, turn in ipairs(turns) do
     bytes = bytes + #turn
-    if #reply > turns_max + 1 or (#reply > 2 and bytes > bytes_max) then return reply end
+    local count = #reply - 2
+    if count >= turns_max or (count > 0 and bytes > bytes_max) then return reply end
     reply[#reply + 1] = turn
   end
   index = index + #turns
