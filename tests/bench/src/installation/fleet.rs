@@ -126,3 +126,24 @@ impl Fleet {
         RedisCounters::read(&self.redis).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::REDIS_MEMORY_ARGS;
+
+    #[test]
+    fn redis_has_the_memory_settings_of_the_deployments() {
+        let compose = include_str!("../../../../docker-compose.yml");
+        let demo = include_str!("../../../../deploy/kubernetes/overlays/demo/redis/redis.conf");
+        for setting in REDIS_MEMORY_ARGS.chunks(2) {
+            let (name, value) = (setting[0], setting[1]);
+            let in_compose = format!("- {name}\n      - \"{value}\"\n");
+            assert!(
+                compose.contains(&in_compose),
+                "docker-compose.yml lacks {name} {value}"
+            );
+            let in_demo = format!("{} {value}\n", name.trim_start_matches('-'));
+            assert!(demo.contains(&in_demo), "redis.conf lacks {name} {value}");
+        }
+    }
+}
